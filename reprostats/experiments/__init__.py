@@ -1,0 +1,1 @@
+"""The published experiments: a configuration and a trial function each."""

@@ -1,0 +1,1 @@
+"""Training: the loop, its fingerprints. Knows no data set and no study."""

@@ -1,0 +1,1 @@
+"""Networks and their initialisers. No training here."""

@@ -1,0 +1,1 @@
+"""What people look at: theme, charts and tables. Never imports torch."""

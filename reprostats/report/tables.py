@@ -1,0 +1,239 @@
+"""Tables for publication, written as LaTeX, CSV, HTML and Markdown from one data frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from tabulate import tabulate
+
+from reprostats.errors import unknown_name
+from reprostats.files import write_atomically
+
+_LATEX_SIGNS = {
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "–": "--",
+    "²": r"\textsuperscript{2}",
+}
+
+_LATEX_SPECIALS = {sign: "\\" + sign for sign in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+_LATEX_ESCAPES = str.maketrans(_LATEX_SPECIALS | _LATEX_SIGNS)
+
+_LATEX = jinja2.Environment(
+    autoescape=False,  # noqa: S701 - the result is LaTeX; every cell is escaped by _latex_text
+    block_start_string="<%",
+    block_end_string="%>",
+    variable_start_string="<<",
+    variable_end_string=">>",
+    trim_blocks=True,
+    keep_trailing_newline=True,
+).from_string(
+    r"""% requires \usepackage{booktabs}
+\begin{table}[htbp]
+  \centering
+  \caption{<< caption >>}
+  \label{tab:<< name >>}
+  \begin{tabular}{<< alignment >>}
+    \toprule
+    << header | join(" & ") >> \\
+    \midrule
+<% for row in rows %>
+    << row | join(" & ") >> \\
+<% endfor %>
+    \bottomrule
+  \end{tabular}
+<% if note %>
+  \par\smallskip\footnotesize << note >>
+<% endif %>
+\end{table}
+"""
+)
+
+_HTML = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
+    """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{{ caption }}</title>
+<style>
+  body { font: 15px/1.45 "Helvetica Neue", Arial, sans-serif; margin: 2rem; color: #1b1f24; }
+  table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
+  caption { text-align: left; font-weight: 600; padding-bottom: .6rem; }
+  th { border-bottom: 1px solid; text-align: left; vertical-align: bottom; }
+  th, td { padding: .25rem .8rem .25rem 0; vertical-align: top; }
+  .number { text-align: right; font-variant-numeric: tabular-nums; }
+  p { max-width: 60rem; font-size: .9em; color: #57606a; }
+</style>
+</head>
+<body>
+{{ fragment | safe }}
+</body>
+</html>
+"""
+)
+
+_HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
+    """<table>
+<caption>{{ caption }}</caption>
+<thead><tr>
+{% for title in header %}
+<th{% if numeric[loop.index0] %} class="number"{% endif %}>{{ title }}</th>
+{% endfor %}
+</tr></thead>
+<tbody>
+{% for row in rows %}
+<tr>
+{% for cell in row %}
+<td{% if numeric[loop.index0] %} class="number"{% endif %}>{{ cell }}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
+</table>
+{% if note %}
+<p>{{ note }}</p>
+{% endif %}
+"""
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A data frame with what a reader of a paper needs beside it.
+
+    Parameters
+    ----------
+    name
+        Name of the files and of the LaTeX label.
+    frame
+        The values, in full precision. The index is not shown.
+    caption
+        What the table shows, in one sentence. Plain text: signs special to a format are escaped.
+    decimals
+        Decimal places by column, for every format but CSV, which keeps full precision.
+    note
+        What a reader must know to read it right: units, ddof, number of trials.
+
+    Examples
+    --------
+    >>> table = Table("ages", pd.DataFrame({"n": [3], "mean": [41.666]}), "Age & sex", {"mean": 1})
+    >>> print(table.markdown())
+    **Age & sex**
+    <BLANKLINE>
+    |   n |   mean |
+    |----:|-------:|
+    |   3 |   41.7 |
+    >>> "Age \\\\& sex" in table.latex()
+    True
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+
+    def latex(self) -> str:
+        """Give the table as LaTeX for the booktabs package."""
+        return _LATEX.render(
+            name=self.name,
+            caption=_latex_text(self.caption),
+            note=_latex_text(self.note),
+            alignment="".join("r" if numeric else "l" for numeric in self._numeric()),
+            header=[_latex_text(title) for title in self.frame.columns],
+            rows=[[_latex_text(cell) for cell in row] for row in self._cells()],
+        )
+
+    def csv(self) -> str:
+        """Give the values in full precision."""
+        return self.frame.to_csv(index=False, lineterminator="\n")
+
+    def html(self) -> str:
+        """Give a page that needs nothing from outside itself."""
+        return _HTML.render(caption=self.caption, fragment=self._repr_html_())
+
+    def markdown(self) -> str:
+        """Give the table in GitHub's Markdown."""
+        body = tabulate(
+            [[_markdown_text(cell) for cell in row] for row in self._cells()],
+            headers=[_markdown_text(title) for title in self.frame.columns],
+            tablefmt="pipe",
+            colalign=["right" if numeric else "left" for numeric in self._numeric()],
+            disable_numparse=True,
+        )
+        note = f"\n\n{self.note}" if self.note else ""
+        return f"**{self.caption}**\n\n{body}{note}\n"
+
+    def write(
+        self, folder: Path, formats: Iterable[str] = ("tex", "csv", "html", "md")
+    ) -> list[Path]:
+        """Write one file for each format into a folder and return their paths.
+
+        Raises
+        ------
+        InputError
+            If a format is not known; nothing is written then.
+        """
+        makers = {"tex": self.latex, "csv": self.csv, "html": self.html, "md": self.markdown}
+        chosen = list(formats)
+        for name in chosen:
+            if name not in makers:
+                raise unknown_name("table format", name, makers)
+        paths = {name: folder / f"{self.name}.{name}" for name in chosen}
+        for name, path in paths.items():
+            write_atomically(path, makers[name]())
+        return list(paths.values())
+
+    def _repr_html_(self) -> str:
+        return _HTML_FRAGMENT.render(
+            caption=self.caption,
+            note=self.note,
+            header=self.frame.columns,
+            numeric=self._numeric(),
+            rows=self._cells(),
+        )
+
+    def _numeric(self) -> list[bool]:
+        return [
+            pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+            for kind in self.frame.dtypes
+        ]
+
+    def _cells(self) -> list[list[str]]:
+        columns = [
+            [_cell(value, self.decimals.get(str(name))) for value in self.frame[name]]
+            for name in self.frame.columns
+        ]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _cell(value: object, decimals: int | None) -> str:
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and decimals is not None:
+        return f"{value:.{decimals}f}"
+    return str(value)
+
+
+def _latex_text(value: object) -> str:
+    return str(value).translate(_LATEX_ESCAPES)
+
+
+def _markdown_text(value: object) -> str:
+    return str(value).replace("|", "\\|")

@@ -1,0 +1,1 @@
+"""Studies: sources of variability, plans, isolated trials, records, the long results table."""
