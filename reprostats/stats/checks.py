@@ -1,0 +1,93 @@
+"""What every statistic asks of its input before it computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from reprostats.errors import InputError
+
+
+def check_confidence_level(confidence_level: float) -> None:
+    """Refuse a confidence level outside (0, 1).
+
+    Raises
+    ------
+    InputError
+        If the level is not a number between 0 and 1, both excluded.
+
+    Examples
+    --------
+    >>> check_confidence_level(95)
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: confidence_level is 95; it must lie between 0 and 1,
+    for example 0.95
+    """
+    if not 0 < confidence_level < 1:
+        raise InputError(
+            f"confidence_level is {confidence_level}; it must lie between 0 and 1, for example 0.95"
+        )
+
+
+def as_numbers(values: ArrayLike | pd.DataFrame, *, name: str) -> NDArray[np.float64]:
+    """Read an array, series or table of numbers as float64. Missing values become NaN.
+
+    Raises
+    ------
+    InputError
+        If the values are not real numbers.
+
+    Examples
+    --------
+    >>> as_numbers([1, 2], name="dice")
+    array([1., 2.])
+    >>> as_numbers(["0.9", "high"], name="dice")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: dice must hold real numbers: ...
+    """
+    if np.iscomplexobj(values):
+        raise InputError(f"{name} must hold real numbers, not complex ones")
+    try:
+        if isinstance(values, pd.Series | pd.DataFrame):
+            return values.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must hold real numbers: {error}") from error
+
+
+def check_finite(values: NDArray[np.float64], *, name: str) -> None:
+    """Refuse NaN and infinity in an array of shape (n,), naming the first position.
+
+    Raises
+    ------
+    InputError
+        If any value is NaN or infinite.
+
+    Examples
+    --------
+    >>> check_finite(np.array([0.9, np.nan]), name="first")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: first holds nan at position 1 (1 such value among 2). ...
+    """
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise InputError(
+            f"{name} holds {values[bad[0]]} at position {bad[0]} ({count(bad.size, 'such value')} "
+            f"among {values.size}). Leave out trials that diverged or failed knowingly, "
+            "and report how many"
+        )
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun in singular or plural.
+
+    Examples
+    --------
+    >>> count(1, "cell"), count(3, "cell")
+    ('1 cell', '3 cells')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

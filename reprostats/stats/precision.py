@@ -1,0 +1,66 @@
+"""Keeping the digits that float64 holds, and knowing where they end."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def centre(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
+    """Subtract the mean in two passes, so that a large offset costs no digits.
+
+    The first pass subtracts a float64 number near the mean, which is exact for values close to
+    each other (Sterbenz' lemma); the second removes what that number missed. See Chan, Golub and
+    LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983).
+
+    Parameters
+    ----------
+    values
+        Numbers of any shape.
+    axis
+        The axis along which each slice is centred.
+
+    Examples
+    --------
+    >>> centre(np.array([1e15, 1e15 + 1, 1e15 + 2]))
+    array([-1.,  0.,  1.])
+    """
+    near = values - values.mean(axis=axis, keepdims=True)
+    return np.asarray(near - near.mean(axis=axis, keepdims=True))
+
+
+def rounding(
+    values: NDArray[np.float64], axis: int | tuple[int, ...] | None = None
+) -> NDArray[np.float64]:
+    """Give the spread that float64 rounding alone can put into values, in their unit.
+
+    A standard deviation at or below it says nothing about what was measured: adding a constant
+    to every value and rounding makes one as large.
+
+    Parameters
+    ----------
+    values
+        Numbers of any shape.
+    axis
+        The axes over which the largest magnitude is taken; all by default.
+
+    Examples
+    --------
+    >>> bool(np.std([0.1 + 0.2, 0.3]) <= rounding(np.array([0.1 + 0.2, 0.3])))
+    True
+    """
+    return np.asarray(np.finfo(np.float64).eps * np.abs(values).max(axis=axis))
+
+
+def power_of_two(values: NDArray[np.float64]) -> float:
+    """Give the power of two by which values can be divided, without rounding, to lie in (-2, 2).
+
+    Squares of what remains neither overflow nor underflow.
+
+    Examples
+    --------
+    >>> power_of_two(np.array([-5.0, 3.0])), power_of_two(np.array([0.0]))
+    (4.0, 1.0)
+    """
+    largest = np.abs(values).max(initial=0.0)
+    return float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1)) if largest > 0 else 1.0
