@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -113,7 +114,7 @@ _HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_stri
 
 @dataclass(frozen=True)
 class Table:
-    """A data frame with what a reader of a paper needs beside it.
+    r"""A data frame with what a reader of a paper needs beside it.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ class Table:
     |   n |   mean |
     |----:|-------:|
     |   3 |   41.7 |
-    >>> "Age \\\\& sex" in table.latex()
+    >>> "Age \\& sex" in table.latex()
     True
     """
 
@@ -221,7 +222,7 @@ class Table:
         return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _cell(value: object, decimals: int | None) -> str:
+def _cell(value: Any, decimals: int | None) -> str:
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, bool):

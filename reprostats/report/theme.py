@@ -6,6 +6,7 @@ offline shows nothing then. Figures are drawn here as SVG by vl-convert instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import altair as alt
@@ -57,14 +58,13 @@ def write_chart(
     """
     import vl_convert
 
-    makers = {"svg": vl_convert.vegalite_to_svg, "png": vl_convert.vegalite_to_png}
-    options: dict[str, dict[str, float]] = {"svg": {}, "png": {"ppi": 200}}
     specification = chart.to_dict()
-    paths = []
+    makers: dict[str, Callable[[], str | bytes]] = {
+        "svg": lambda: vl_convert.vegalite_to_svg(specification),
+        "png": lambda: vl_convert.vegalite_to_png(specification, ppi=200),
+    }
     for kind in formats:
         if kind not in makers:
             raise unknown_name("figure format", kind, makers)
-        path = folder / f"{name}.{kind}"
-        write_atomically(path, makers[kind](specification, **options[kind]))
-        paths.append(path)
-    return paths
+        write_atomically(folder / f"{name}.{kind}", makers[kind]())
+    return [folder / f"{name}.{kind}" for kind in formats]

@@ -1,0 +1,66 @@
+"""What a trial function may return, and the rows it becomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from reprostats.errors import InputError
+
+WHOLE = "all"
+
+Row = tuple[str, str, float]
+
+
+def metric_rows(returned: object) -> list[Row]:
+    """Turn what a trial function returned into rows of (metric, case, value).
+
+    Parameters
+    ----------
+    returned
+        A mapping from the name of a metric to a number (of the whole trial; its case is
+        ``"all"``) or to a mapping from case to number.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+
+    Examples
+    --------
+    >>> metric_rows({"accuracy": 0.9, "dice": {"patient 1": 0.8}})
+    [('accuracy', 'all', 0.9), ('dice', 'patient 1', 0.8)]
+    """
+    if not isinstance(returned, Mapping):
+        raise InputError(
+            f"the trial function returned {type(returned).__name__}; it must return a mapping "
+            "from metric to number, or from metric to a mapping from case to number."
+        )
+    rows: list[Row] = []
+    for metric, value in returned.items():
+        cases = value if isinstance(value, Mapping) else {WHOLE: value}
+        rows += [
+            (str(metric), str(case), _number(metric, number)) for case, number in cases.items()
+        ]
+    return rows
+
+
+def has_diverged(rows: list[Row]) -> str | None:
+    """Name the first metric none of whose values is finite; None if there is no such metric.
+
+    A metric may be undefined for some cases (a distance to an empty mask, say); where it is
+    undefined for all, the training has diverged.
+    """
+    finite: dict[str, bool] = {}
+    for metric, _, value in rows:
+        finite[metric] = finite.get(metric, False) or math.isfinite(value)
+    return next((metric for metric, found in finite.items() if not found), None)
+
+
+def _number(metric: object, value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"metric {metric!r} is {value!r:.60}; return a number or a mapping from case to number."
+        ) from None

@@ -1,0 +1,124 @@
+"""The long results table: one row for each trial x case x metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reprostats.study.outcome import WHOLE
+from reprostats.study.record import Record
+from reprostats.study.sources import SOURCES
+
+COLUMNS = (
+    "study",
+    "condition",
+    "trial",
+    "fold",
+    "repeat",
+    *SOURCES,
+    "metric",
+    "case",
+    "value",
+    "status",
+    "reason",
+)
+
+
+@dataclass(frozen=True)
+class RecordedTrial:
+    """A record with its place in a study.
+
+    Parameters
+    ----------
+    condition
+        Name of the condition that planned it.
+    identity
+        Content hash of the trial.
+    record
+        What was recorded.
+    """
+
+    condition: str
+    identity: str
+    record: Record
+
+
+def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
+    """Put recorded trials into one long table.
+
+    A trial that did not end well has its rows too: what it returned, or one row without a metric.
+
+    Parameters
+    ----------
+    study
+        Name of the study.
+    trials
+        Recorded trials, in the order in which they shall appear.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``study``, ``condition``, ``trial``, ``fold``, ``repeat``, one for every source,
+        ``metric``, ``case``, ``value``, ``status``, ``reason``, and ``{name}_sha256`` for every
+        fingerprint. Times are metrics in seconds; ``trial_time`` is the whole trial function.
+    """
+    rows = [row for trial in trials for row in _rows(study, trial)]
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *_fingerprint_columns(rows)])
+    table["fold"] = table["fold"].astype("Int64")
+    table["value"] = table["value"].astype(float)
+    for source in SOURCES:
+        table[source] = _one_type(table[source])
+    return table
+
+
+def ended_well(results: pd.DataFrame) -> pd.DataFrame:
+    """Give the rows of trials whose status is ``"ok"``."""
+    return results[results["status"] == "ok"]
+
+
+def trial_counts(results: pd.DataFrame, by: str = "condition") -> pd.DataFrame:
+    """Count trials by status for each group: none is left out of the count.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, with ``n_trials``, ``n_ok`` and ``n_not_ok``.
+    """
+    trials = results.drop_duplicates([by, "trial"])
+    ok = trials["status"].eq("ok").groupby(trials[by], sort=False)
+    counts = pd.DataFrame({"n_trials": ok.size(), "n_ok": ok.sum()}).reset_index()
+    return counts.assign(n_not_ok=counts["n_trials"] - counts["n_ok"])
+
+
+def _rows(study: str, trial: RecordedTrial) -> list[dict[str, Any]]:
+    record = trial.record
+    common = {
+        "study": study,
+        "condition": trial.condition,
+        "trial": trial.identity,
+        "fold": record.fold,
+        "repeat": record.repeat,
+        **record.levels,
+        "status": record.status,
+        "reason": record.reason,
+        **{f"{name}_sha256": value for name, value in record.fingerprints.items()},
+    }
+    metrics = [*record.metrics, ("trial_time", WHOLE, record.seconds)]
+    if record.status != "ok" and not record.metrics:
+        metrics.insert(0, ("", WHOLE, np.nan))
+    return [
+        common | {"metric": metric, "case": case, "value": value} for metric, case, value in metrics
+    ]
+
+
+def _fingerprint_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({name for row in rows for name in row if name.endswith("_sha256")})
+
+
+def _one_type(levels: pd.Series[Any]) -> pd.Series[Any]:
+    """Give levels of mixed types as text: a Parquet column holds one type."""
+    return levels if len({type(level) for level in levels}) <= 1 else levels.astype(str)

@@ -1,0 +1,304 @@
+"""Sources of variability: what can be fixed or varied, and what this machine can give.
+
+A source is of one of three kinds:
+
+stream
+    random numbers of their own; the level is a seed, or ``"os"`` to draw one when the trial starts
+environment
+    fixed when Python starts, so a worker process is started with it
+flag
+    set in the process of the trial before its function is called
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from reprostats.errors import InputError, NotAvailableError, unknown_name
+
+Level = bool | int | str
+
+_INSTRUCTION_SETS: dict[str, dict[str, str]] = {
+    "native": {},
+    "baseline": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    },
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    },
+    "avx512": {
+        "ATEN_CPU_CAPABILITY": "avx512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+    },
+}
+_CPU_FLAG = {"avx2": "avx2", "avx512": "avx512f"}
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_CONTROLLED = {
+    "PYTHONHASHSEED",
+    "CUBLAS_WORKSPACE_CONFIG",
+    *_THREAD_VARIABLES,
+    *(variable for setting in _INSTRUCTION_SETS.values() for variable in setting),
+}
+_LARGEST_HASH_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """A factor that can be fixed or varied.
+
+    Parameters
+    ----------
+    name
+        What it is called in plans and as a column of results tables.
+    kind
+        ``"stream"``, ``"environment"`` or ``"flag"``.
+    meaning
+        What differs between two of its levels.
+    default
+        The level of a study that does not name the source.
+    levels
+        The levels it has, in words.
+    check
+        Raises `InputError` where a level is not one of them and `NotAvailableError` where this
+        machine cannot give it.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+    default: Level
+    levels: str
+    check: Callable[[Source, object], None]
+
+    def refuse(self, level: object) -> InputError:
+        """Say that a level is not one of this source."""
+        return InputError(f"source {self.name!r} has no level {level!r}; it takes {self.levels}.")
+
+    def cannot_give(self, level: object, why: str) -> NotAvailableError:
+        """Say that this machine does not have what a level needs."""
+        return NotAvailableError(
+            f"level {level!r} of source {self.name!r} is not available on this machine: {why}."
+        )
+
+
+def _check_seed(source: Source, level: object) -> None:
+    if level == "os":
+        return
+    if not _is_whole(level) or level < 0:  # type: ignore[operator]
+        raise source.refuse(level)
+
+
+def _check_threads(source: Source, level: object) -> None:
+    if not _is_whole(level) or level < 1:  # type: ignore[operator]
+        raise source.refuse(level)
+
+
+def _check_hash_seed(source: Source, level: object) -> None:
+    if level == "random":
+        return
+    if not _is_whole(level) or not 0 <= level <= _LARGEST_HASH_SEED:  # type: ignore[operator]
+        raise source.refuse(level)
+
+
+def _check_instruction_set(source: Source, level: object) -> None:
+    if level not in _INSTRUCTION_SETS:
+        raise source.refuse(level)
+    if level not in instruction_sets():
+        has = ", ".join(instruction_sets())
+        raise source.cannot_give(level, f"its processor has {has}")
+
+
+def _check_switch(source: Source, level: object) -> None:
+    if not isinstance(level, bool):
+        raise source.refuse(level)
+
+
+def _check_gpu_switch(source: Source, level: object) -> None:
+    _check_switch(source, level)
+    if level and not _gpu_count():
+        raise source.cannot_give(level, "PyTorch finds no CUDA device, and it acts on nothing else")
+
+
+def _check_device(source: Source, level: object) -> None:
+    if level == "cpu":
+        return
+    name, _, number = str(level).partition(":")
+    if name != "cuda" or not (number.isdigit() or level == "cuda"):
+        raise source.refuse(level)
+    found = _gpu_count()
+    if int(number or 0) >= found:
+        raise source.cannot_give(level, f"PyTorch finds {found or 'no'} CUDA device(s)")
+
+
+def _is_whole(level: object) -> bool:
+    return isinstance(level, int) and not isinstance(level, bool)
+
+
+_SEEDS = "a whole number from 0, or 'os' to draw a seed from the operating system"
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source("init", "stream", "initial weights", 0, _SEEDS, _check_seed),
+        Source("batch_order", "stream", "order of the training samples", 0, _SEEDS, _check_seed),
+        Source("augmentation", "stream", "random augmentation of samples", 0, _SEEDS, _check_seed),
+        Source(
+            "dropout",
+            "stream",
+            "what layers draw while training; PyTorch's layers draw from the global generator, "
+            "so this stream seeds it, and those of random and numpy.random with it",
+            0,
+            _SEEDS,
+            _check_seed,
+        ),
+        Source("split", "stream", "who is trained, validated, tested on", 0, _SEEDS, _check_seed),
+        Source(
+            "threads",
+            "environment",
+            "threads of one operation",
+            1,
+            "a whole number from 1",
+            _check_threads,
+        ),
+        Source(
+            "isa",
+            "environment",
+            "instruction set of the kernels",
+            "native",
+            "one of " + ", ".join(repr(name) for name in _INSTRUCTION_SETS),
+            _check_instruction_set,
+        ),
+        Source(
+            "hash_seed",
+            "environment",
+            "order of Python's sets",
+            0,
+            f"a whole number from 0 to {_LARGEST_HASH_SEED}, or 'random'",
+            _check_hash_seed,
+        ),
+        Source(
+            "deterministic",
+            "flag",
+            "PyTorch's deterministic algorithms, and cuBLAS's fixed workspace with them",
+            False,
+            "True or False",
+            _check_switch,
+        ),
+        Source(
+            "cudnn_benchmark",
+            "flag",
+            "cuDNN times its algorithms and takes the fastest",
+            False,
+            "True or False",
+            _check_gpu_switch,
+        ),
+        Source(
+            "tf32",
+            "flag",
+            "matrix products and convolutions in TensorFloat-32",
+            False,
+            "True or False",
+            _check_gpu_switch,
+        ),
+        Source(
+            "device",
+            "flag",
+            "where tensors live",
+            "cpu",
+            "'cpu', 'cuda' or 'cuda:N'",
+            _check_device,
+        ),
+    )
+}
+
+STREAMS: tuple[str, ...] = tuple(s.name for s in SOURCES.values() if s.kind == "stream")
+
+
+def complete_levels(chosen: Mapping[str, object]) -> dict[str, Level]:
+    """Check chosen levels and fill in the defaults of all other sources.
+
+    Raises
+    ------
+    InputError
+        If a source or a level does not exist.
+    NotAvailableError
+        If this machine cannot give a level.
+
+    Examples
+    --------
+    >>> complete_levels({"init": 7})["init"], complete_levels({"init": 7})["batch_order"]
+    (7, 0)
+    """
+    levels: dict[str, Level] = {source.name: source.default for source in SOURCES.values()}
+    for name, level in chosen.items():
+        if name not in SOURCES:
+            raise unknown_name("source of variability", name, SOURCES)
+        SOURCES[name].check(SOURCES[name], level)
+        levels[name] = level  # type: ignore[assignment]
+    return levels
+
+
+def seeds(level: Level) -> dict[str, Level]:
+    """Give the same seed to every stream: what one seed at the top of a script does.
+
+    Streams stay apart all the same: each derives its numbers from the seed and its own name.
+
+    Examples
+    --------
+    >>> seeds(2019)["init"], seeds(2019)["batch_order"]
+    (2019, 2019)
+    """
+    return dict.fromkeys(STREAMS, level)
+
+
+def environment(levels: Mapping[str, Level]) -> dict[str, str]:
+    """Give the environment variables with which the worker of a trial is started.
+
+    Variables that a source controls are taken from the levels alone, never from the shell.
+
+    Parameters
+    ----------
+    levels
+        A level for every source.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in _CONTROLLED}
+    chosen = dict.fromkeys(_THREAD_VARIABLES, str(levels["threads"]))
+    chosen |= _INSTRUCTION_SETS[str(levels["isa"])]
+    chosen["PYTHONHASHSEED"] = str(levels["hash_seed"])
+    # Threads that wait by spinning take the cores from other trials: two trials of two threads
+    # each, on two cores, were thirty times slower. How they wait changes no result.
+    chosen["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    if levels["deterministic"]:
+        chosen["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    return inherited | chosen
+
+
+@lru_cache(maxsize=1)
+def instruction_sets() -> tuple[str, ...]:
+    """Give the levels of the source ``isa`` that this machine's processor has.
+
+    Only x86-64 Linux lets them be chosen and looked up; elsewhere there is ``"native"`` alone.
+    """
+    processor = Path("/proc/cpuinfo")
+    if platform.machine() not in {"x86_64", "AMD64"} or not processor.is_file():
+        return ("native",)
+    flags = set(processor.read_text().split())
+    present = [name for name, flag in _CPU_FLAG.items() if flag in flags]
+    return ("native", "baseline", *present)
+
+
+@lru_cache(maxsize=1)
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count()

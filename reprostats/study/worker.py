@@ -1,0 +1,191 @@
+"""The process in which trials run, started by `reprostats.study.workers`.
+
+It is started with the environment of its trials, loads PyTorch and the trial function once, and
+then forks for every trial. So each trial begins from the same untouched process: nothing that a
+trial changes, leaks or breaks reaches another one, and a trial can be ended without losing the
+worker.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from functools import reduce
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, NoReturn
+
+from reprostats.files import write_atomically
+from reprostats.study.execution import TrialFunction, rehearse, run_trial
+from reprostats.study.identity import digest
+from reprostats.study.provenance import describe_environment
+from reprostats.study.record import Status, failure, record_path, write_record
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+
+
+def main() -> None:
+    """Serve trials until the parent closes the connection."""
+    connection = Connection(int(sys.argv[1]))
+    setup = json.loads(connection.recv_bytes())
+    try:
+        function = load_function(setup)
+        environment = _record_environment(Path(setup["folder"]), setup["git_commit"])
+    except Exception:
+        connection.send_bytes(json.dumps({"error": traceback.format_exc()}).encode())
+        return
+    connection.send_bytes(json.dumps({"ready": True}).encode())
+    wake, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    rehearse()
+    gc.collect()
+    gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
+    while True:
+        try:
+            request = json.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        answer = _serve(connection, wake, function, request | {"environment": environment})
+        connection.send_bytes(json.dumps(answer).encode())
+
+
+def load_function(setup: dict[str, Any]) -> TrialFunction:
+    """Load the trial function, and PyTorch with one thread.
+
+    A parallel region run before the fork would leave the children waiting for threads that they
+    do not have; with one thread there is none. Deterministic algorithms are switched on here
+    because that imports much, which is better done once than in every trial.
+    """
+    sys.path[:] = setup["sys_path"]
+    os.chdir(setup["working_folder"])
+    import torch
+
+    torch.set_num_threads(1)
+    if "CUBLAS_WORKSPACE_CONFIG" in os.environ:
+        torch.use_deterministic_algorithms(True)
+    if "pickled" in setup:
+        import cloudpickle
+
+        # From the parent's memory through a private connection, never from a file.
+        return cloudpickle.loads(base64.b64decode(setup["pickled"]))  # type: ignore[no-any-return]
+    module, _, name = setup["function"].partition(":")
+    return reduce(getattr, name.split("."), importlib.import_module(module))  # type: ignore[return-value]
+
+
+def _record_environment(folder: Path, commit: str) -> str:
+    content = describe_environment() | {"git_commit": commit}
+    name = digest(content)[:20]
+    path = folder / "environments" / f"{name}.json"
+    if not path.exists():
+        write_atomically(path, json.dumps(content, indent=1) + "\n")
+    return name
+
+
+def _serve(
+    connection: Connection, wake: int, function: TrialFunction, request: dict[str, Any]
+) -> dict[str, str]:
+    folder = Path(request["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    started = datetime.now(UTC)
+    child = os.fork()
+    if not child:
+        connection.close()
+        _run_child(function, request)
+    _lead_group(child)
+    status = _supervise(child, connection, wake, request["time_limit"])
+    if not record_path(folder).exists():
+        kind: Status = "timeout" if status is None else "killed"
+        reason = _ending(status, request["time_limit"])
+        write_record(folder, failure(request, kind, reason, started))
+        return {"status": kind}
+    return {"status": "recorded"}
+
+
+def _supervise(
+    child: int, connection: Connection, wake: int, time_limit: float | None
+) -> int | None:
+    """Wait for a trial to end; return its wait status, or None if it ran out of time."""
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    while True:
+        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready = wait([wake, connection], remaining)
+        if wake in ready:
+            os.read(wake, 512)
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            _kill_group(child)
+            return status
+        if connection in ready:  # the parent is gone: nothing is sent while a trial runs
+            _kill_group(child)
+            os._exit(1)
+        if remaining == 0.0:
+            _kill_group(child)
+            os.waitpid(child, 0)
+            return None
+
+
+def _lead_group(child: int) -> None:
+    """Make a trial the leader of its processes; called on both sides, as either may come first."""
+    try:
+        os.setpgid(child, child)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _kill_group(child: int) -> None:
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _ending(status: int | None, time_limit: float | None) -> str:
+    if status is None:
+        return f"ran past its time limit of {time_limit:g} s"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        out_of_memory = "; the system does this to a process that takes too much memory"
+        hint = out_of_memory if number == signal.SIGKILL else ""
+        return f"its process was ended by signal {number} ({signal.Signals(number).name}){hint}"
+    return f"its process ended by itself with exit code {os.WEXITSTATUS(status)} and no result"
+
+
+def _run_child(function: TrialFunction, request: dict[str, Any]) -> NoReturn:
+    """Run one trial in the forked process and write its record."""
+    code = 1
+    try:
+        _separate(Path(request["folder"]))
+        write_record(Path(request["folder"]), run_trial(function, request))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _separate(folder: Path) -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    _lead_group(0)
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
+if __name__ == "__main__":
+    main()
