@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 from reprostats.review.located import read_yaml
 from reprostats.review.mistakes import ReviewFileError
 
-SAME_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text()
-)
+# YAML allows 1024 characters before the colon of a key, and JSON may write one sign as twelve.
+keys = st.text(min_size=1, max_size=50)
+scalars = st.none() | st.booleans() | st.integers() | st.text()
+scalars |= st.floats(allow_nan=False, allow_infinity=False)
 documents = st.dictionaries(
-    st.text(min_size=1),
-    st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)),
+    keys,
+    st.recursive(
+        scalars, lambda inner: st.lists(inner) | st.dictionaries(keys, inner), max_leaves=9
+    ),
     min_size=1,
+    max_size=5,
 )
 
 
