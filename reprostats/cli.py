@@ -1,0 +1,108 @@
+"""The command ``reprostats``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reprostats import __version__, paths
+from reprostats.errors import InputError, ReprostatsError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status: 0, or 1 after an error for people."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.action(options)
+    except ReprostatsError as error:
+        print(f"reprostats: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reprostats", description="Tell whether a deep-learning result is real."
+    )
+    parser.add_argument("--version", action="version", version=f"reprostats {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="execute notebooks headless and say what they wrote")
+    run.add_argument(
+        "notebooks", nargs="*", type=Path, help="notebooks; default: all of this checkout"
+    )
+    run.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter of the notebook; the value is read as YAML",
+    )
+    run.add_argument("-f", "--file", type=Path, help="a YAML file of parameters")
+    run.set_defaults(action=_run)
+    check = commands.add_parser("check", help="check a file of reviewed papers")
+    check.add_argument("papers", nargs="?", type=Path, help="default: papers.yaml of this checkout")
+    check.set_defaults(action=_check)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    from filelock import FileLock
+
+    from reprostats.notebooks import execute
+
+    notebooks = options.notebooks or _all_notebooks()
+    values = _values(options.parameter, options.file)
+    if values and len(notebooks) != 1:
+        raise InputError("parameters are those of one notebook: name that notebook.")
+    paths.runs().mkdir(parents=True, exist_ok=True)
+    with FileLock(paths.runs() / ".notebooks.lock"):
+        folders = []
+        for notebook in notebooks:
+            folders.append(paths.report(notebook.stem))
+            execute(notebook, values, folders[-1])
+    for folder in folders:
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        print(f"\n{folder}", *names, sep="\n  ")
+
+
+def _all_notebooks() -> list[Path]:
+    found = sorted(paths.checkout("notebooks").glob("*.ipynb"))
+    if not found:
+        raise InputError("this is not a checkout with notebooks; name the notebooks to run.")
+    return found
+
+
+def _values(given: Sequence[Sequence[str]], file: Path | None) -> dict[str, Any]:
+    """Collect parameters: those of the file, then those given one by one."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    reader = YAML(typ="safe", pure=True)
+    values: Any = {}
+    try:
+        if file is not None:
+            values = reader.load(file.read_text(encoding="utf-8")) or {}
+        if not isinstance(values, dict):
+            raise InputError(f"{file}: must be a mapping from parameter to value.")
+        return values | {name: reader.load(text) for name, text in given}
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{file or 'parameter'}: not valid YAML: {error}") from None
+
+
+def _check(options: argparse.Namespace) -> None:
+    from reprostats.review.load import load_papers
+
+    path = options.papers or paths.checkout("papers.yaml")
+    review = load_papers(path)
+    print(f"{path}: {len(review.papers)} papers, no mistakes")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Charts that more than one report needs."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from reprostats.report import theme  # noqa: F401 - importing it sets the look of every chart
+
+
+def box_plot(
+    values: pd.DataFrame, value: str, group: str, *, value_title: str, title: str
+) -> alt.LayerChart:
+    """Draw the distribution of values in each group: a box, and every value as a point.
+
+    Boxes reach from the first to the third quartile and are cut by the median; whiskers reach
+    from the smallest value to the largest.
+
+    Parameters
+    ----------
+    values
+        One row per value.
+    value, group
+        Columns of ``values``; the groups are drawn in the order in which they appear.
+    value_title, title
+        Of the axis (with the unit) and of the chart.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"x": [1.0, 2.0, 3.0], "g": ["a", "a", "b"]})
+    >>> chart = box_plot(table, "x", "g", value_title="x", title="Two groups")
+    >>> chart.to_dict()["title"]
+    'Two groups'
+    """
+    order = list(dict.fromkeys(values[group]))
+    counted = values.assign(_beside=_beside(values, value, group))
+    base = alt.Chart(counted).encode(
+        x=alt.X(group, sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y(value, title=value_title, scale=alt.Scale(zero=False, nice=True)),
+    )
+    boxes = base.mark_boxplot(extent="min-max", size=46, opacity=0.35).encode(
+        color=alt.Color(group, sort=order, legend=None)
+    )
+    points = base.mark_circle(size=46, opacity=0.9).encode(
+        color=alt.Color(group, sort=order, legend=None),
+        xOffset=alt.XOffset("_beside:Q", scale=alt.Scale(domain=[-6, 6])),
+        tooltip=[group, value],
+    )
+    return alt.layer(boxes, points).properties(title=title, width=110 * len(order), height=280)
+
+
+def _beside(values: pd.DataFrame, value: str, group: str) -> pd.Series[float]:
+    """Give equal values of a group places side by side, so that each of them can be seen."""
+    groups = values.groupby([group, value], sort=False)[value]
+    return groups.cumcount() - (groups.transform("size") - 1) / 2

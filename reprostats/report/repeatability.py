@@ -1,0 +1,220 @@
+"""Does training repeat? Tables, verdicts and figures from the results of a study.
+
+Everything here takes the long results table (`reprostats.study.results.results_table`) of any
+study whose trials left a fingerprint of their weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import altair as alt
+import pandas as pd
+
+from reprostats.errors import InputError
+from reprostats.report.charts import box_plot
+from reprostats.report.tables import Table
+from reprostats.stats.median import median_ci
+
+_WHOLE = "all"
+_SHORT = 8
+_FEWEST = 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the trials of a condition gave the same weights.
+
+    Parameters
+    ----------
+    condition
+        Name of the condition.
+    repeatable
+        True, False, or None if it cannot be told.
+    distinct
+        Number of different trained weights.
+    n_trials, n_ok
+        Number of trials, and of those that ended well.
+    """
+
+    condition: str
+    repeatable: bool | None
+    distinct: int
+    n_trials: int
+    n_ok: int
+
+    def __str__(self) -> str:
+        failed = self.n_trials - self.n_ok
+        lost = f"; {failed} of {self.n_trials} trials did not end well" if failed else ""
+        if self.repeatable is None:
+            return f"cannot be told from {self.n_ok} trial(s){lost}"
+        if self.repeatable:
+            return f"bitwise repeatable ({self.n_ok} trials, the same weights){lost}"
+        return f"not repeatable ({self.distinct} different weights in {self.n_ok} trials){lost}"
+
+
+def verdicts(results: pd.DataFrame, fingerprint: str = "weights_sha256") -> dict[str, Verdict]:
+    """Tell for each condition whether its trials are bitwise equal.
+
+    Parameters
+    ----------
+    results
+        The long results table.
+    fingerprint
+        Column whose values are compared.
+
+    Returns
+    -------
+    dict
+        A verdict by condition, in the order of the table.
+
+    Raises
+    ------
+    InputError
+        If the table has no such column.
+    """
+    if fingerprint not in results:
+        raise InputError(
+            f"the results have no column {fingerprint!r}; a trial function fills it with "
+            "trial.fingerprints[NAME] = fingerprint(model.state_dict())."
+        )
+    trials = results.drop_duplicates(["condition", "trial"])
+    return {
+        str(condition): _verdict(str(condition), rows, fingerprint)
+        for condition, rows in trials.groupby("condition", sort=False)
+    }
+
+
+def _verdict(condition: str, trials: pd.DataFrame, fingerprint: str) -> Verdict:
+    hashes = trials.loc[trials["status"] == "ok", fingerprint].dropna()
+    distinct = hashes.nunique()
+    repeatable = distinct == 1 if len(hashes) >= _FEWEST else None
+    return Verdict(condition, repeatable, distinct, len(trials), len(hashes))
+
+
+def trial_table(results: pd.DataFrame) -> Table:
+    """Give accuracy and errors of every trial, as Table 7 of Alahmari et al. (2020) does.
+
+    A trial that did not end well has its status in place of its hash.
+    """
+    frame = per_trial(results)
+    well = frame["status"] == "ok"
+    shown = pd.DataFrame(
+        {
+            "Regime": frame["condition"],
+            "Trial": frame["number"],
+            "Threads": frame["threads"],
+            "Instruction set": frame["isa"],
+            "Accuracy (%)": 100 * frame["accuracy"],
+            "FN + FP": frame["errors"].astype("Int64"),
+            "Test loss": frame["test_loss"],
+            "Weights (SHA-256)": frame["weights_sha256"].str[:_SHORT].where(well, frame["status"]),
+        }
+    )
+    return Table(
+        "repeatability_trials",
+        shown,
+        "Every trial: accuracy on the test images, number of errors and hash of the weights",
+        {"Accuracy (%)": 2, "Test loss": 6},
+        "FN + FP: test images given a wrong class. Weights: first 8 of 64 hexadecimal digits.",
+    )
+
+
+def summary_table(results: pd.DataFrame, confidence_level: float = 0.95) -> Table:
+    """Give mean and SD of accuracy and errors for each regime, with the verdict on its weights."""
+    frame = per_trial(results)
+    found = verdicts(results)
+    rows = [
+        _summary_row(found[str(condition)], rows, confidence_level)
+        for condition, rows in frame.groupby("condition", sort=False)
+    ]
+    return Table(
+        "repeatability_summary",
+        pd.DataFrame(rows),
+        "Repeatability of training by regime",
+        {"Accuracy (%)": 2, "SD of accuracy": 3, "Median": 2, "CI low": 2, "CI high": 2,
+         "FN + FP": 2, "SD of FN + FP": 3},
+        "Means over the trials that ended well; SD: sample standard deviation, ddof = 1. "
+        f"CI: exact {confidence_level:.0%} interval of the median accuracy (order statistics); "
+        "unbounded where trials are too few for one.",
+    )  # fmt: skip
+
+
+def _summary_row(
+    verdict: Verdict, trials: pd.DataFrame, confidence_level: float
+) -> dict[str, object]:
+    well = trials[trials["status"] == "ok"]
+    accuracy = 100 * well["accuracy"]
+    interval = median_ci(accuracy, confidence_level=confidence_level).iloc[0] if len(well) else {}
+    return {
+        "Regime": verdict.condition,
+        "Trials": verdict.n_trials,
+        "Ended well": verdict.n_ok,
+        "Accuracy (%)": accuracy.mean(),
+        "SD of accuracy": accuracy.std(ddof=1),
+        "Median": accuracy.median(),
+        "CI low": interval.get("ci_low"),
+        "CI high": interval.get("ci_high"),
+        "FN + FP": well["errors"].mean(),
+        "SD of FN + FP": well["errors"].std(ddof=1),
+        "Verdict": str(verdict),
+    }
+
+
+def time_table(results: pd.DataFrame) -> Table:
+    """Give mean and SD of training and testing time, as Table 6 of Alahmari et al. (2020) does."""
+    frame = per_trial(results)
+    well = frame[frame["status"] == "ok"]
+    grouped = well.groupby("condition", sort=False)
+    shown = pd.DataFrame(
+        {
+            "Regime": list(grouped.groups),
+            "Training time (s)": grouped["training_time"].mean().to_numpy(),
+            "SD of training time": grouped["training_time"].std(ddof=1).to_numpy(),
+            "Testing time (s)": grouped["testing_time"].mean().to_numpy(),
+            "SD of testing time": grouped["testing_time"].std(ddof=1).to_numpy(),
+        }
+    )
+    return Table(
+        "repeatability_times",
+        shown,
+        "Time of training and testing by regime",
+        dict.fromkeys(shown.columns[1:], 3),
+        "Mean wall time of the trials that ended well. SD: sample standard deviation, ddof = 1.",
+    )
+
+
+def accuracy_plot(results: pd.DataFrame) -> alt.LayerChart:
+    """Draw the accuracy of every trial by regime, as Figure 3 of Alahmari et al. (2020) does."""
+    frame = per_trial(results)
+    well = frame[frame["status"] == "ok"]
+    shown = well.assign(percent=100 * well["accuracy"])[["condition", "percent"]]
+    return box_plot(
+        shown,
+        "percent",
+        "condition",
+        value_title="Accuracy on test images (%)",
+        title="The same training, run again",
+    )
+
+
+def per_trial(results: pd.DataFrame) -> pd.DataFrame:
+    """Spread the metrics of whole trials into columns: one row per trial of each condition.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What describes the trial, ``number`` (from 1 in each condition), and a column per metric;
+        empty cells for trials that did not end well.
+    """
+    whole = results[results["case"] == _WHOLE]
+    metrics = whole[whole["metric"] != ""].pivot_table(
+        index=["condition", "trial"], columns="metric", values="value", sort=False
+    )
+    described = results.drop_duplicates(["condition", "trial"]).drop(
+        columns=["metric", "case", "value"]
+    )
+    number = described.groupby("condition", sort=False).cumcount() + 1
+    return described.assign(number=number).merge(
+        metrics.reset_index(), on=["condition", "trial"], how="left"
+    )
