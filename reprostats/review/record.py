@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
     Field,
@@ -163,7 +163,12 @@ class TrainingData(Record):
     validation_set: Finding[Share] | None = None
     """Whether the paper speaks of a validation set, and its share."""
 
-    def findings(self, field: str) -> list[Finding[str] | Finding[Decimal]]:
+    @property
+    def number_of_data_sets(self) -> int:
+        """Number of data sets, pooled ones counted one by one."""
+        return sum(data_set.number for data_set in self.data_sets)
+
+    def findings(self, field: str) -> list[Finding[Any]]:
         """Give one finding if a field is given once for all data sets, else one for each.
 
         A data set of which nothing is said is left out.
@@ -209,13 +214,15 @@ class Optimisation(Record):
 
 
 class Device(Record):
-    """A processor that a paper names, spelled as it is there."""
+    """A processor that a paper names."""
 
     maker: Text | None = None
     model: Text
+    written: Text | None = None
+    """The words of the paper, without the memory; left out if they are the maker and model."""
     memory_gb: Annotated[float, Field(gt=0)] | None = None
     """Memory in gigabytes."""
-    used_for: Literal["training", "testing"] | None = None
+    used_for: Literal["training", "testing"] = "training"
 
 
 class Implementation(Record):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from reprostats.errors import InputError
 from reprostats.review.load import load_papers, load_vocabulary
@@ -250,3 +252,43 @@ def test_records_cannot_be_changed(desk: Desk) -> None:
     paper = load_papers(desk.write().path).paper("sheep2020")
     with pytest.raises(ValueError, match="frozen"):
         paper.year = 1999
+
+
+NASTY = [
+    "",
+    "5",
+    "[]",
+    "{}",
+    "null",
+    "true",
+    "[[1]]",
+    "{a: {b: c}}",
+    "'",
+    "\t",
+    "*x",
+    "!x y",
+    "≤10",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_no_slip_of_the_pen_escapes_as_another_error(desk: Desk, data: st.DataObject) -> None:
+    """Values are replaced, lines are lost, repeated and indented anew: mistakes, never a crash."""
+    lines = desk.example.splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        key, colon, _ = lines[at].partition(":")
+        nasty = data.draw(st.sampled_from(NASTY))
+        lines[at : at + 1] = data.draw(
+            st.sampled_from([[], [lines[at]] * 2, [f"  {lines[at]}"], [f"{key}{colon} {nasty}"]])
+        )
+    path = desk.folder / "papers.yaml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    try:
+        load_papers(path)
+    except ReviewFileError as error:
+        found = error.mistakes
+        assert found
+        assert all(1 <= mistake.line <= len(lines) + 1 for mistake in found)
+        assert all(mistake.problem and mistake.remedy for mistake in found)

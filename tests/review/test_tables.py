@@ -1,4 +1,4 @@
-"""Table 5.2 made from papers.yaml is the printed one; what differs is listed here, not hidden."""
+"""Tables made from papers.yaml are the printed ones; what differs is listed here, not hidden."""
 
 from __future__ import annotations
 
@@ -13,17 +13,42 @@ import pytest
 from reprostats import paths
 from reprostats.review.load import Review, load_papers
 from reprostats.review.record import DataSet, Finding, Paper
-from reprostats.review.tables import training_data_table
+from reprostats.review.tables import (
+    evaluation_table,
+    implementation_table,
+    optimisation_table,
+    training_data_table,
+)
 
 if TYPE_CHECKING:
     from conftest import Desk
 
-PRINTED = paths.checkout("tests", "reference", "thesis_table_5_2.csv")
-
-# Cells that differ after normalisation: (paper, column) -> (printed, made)
-DEVIATIONS = {
-    # Three ratios are separated by semicolons; every other row of the table has commas.
-    ("Moeskops (2016a) [140]", "Training dataset ratio"): ("20%;25%;33%", "20%,25%,33%"),
+# Cells that differ after normalisation, by table: (paper, column) -> (printed, made)
+TABLES = {
+    "thesis_table_5_2.csv": (
+        training_data_table,
+        {
+            # Three ratios are separated by semicolons; every other row of the table has commas.
+            ("Moeskops (2016a) [140]", "Training dataset ratio"): ("20%;25%;33%", "20%,25%,33%"),
+        },
+    ),
+    "thesis_table_5_3.csv": (
+        evaluation_table,
+        {
+            # Five metrics are named and one is counted.
+            ("Bao (2016) [9]", "Nb of Meas."): ("1", "5"),
+            # A single data set has no number in the other rows of the table.
+            ("Kleesiek (2016) [104]", "Dataset type"): ("3public&1private", "3public&private"),
+        },
+    ),
+    "thesis_table_5_4.csv": (
+        optimisation_table,
+        {
+            # The other rows without value and term have a single No.
+            ("Guo (2014) [68]", "Learning rate (V./P)"): ("no/no", "no"),
+        },
+    ),
+    "thesis_table_5_5.csv": (implementation_table, {}),
 }
 
 
@@ -36,8 +61,8 @@ def _normal(cell: str) -> str:
     return re.sub(r"\s", "", text).casefold()
 
 
-def _printed_rows() -> list[dict[str, str]]:
-    lines = PRINTED.read_text(encoding="utf-8").splitlines()
+def _printed_rows(name: str = "thesis_table_5_2.csv") -> list[dict[str, str]]:
+    lines = paths.checkout("tests", "reference", name).read_text(encoding="utf-8").splitlines()
     return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
@@ -46,22 +71,33 @@ def review() -> Review:
     return load_papers()
 
 
-def test_the_reference_has_the_whole_table() -> None:
-    rows = _printed_rows()
-    assert (len(rows), len(rows[0])) == (23, 7)
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [
+        ("thesis_table_5_2.csv", 23, 7),
+        ("thesis_table_5_3.csv", 23, 7),
+        ("thesis_table_5_4.csv", 23, 6),
+        ("thesis_table_5_5.csv", 24, 4),
+    ],
+)
+def test_the_references_hold_whole_tables(name: str, rows: int, columns: int) -> None:
+    printed = _printed_rows(name)
+    assert (len(printed), {len(row) for row in printed}) == (rows, {columns})
 
 
-def test_table_5_2_equals_the_printed_one_cell_by_cell(review: Review) -> None:
-    frame = training_data_table(review).frame
-    printed = _printed_rows()
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_equals_the_printed_one_cell_by_cell(review: Review, name: str) -> None:
+    make, deviations = TABLES[name]
+    frame = make(review).frame
+    printed = _printed_rows(name)
     assert list(frame.columns) == list(printed[0])
     different = {
-        (was["Paper"], column): (_normal(was[column]), _normal(now[column]))
+        (now[frame.columns[0]], column): (_normal(was[column]), _normal(now[column]))
         for was, now in zip(printed, frame.to_dict("records"), strict=True)
         for column in frame.columns
         if _normal(was[column]) != _normal(now[column])
     }
-    assert different == DEVIATIONS
+    assert different == deviations
 
 
 def test_the_tex_has_the_signs_of_the_printed_table(review: Review) -> None:
@@ -71,11 +107,10 @@ def test_the_tex_has_the_signs_of_the_printed_table(review: Review) -> None:
     assert "80\\%, 72\\%, 44\\%" in kamnitsas
 
 
-def test_all_four_formats_are_written(review: Review, tmp_path: Path) -> None:
-    written = training_data_table(review).write(tmp_path)
-    assert [path.name for path in written] == [
-        f"training_data.{end}" for end in ("tex", "csv", "html", "md")
-    ]
+@pytest.mark.parametrize("make", [make for make, _ in TABLES.values()])
+def test_all_four_formats_are_written(review: Review, tmp_path: Path, make: object) -> None:
+    written = make(review).write(tmp_path)
+    assert [path.suffix for path in written] == [".tex", ".csv", ".html", ".md"]
     assert all("Kamnitsas (2017) [98]" in path.read_text(encoding="utf-8") for path in written)
 
 
@@ -136,14 +171,90 @@ def test_the_printed_cells_are_not_used(review: Review) -> None:
     bare = replace(
         review, papers=tuple(paper.model_copy(update={"printed": {}}) for paper in review)
     )
-    expected = training_data_table(review).frame
-    assert training_data_table(bare).frame.equals(expected)
+    for make, _ in TABLES.values():
+        assert make(bare).frame.equals(make(review).frame)
 
 
-def test_the_printed_cells_of_the_records_are_those_of_the_thesis(review: Review) -> None:
-    for paper, row in zip(review, _printed_rows(), strict=True):
-        cells = {column: cell for column, cell in row.items() if column != "Paper"}
-        assert dict(paper.printed["Table 5.2"]) == cells
+@pytest.mark.parametrize("number", ["2", "3", "4", "5"])
+def test_the_printed_cells_of_the_records_are_those_of_the_thesis(
+    review: Review, number: str
+) -> None:
+    rows = [row for row in _printed_rows(f"thesis_table_5_{number}.csv") if any(row.values())]
+    rows = [row for row in rows if row.get("Papers", "any")]  # the second line of one paper
+    for paper, row in zip(review, rows, strict=True):
+        cells = {column: cell for column, cell in row.items() if not column.startswith("Paper")}
+        assert cells.items() <= dict(paper.printed[f"Table 5.{number}"]).items()
+
+
+def _with_section(review: Review, key: str, section: str, **fields: object) -> Review:
+    first = review.paper(key)
+    part = type(getattr(first, section)).model_validate(fields)
+    return replace(review, papers=(first.model_copy(update={section: part}),))
+
+
+@pytest.mark.parametrize(
+    ("make", "section", "fields", "cells"),
+    [
+        (
+            evaluation_table,
+            "evaluation",
+            {
+                "network": "RNN",
+                "metrics": ["HD", "recall"],
+                "variability": [],
+                "every_subject": True,
+            },
+            ["RNN", "1", "Private", "HD, recall", "2", "No *"],
+        ),
+        (
+            evaluation_table,
+            "evaluation",
+            {"metrics": "absent", "variability": "absent"},
+            ["", "1", "Private", "Not described", "", "No"],
+        ),
+        (
+            optimisation_table,
+            "optimisation",
+            {"optimiser": "AdaDelta", "learning_rate": 1, "batch_size": 8, "dropout": 0.5},
+            ["AdaDelta", "", "Yes (1)/yes", "Yes (8)/yes", "Yes (0.5)/yes"],
+        ),
+        (
+            optimisation_table,
+            "optimisation",
+            {"learning_rate": 1e-7, "other_hyperparameters": {"decay": "mentioned"}},
+            ["", "", "Yes (0.0000001)/yes", "", ""],
+        ),
+        (
+            implementation_table,
+            "implementation",
+            {
+                "frameworks": ["Keras"],
+                "devices": [
+                    {"model": "A", "memory_gb": 8},
+                    {"maker": "M", "model": "B", "memory_gb": 8},
+                    {"model": "C", "written": "a C card"},
+                ],
+                "code": "public",
+            },
+            ["Keras", "A or M B-8GB or a C card", "Yes"],
+        ),
+        (implementation_table, "implementation", {}, ["", "", ""]),
+    ],
+)
+def test_the_other_tables_follow_the_structure(
+    review: Review, make: object, section: str, fields: dict[str, object], cells: list[str]
+) -> None:
+    table = make(_with_section(review, "guo2014", section, **fields))
+    assert table.frame.iloc[0].tolist()[1:] == cells
+
+
+def test_devices_for_testing_have_a_row_of_their_own(review: Review) -> None:
+    devices = [{"model": "A", "memory_gb": 4, "used_for": "testing"}]
+    changed = _with_section(review, "guo2014", "implementation", devices=devices, code="none")
+    assert implementation_table(changed).frame.to_numpy().tolist() == [
+        ["Guo (2014) [68]", "", "Not described", "No"],
+        ["", "", "Test on A-4GB", "No"],
+    ]
 
 
 def test_a_data_set_may_differ_from_what_holds_for_all(review: Review) -> None:
