@@ -81,9 +81,9 @@ def _same_key(document: Document, entries: Sequence[_Entry]) -> Iterator[Mistake
 
 
 def _unknown_partner(document: Document, entries: Sequence[_Entry]) -> Iterator[Mistake]:
-    for entry in entries:
+    for entry in filter(lambda entry: entry.same_as, entries):
         others = [other.key for other in entries if other.key and other is not entry]
-        if entry.same_as and entry.same_as not in others:
+        if entry.same_as not in others:
             problem = f"there is no other paper {entry.same_as!r}"
             remedy = nearest(entry.same_as, others)
             yield document.mistake(entry.location("same_reference_as"), problem, remedy)
@@ -129,7 +129,8 @@ def _neighbours(entries: Sequence[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
 
 def _alike(title: str, other: str) -> bool:
     matcher = SequenceMatcher(None, title, other, autojunk=False)
-    return matcher.real_quick_ratio() >= _NEARLY_THE_SAME and matcher.ratio() >= _NEARLY_THE_SAME
+    bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    return all(bound() >= _NEARLY_THE_SAME for bound in bounds)
 
 
 def _meant(earlier: _Entry, later: _Entry) -> bool:
