@@ -48,6 +48,25 @@ class _Part(NamedTuple):
         return self.sum_of_squares / self.df if self.df else math.nan
 
 
+class _Floor(NamedTuple):
+    """The sums of squares that rounding alone can make."""
+
+    of_input: float
+    of_arithmetic: float
+
+    @classmethod
+    def of(cls, response: Floats, centred: Floats, terms: list[_Term]) -> _Floor:
+        """Bound what storing the response and projecting it onto the terms can add."""
+        columns = 1 + sum(term.columns.shape[1] for term in terms)
+        arithmetic = 16 * columns * np.finfo(np.float64).eps ** 2 * (centred @ centred)
+        return cls(float(rounding(response)) ** 2, float(arithmetic))
+
+    def clear(self, sum_of_squares: float, df: int) -> float:
+        """Set to 0 a sum of squares that is no more than rounding."""
+        beyond = sum_of_squares > df * self.of_input + self.of_arithmetic
+        return sum_of_squares if beyond else 0.0
+
+
 def anova(table: pd.DataFrame, formula: str, *, typ: Literal[1, 2, 3] = 2) -> pd.DataFrame:
     """Split the variance of a response among the terms of a formula.
 
@@ -120,27 +139,27 @@ def anova(table: pd.DataFrame, formula: str, *, typ: Literal[1, 2, 3] = 2) -> pd
     response, terms = _model(table, formula, typ)
     scale = power_of_two(response)
     centred = centre(response / scale)
-    unit = float(rounding(response / scale)) ** 2
+    floor = _Floor.of(response / scale, centred, terms)
     parts = [
-        _part(term, _adjusted_for(terms, place, typ), centred, unit)
+        _part(term, _adjusted_for(terms, place, typ), centred, floor)
         for place, term in enumerate(terms)
     ]
-    residual = _residual(terms, centred, unit)
-    total = _beyond_rounding(float(centred @ centred), len(centred) - 1, unit)
+    residual = _residual(terms, centred, floor)
+    total = floor.clear(float(centred @ centred), len(centred) - 1)
     rows = [_row(term, part, residual, total) for term, part in zip(terms, parts, strict=True)]
     rows.append(_sums("Residual", residual))
     return _in_unit(pd.DataFrame(rows), scale)
 
 
-def _part(term: _Term, others: list[_Term], response: Floats, unit: float) -> _Part:
+def _part(term: _Term, others: list[_Term], response: Floats, floor: _Floor) -> _Part:
     """Give what a term adds to the others."""
     directions = _directions(term.columns, _span(others, len(response)))
     found = float(np.square(directions.T @ response).sum())
     df = directions.shape[1]
-    return _Part(_beyond_rounding(found, df, unit), df)
+    return _Part(floor.clear(found, df), df)
 
 
-def _residual(terms: list[_Term], response: Floats, unit: float) -> _Part:
+def _residual(terms: list[_Term], response: Floats, floor: _Floor) -> _Part:
     span = _span(terms, len(response))
     df = len(response) - 1 - span.shape[1]
     if df < 1:
@@ -152,12 +171,7 @@ def _residual(terms: list[_Term], response: Floats, unit: float) -> _Part:
     left = response - span @ (span.T @ response)
     left -= span @ (span.T @ left)
     found = float(left @ left)
-    return _Part(_beyond_rounding(found, df, unit), df)
-
-
-def _beyond_rounding(sum_of_squares: float, df: int, unit: float) -> float:
-    """Set to 0 a sum of squares that rounding of the response to float64 can explain."""
-    return sum_of_squares if sum_of_squares > df * unit else 0.0
+    return _Part(floor.clear(found, df), df)
 
 
 def _adjusted_for(terms: list[_Term], place: int, typ: int) -> list[_Term]:

@@ -240,6 +240,13 @@ class TestNoResidual:
         assert list(found.loc[0, COLUMNS[6:9]]) == [1, 1, 1]
         assert "no residual" in found["note"][0]
 
+    @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 0, 4, 1, 2]])
+    def test_none_but_the_rounding_of_the_projection(self, order):
+        table = long([[1.0], [0.0], [0.0], [0.0, 0.0]]).iloc[order]
+        found = anova(table, "value ~ group")
+        assert found["sum_of_squares"][1] == 0
+        assert found["f"][0] == np.inf
+
     def test_none_but_rounding(self):
         table = self.table()
         table["dice"] += table["device"].map({"cpu": 0.1, "gpu": 0.7})
