@@ -285,7 +285,7 @@ class TestCalibration:
         truth = self.truth(form)
         low, high = interval(squares, form, 0.95)
         assert 0.94 <= ((low <= truth) & (truth <= high)).mean() <= 0.96
-        # Satterthwaite's approximation makes the test of agreement slightly conservative.
+        # Satterthwaite's approximation makes the test of agreement reject 5.3 % here, not 5 %.
         assert 0.04 <= (f_test(squares, form, truth).p_value < 0.05).mean() <= 0.055
 
 
