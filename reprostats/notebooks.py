@@ -18,6 +18,15 @@ _PLAIN = (bool, int, float, str, list, dict, tuple, types.NoneType)
 _OF_JUPYTER = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
 
 
+_SCRIPTS = (  # what pages would otherwise load from servers
+    "require_js_url",
+    "mathjax_url",
+    "jquery_url",
+    "mermaid_js_url",
+    "mermaid_layout_elk_js_url",
+)
+
+
 class NotebookError(ReprostatsError):
     """A notebook could not be executed to its end."""
 
@@ -146,7 +155,8 @@ def as_page(notebook: Path) -> str:
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
     exporter = HTMLExporter(
-        template_name="lab", require_js_url="", mathjax_url="", jquery_url="", mermaid_js_url=""
+        template_name="lab",
+        **dict.fromkeys(_SCRIPTS, ""),
     )
     body, _ = exporter.from_notebook_node(content)
     return str(body)

@@ -21,6 +21,7 @@ OLDEST = (3, 11)
 
 
 def main() -> int:
+    """Make the environment unless it is there; return the exit status."""
     if sys.version_info < OLDEST:
         print(f"Python {'.'.join(map(str, OLDEST))} or newer is needed; this is {sys.version}.")
         return 1
@@ -40,6 +41,7 @@ def main() -> int:
 
 
 def is_current() -> bool:
+    """Tell whether the environment is complete and newer than what it is made from."""
     if not COMPLETE.exists():
         return False
     return all(path.stat().st_mtime <= COMPLETE.stat().st_mtime for path in SOURCES)

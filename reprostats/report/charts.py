@@ -10,7 +10,7 @@ from reprostats.report import theme  # noqa: F401 - importing it sets the look o
 
 def box_plot(
     values: pd.DataFrame, value: str, group: str, *, value_title: str, title: str
-) -> alt.LayerChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Draw the distribution of values in each group: a box, and every value as a point.
 
     Boxes reach from the first to the third quartile and are cut by the median; whiskers reach

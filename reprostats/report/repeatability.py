@@ -145,7 +145,9 @@ def _summary_row(
 ) -> dict[str, object]:
     well = trials[trials["status"] == "ok"]
     accuracy = 100 * well["accuracy"]
-    interval = median_ci(accuracy, confidence_level=confidence_level).iloc[0] if len(well) else {}
+    interval = pd.Series({"ci_low": float("nan"), "ci_high": float("nan")})
+    if len(well):
+        interval = median_ci(accuracy, confidence_level=confidence_level).iloc[0]
     return {
         "Regime": verdict.condition,
         "Trials": verdict.n_trials,
@@ -153,8 +155,8 @@ def _summary_row(
         "Accuracy (%)": accuracy.mean(),
         "SD of accuracy": accuracy.std(ddof=1),
         "Median": accuracy.median(),
-        "CI low": interval.get("ci_low"),
-        "CI high": interval.get("ci_high"),
+        "CI low": interval["ci_low"],
+        "CI high": interval["ci_high"],
         "FN + FP": well["errors"].mean(),
         "SD of FN + FP": well["errors"].std(ddof=1),
         "Verdict": str(verdict),
@@ -184,7 +186,7 @@ def time_table(results: pd.DataFrame) -> Table:
     )
 
 
-def accuracy_plot(results: pd.DataFrame) -> alt.LayerChart:
+def accuracy_plot(results: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Draw the accuracy of every trial by regime, as Figure 3 of Alahmari et al. (2020) does."""
     frame = per_trial(results)
     well = frame[frame["status"] == "ok"]

@@ -76,7 +76,7 @@ _HTML = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
   caption { text-align: left; font-weight: 600; padding-bottom: .6rem; }
   th { border-bottom: 1px solid; text-align: left; vertical-align: bottom; }
   th, td { padding: .25rem .8rem .25rem 0; vertical-align: top; }
-  .number { text-align: right; font-variant-numeric: tabular-nums; }
+  td { font-variant-numeric: tabular-nums; }
   p { max-width: 60rem; font-size: .9em; color: #57606a; }
 </style>
 </head>
@@ -92,14 +92,14 @@ _HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_stri
 <caption>{{ caption }}</caption>
 <thead><tr>
 {% for title in header %}
-<th{% if numeric[loop.index0] %} class="number"{% endif %}>{{ title }}</th>
+<th style="text-align: {{ 'right' if numeric[loop.index0] else 'left' }}">{{ title }}</th>
 {% endfor %}
 </tr></thead>
 <tbody>
 {% for row in rows %}
 <tr>
 {% for cell in row %}
-<td{% if numeric[loop.index0] %} class="number"{% endif %}>{{ cell }}</td>
+<td style="text-align: {{ 'right' if numeric[loop.index0] else 'left' }}">{{ cell }}</td>
 {% endfor %}
 </tr>
 {% endfor %}

@@ -49,6 +49,7 @@ _CONTROLLED = {
     *_THREAD_VARIABLES,
     *(variable for setting in _INSTRUCTION_SETS.values() for variable in setting),
 }
+SEED_BITS = 63  # a seed fits a signed integer of 64 bits, in tables too
 _LARGEST_HASH_SEED = 2**32 - 1
 
 
@@ -94,7 +95,7 @@ class Source:
 def _check_seed(source: Source, level: object) -> None:
     if level == "os":
         return
-    if not _is_whole(level) or level < 0:  # type: ignore[operator]
+    if not _is_whole(level) or not 0 <= level < 2**SEED_BITS:  # type: ignore[operator]
         raise source.refuse(level)
 
 
@@ -144,7 +145,7 @@ def _is_whole(level: object) -> bool:
     return isinstance(level, int) and not isinstance(level, bool)
 
 
-_SEEDS = "a whole number from 0, or 'os' to draw a seed from the operating system"
+_SEEDS = f"a whole number from 0 and below 2**{SEED_BITS}, or 'os' to draw a seed from the operating system"
 
 SOURCES: dict[str, Source] = {
     source.name: source

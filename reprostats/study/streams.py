@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from reprostats.errors import unknown_name
+from reprostats.study.sources import SEED_BITS
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +66,7 @@ class Streams:
 
     def __init__(self, levels: Mapping[str, Level]) -> None:
         self.seeds = {
-            name: int(np.random.SeedSequence().entropy) if level == "os" else int(level)  # type: ignore[arg-type]
+            name: secrets.randbits(SEED_BITS) if level == "os" else int(level)  # type: ignore[arg-type]
             for name, level in levels.items()
         }
         self.used: set[str] = set()

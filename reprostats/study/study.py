@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, reduce
 from importlib import import_module
+from importlib.machinery import PathFinder
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -230,9 +231,7 @@ class Study:
             "git_commit": git_commit(Path.cwd()),
         }
         if not _is_importable(self.function):
-            import cloudpickle
-
-            setup["pickled"] = base64.b64encode(cloudpickle.dumps(self.function)).decode()
+            setup["pickled"] = base64.b64encode(_pickled_by_value(self.function)).decode()
         return setup
 
     def _warn_of_idle_streams(self, records: Iterable[Record]) -> None:
@@ -249,12 +248,27 @@ class Study:
 
 
 def _is_importable(function: Callable[..., object]) -> bool:
-    if function.__module__ == "__main__":
+    """Tell whether another process finds the function by its name on the same path."""
+    top = function.__module__.partition(".")[0]
+    if top == "__main__" or PathFinder.find_spec(top) is None:
         return False
     try:
-        found = reduce(
-            getattr, function.__qualname__.split("."), import_module(function.__module__)
-        )
+        module = import_module(function.__module__)
+        found = reduce(getattr, function.__qualname__.split("."), module)
     except (ImportError, AttributeError):
         return False
     return found is function  # type: ignore[comparison-overlap]
+
+
+def _pickled_by_value(function: Callable[..., object]) -> bytes:
+    """Pickle a function of a script or notebook with what it refers to there."""
+    import cloudpickle
+
+    module = sys.modules[function.__module__]
+    if module.__name__ == "__main__":  # always pickled by value
+        return bytes(cloudpickle.dumps(function))
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(function))
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)

@@ -1,0 +1,438 @@
+"""The engine: what it runs, in which environment, what it records, and what it survives."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from reprostats import Condition, Study
+from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.study.sources import instruction_sets
+from reprostats.study.workers import WorkerError
+from tests.study import trials
+
+
+def value(results: pd.DataFrame, metric: str, case: str = "all") -> list[float]:
+    return results.query("metric == @metric and case == @case")["value"].tolist()
+
+
+def study(function, folder, **settings) -> Study:
+    return Study(function, folder=folder, **settings)
+
+
+class TestRuns:
+    def test_each_trial_once_and_only_what_is_missing(self, tmp_path):
+        log = tmp_path / "log"
+        settings = {"config": {"log": str(log)}, "varied": {"init": [1, 2, 3]}}
+        first = study(trials.logged, tmp_path / "s", **settings).run(workers=2, progress=False)
+        assert log.read_text().count("ran") == 3
+        again = study(trials.logged, tmp_path / "s", **settings).run(workers=2, progress=False)
+        assert log.read_text().count("ran") == 3
+        pd.testing.assert_frame_equal(first, again)
+        study(trials.logged, tmp_path / "s", **settings, repeats=2).run(workers=1, progress=False)
+        assert log.read_text().count("ran") == 6
+
+    def test_results_without_running(self, tmp_path):
+        planned = study(trials.constant, tmp_path, repeats=2)
+        assert planned.results().empty
+        run = planned.run(workers=1, progress=False)
+        pd.testing.assert_frame_equal(run, planned.results())
+
+    def test_parquet_holds_the_results(self, tmp_path):
+        results = study(trials.by_case, tmp_path, repeats=2).run(workers=1, progress=False)
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(tmp_path / "results.parquet"), results, check_dtype=False
+        )
+
+    def test_conditions_that_share_a_trial_run_it_once(self, tmp_path):
+        log = tmp_path / "log"
+        conditions = {"a": Condition(repeats=2), "b": Condition({"init": 0}, repeats=1)}
+        results = study(
+            trials.logged, tmp_path / "s", config={"log": str(log)}, conditions=conditions
+        ).run(workers=1, progress=False)
+        assert log.read_text().count("ran") == 2
+        assert results.groupby("condition")["trial"].nunique().to_dict() == {"a": 2, "b": 1}
+
+    def test_cases_and_times_are_rows(self, tmp_path):
+        results = study(trials.by_case, tmp_path).run(workers=1, progress=False)
+        assert value(results, "dice", "patient 1") == [0.5]
+        assert math.isnan(value(results, "dice", "patient 2")[0])
+        assert value(results, "loss") == [0.25]
+        assert value(results, "trial_time")[0] > 0
+
+    def test_folds_are_crossed_with_repeats(self, tmp_path):
+        planned = study(trials.constant, tmp_path, folds=3, repeats=2)
+        assert sorted({(each.fold, each.repeat) for each in planned.trials}) == [
+            (fold, repeat) for fold in range(3) for repeat in range(2)
+        ]
+
+    def test_a_trial_has_a_folder_and_a_log(self, tmp_path):
+        results = study(trials.big, tmp_path).run(workers=1, progress=False)
+        folder = Path(results["folder_sha256"].iloc[0])
+        assert folder.parent == tmp_path / "trials"
+        assert (folder / "log.txt").read_text() == "printed by the trial\n"
+        assert value(results, "x", "6") == [6 / 7]
+
+    def test_function_of_a_script_runs(self, tmp_path):
+        script = tmp_path / "mine.py"
+        script.write_text(
+            "from reprostats import Study\n"
+            "OFFSET = 40\n"
+            "def helper(x):\n    return x + OFFSET\n"
+            "def train(trial):\n    return {'value': helper(2)}\n"
+            "if __name__ == '__main__':\n"
+            f"    print(Study(train, folder={str(tmp_path / 's')!r}).run(workers=1, progress=False)['value'][0])\n"
+        )
+        done = subprocess.run(
+            [sys.executable, str(script)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "42.0"
+
+
+class TestStreams:
+    def test_init_alone_leaves_the_batch_order(self, tmp_path):
+        results = study(
+            trials.gradient_steps, tmp_path, varied={"init": [1, 2], "batch_order": [1, 2]}
+        ).run(workers=1, progress=False)
+        rows = results.drop_duplicates("trial").set_index(["init", "batch_order"])
+        assert rows.loc[1, "initial_sha256"].nunique() == 1
+        assert rows.loc[(1, 1), "initial_sha256"] != rows.loc[(2, 1), "initial_sha256"]
+        assert rows.loc[(1, 1), "order_sha256"] == rows.loc[(2, 1), "order_sha256"]
+        assert rows.loc[(1, 1), "order_sha256"] != rows.loc[(1, 2), "order_sha256"]
+        assert rows["weights_sha256"].nunique() == 4
+
+    def test_seeded_trials_are_bitwise_equal(self, tmp_path):
+        results = study(trials.gradient_steps, tmp_path, repeats=3).run(workers=2, progress=False)
+        assert results["weights_sha256"].nunique() == 1
+        assert len(set(value(results, "loss"))) == 1
+
+    def test_same_seed_gives_other_numbers_to_other_streams(self, tmp_path):
+        results = study(trials.streams, tmp_path).run(workers=1, progress=False)
+        assert len({value(results, name)[0] for name in ("init", "batch_order", "split")}) == 3
+
+    def test_os_seeds_differ_and_are_recorded(self, tmp_path):
+        planned = study(trials.streams, tmp_path, fixed={"init": "os"}, repeats=2)
+        results = planned.run(workers=1, progress=False)
+        assert len(set(value(results, "init"))) == 2
+        assert len(set(value(results, "split"))) == 1
+        seeds = [planned.record(each.identity).seeds["init"] for each in planned.trials]
+        again = [
+            study(trials.streams, tmp_path / str(seed), fixed={"init": seed}).run(
+                workers=1, progress=False
+            )
+            for seed in seeds
+        ]
+        drawn = {value(each, "init")[0] for each in again}
+        assert drawn == set(value(results, "init"))
+
+    def test_global_generators_follow_the_dropout_stream(self, tmp_path):
+        results = study(trials.global_draws, tmp_path, varied={"dropout": [1, 2]}, repeats=2).run(
+            progress=False
+        )
+        for metric in ("torch", "numpy", "python"):
+            one, same, other, _ = value(results, metric)
+            assert one == same
+            assert one != other
+
+    def test_varied_but_unused_stream_is_said(self, tmp_path):
+        with pytest.warns(UserWarning, match="never drawn from by 'constant': init"):
+            study(trials.constant, tmp_path, varied={"init": [1, 2]}).run(workers=1, progress=False)
+
+    def test_streams_varied_together_need_only_one_to_be_used(self, tmp_path):
+        settings = [{"init": 1, "dropout": 1}, {"init": 2, "dropout": 2}]
+        study(trials.gradient_steps, tmp_path, varied=settings).run(workers=1, progress=False)
+
+
+class TestEnvironment:
+    def test_is_set_before_python_starts(self, tmp_path):
+        results = study(
+            trials.environment, tmp_path, varied={"threads": [1, 2], "hash_seed": [0, 1]}
+        ).run(workers=1, progress=False)
+        assert value(results, "threads") == value(results, "omp") == [1, 1, 2, 2]
+        assert len(set(value(results, "hash"))) == 2
+
+    def test_deterministic_sets_the_flag_and_the_workspace(self, tmp_path):
+        results = study(trials.environment, tmp_path, varied={"deterministic": [False, True]}).run(
+            progress=False
+        )
+        assert value(results, "deterministic") == value(results, "cublas") == [0, 1]
+
+    @pytest.mark.skipif(len(instruction_sets()) < 3, reason="the processor has one instruction set")
+    def test_instruction_set_is_what_torch_uses(self, tmp_path):
+        names = [name for name in instruction_sets() if name != "native"]
+        planned = study(trials.environment, tmp_path, varied={"isa": names})
+        results = planned.run(workers=1, progress=False)
+        used = results[results["metric"] == "isa"].set_index("isa")["case"].to_dict()
+        expected = {"baseline": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512"}
+        assert used == {name: expected[name] for name in names}
+        for each in planned.trials:
+            assert planned.record(each.identity).effective["isa"] == used[each.levels["isa"]]
+
+    def test_shell_does_not_reach_a_controlled_variable(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
+        monkeypatch.setenv("PYTHONHASHSEED", "7")
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+        results = study(trials.environment, tmp_path).run(workers=1, progress=False)
+        assert value(results, "omp") == [1]
+        assert value(results, "cublas") == [0]
+
+    def test_trials_do_not_reach_each_other(self, tmp_path):
+        results = study(trials.vandal, tmp_path, repeats=3).run(workers=1, progress=False)
+        for metric in ("threads", "variable", "deterministic", "draw", "dtype"):
+            assert len(set(value(results, metric))) == 1, metric
+        assert value(results, "variable")[0] == 0
+
+    def test_environment_is_described(self, tmp_path):
+        planned = study(trials.constant, tmp_path)
+        planned.run(workers=1, progress=False)
+        name = planned.record(planned.trials[0].identity).environment
+        content = json.loads((tmp_path / "environments" / f"{name}.json").read_text())
+        assert content["packages"]["torch"]
+        assert content["variables"]["OMP_NUM_THREADS"] == "1"
+        assert content["machine"]["memory_bytes"] > 0
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory):
+    """All ways to end badly in one study of eleven trials."""
+    folder = tmp_path_factory.mktemp("faults")
+    planned = Study(trials.faulty, repeats=11, folder=folder)
+    return planned, planned.run(workers=2, time_limit=3, progress=False)
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("repeat", "status", "reason"),
+        [
+            (0, "ok", ""),
+            (1, "failed", "ValueError: the seventh image has no mask (trials.py, line"),
+            (2, "diverged", "metric 'loss' has no finite value"),
+            (3, "diverged", "the loss is nan in epoch 3"),
+            (4, "killed", "signal 9 (SIGKILL); the system does this to a process that takes too"),
+            (5, "timeout", "ran past its time limit of 3 s"),
+            (6, "killed", "exit code 3 and no result"),
+            (7, "failed", "the trial function returned list; it must return a mapping"),
+            (8, "failed", "metric 'loss' is 'low'; return a number or a mapping"),
+            (9, "failed", "SystemExit: 1"),
+            (10, "killed", "its worker process ended with signal 9"),
+        ],
+    )
+    def test_is_a_row_with_status_and_reason(self, faults, repeat, status, reason):
+        rows = faults[1].query("repeat == @repeat")
+        assert set(rows["status"]) == {status}
+        assert reason in rows["reason"].iloc[0]
+
+    def test_traceback_is_kept(self, faults):
+        planned, results = faults
+        trial = results.query("repeat == 1")["trial"].iloc[0]
+        assert "raise ValueError" in planned.record(trial).traceback
+
+    def test_failed_trials_are_not_run_again_unless_asked(self, faults, tmp_path):
+        planned, results = faults
+        pd.testing.assert_frame_equal(planned.run(workers=1, progress=False), results)
+
+    def test_retry_keeps_the_old_record(self, tmp_path):
+        planned = study(trials.faulty, tmp_path, repeats=2)
+        planned.run(workers=1, progress=False)
+        failed = next(each for each in planned.trials if each.repeat == 1)
+        planned.run(progress=False, retry=True)
+        names = sorted(path.name for path in (tmp_path / "trials" / failed.identity).iterdir())
+        assert "record.attempt-1.json" in names
+        assert "record.json" in names
+
+    def test_nothing_is_left_running(self, tmp_path):
+        results = study(trials.leaves_process, tmp_path).run(workers=1, progress=False)
+        (child,) = value(results, "child")
+        deadline = time.monotonic() + 5
+        while psutil.pid_exists(int(child)) and time.monotonic() < deadline:
+            if psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE:
+                break
+            time.sleep(0.05)
+        assert not psutil.pid_exists(int(child)) or (
+            psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE
+        )
+
+    def test_function_that_workers_cannot_load(self, tmp_path, monkeypatch):
+        (tmp_path / "breaks_elsewhere.py").write_text(
+            "import os\n"
+            "if 'PYTEST_VERSION' not in os.environ:\n    raise OSError('no licence here')\n"
+            "def train(trial):\n    return {}\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        import breaks_elsewhere
+
+        monkeypatch.delenv("PYTEST_VERSION")
+        with pytest.raises(WorkerError, match="no licence here"):
+            study(breaks_elsewhere.train, tmp_path / "s").run(workers=1, progress=False)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("keep", [0, 100, -2])
+    def test_truncated_record_is_named_and_nothing_runs(self, tmp_path, keep):
+        planned = study(trials.constant, tmp_path, repeats=2)
+        planned.run(workers=1, progress=False)
+        record = tmp_path / "trials" / planned.trials[0].identity / "record.json"
+        record.write_bytes(record.read_bytes()[:keep])
+        with pytest.raises(DamagedFileError, match=r"record\.json: damaged.*Move the file away"):
+            planned.run(workers=1, progress=False)
+
+    def test_changed_value_is_noticed(self, tmp_path):
+        planned = study(trials.constant, tmp_path)
+        planned.run(workers=1, progress=False)
+        record = tmp_path / "trials" / planned.trials[0].identity / "record.json"
+        record.write_text(record.read_text().replace("1.0", "1.5", 1))
+        with pytest.raises(DamagedFileError, match="does not match its checksum"):
+            planned.results()
+
+    def test_all_damaged_records_are_named_at_once(self, tmp_path):
+        planned = study(trials.constant, tmp_path, repeats=3)
+        planned.run(workers=1, progress=False)
+        for each in planned.trials[:2]:
+            (tmp_path / "trials" / each.identity / "record.json").write_text("{}")
+        with pytest.raises(DamagedFileError) as caught:
+            planned.run(workers=1, progress=False)
+        assert all(each.identity in str(caught.value) for each in planned.trials[:2])
+
+    def test_removed_record_alone_is_computed_again(self, tmp_path):
+        log = tmp_path / "log"
+        planned = study(trials.logged, tmp_path / "s", config={"log": str(log)}, repeats=3)
+        before = planned.run(workers=1, progress=False)
+        (planned.folder / "trials" / planned.trials[1].identity / "record.json").unlink()
+        after = planned.run(workers=1, progress=False)
+        assert log.read_text().count("ran") == 4
+        times = before["metric"] == "trial_time"
+        pd.testing.assert_frame_equal(before[~times], after[~times])
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            (
+                {"fixed": {"tread": 2}},
+                "unknown source of variability 'tread'; did you mean 'threads'",
+            ),
+            ({"fixed": {"threads": 0}}, "source 'threads' has no level 0; it takes a whole number"),
+            ({"fixed": {"threads": True}}, "has no level True"),
+            ({"fixed": {"init": 1.5}}, "source 'init' has no level 1.5"),
+            ({"fixed": {"init": 2**63}}, "source 'init' has no level 9223372036854775808"),
+            ({"fixed": {"init": -1}}, "source 'init' has no level -1"),
+            (
+                {"fixed": {"isa": "sse9"}},
+                "source 'isa' has no level 'sse9'; it takes one of 'native'",
+            ),
+            ({"fixed": {"device": "gpu"}}, "it takes 'cpu', 'cuda' or 'cuda:N'"),
+            ({"fixed": {"hash_seed": 2**32}}, "source 'hash_seed' has no level 4294967296"),
+            ({"fixed": {"deterministic": 1}}, "it takes True or False"),
+            ({"varied": {"init": []}}, "must list its levels"),
+            ({"varied": {"isa": "native"}}, "must list its levels"),
+            ({"fixed": {"init": 1}, "varied": {"init": [1, 2]}}, "init: both fixed and varied"),
+            ({"repeats": 0}, "repeats must be a whole number from 1"),
+            ({"config": {"x": {1, 2}}}, r"config\['x'\] = \{1, 2\} cannot be part of"),
+            ({"config": {"x": float("nan")}}, r"config\['x'\] = nan"),
+            ({"config": 3}, "config must be a mapping"),
+            ({"varied": {"init": [1]}, "conditions": {"a": Condition()}}, "inside conditions"),
+        ],
+    )
+    def test_is_refused_before_anything_runs(self, tmp_path, settings, message):
+        with pytest.raises(InputError, match=message):
+            study(trials.constant, tmp_path, **settings)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("levels", [{"device": "cuda:7"}, {"tf32": True}])
+    def test_level_that_this_machine_lacks(self, tmp_path, levels):
+        import torch
+
+        if torch.cuda.device_count() > 0 and "tf32" in levels:
+            pytest.skip("this machine has a GPU")
+        with pytest.raises(NotAvailableError, match="not available on this machine"):
+            study(trials.constant, tmp_path, fixed=levels)
+
+
+class TestInterruption:
+    def test_kill_loses_only_the_trials_in_flight(self, tmp_path):
+        log = tmp_path / "log"
+        program = (
+            "from pathlib import Path\n"
+            "from reprostats import Study\n"
+            "from tests.study import trials\n"
+            f"Study(trials.logged, config={{'log': {str(log)!r}}}, repeats=60,"
+            f" folder={str(tmp_path / 's')!r}).run(workers=2, progress=False)\n"
+        )
+        process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+        records = tmp_path / "s" / "trials"
+        deadline = time.monotonic() + 60
+        while len(list(records.glob("*/record.json"))) < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        _wait_until_no_worker_is_left(process.pid)
+        planned = study(trials.logged, tmp_path / "s", config={"log": str(log)}, repeats=60)
+        kept = planned.results()["trial"].nunique()
+        ran = log.read_text().count("ran")
+        assert 5 <= kept <= ran <= kept + 2
+        results = planned.run(workers=2, progress=False)
+        assert log.read_text().count("ran") == ran + 60 - kept
+        undisturbed = study(
+            trials.logged, tmp_path / "u", config={"log": str(log)}, repeats=60
+        ).run(workers=2, progress=False)
+        columns = ["trial", "metric", "case", "value", "status"]
+        pd.testing.assert_frame_equal(
+            results.query("metric != 'trial_time'")[columns],
+            undisturbed.query("metric != 'trial_time'")[columns],
+        )
+
+    def test_two_runs_on_one_folder_share_the_work(self, tmp_path):
+        log = tmp_path / "log"
+        program = (
+            "from reprostats import Study\n"
+            "from tests.study import trials\n"
+            f"Study(trials.logged, config={{'log': {str(log)!r}}}, repeats=40,"
+            f" folder={str(tmp_path / 's')!r}).run(workers=1, progress=False)\n"
+        )
+        runs = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+        assert [run.wait() for run in runs] == [0, 0]
+        assert log.read_text().count("ran") == 40
+
+
+def _wait_until_no_worker_is_left(parent: int) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        commands = [
+            " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])
+        ]
+        if not any("reprostats.study.worker" in command for command in commands):
+            return
+        time.sleep(0.05)
+    raise AssertionError("a worker outlived its parent")
+
+
+def test_numbers_survive_the_record(tmp_path):
+    results = study(trials.big, tmp_path).run(workers=1, progress=False)
+    found = results.query("metric == 'x'")["value"].to_numpy()
+    np.testing.assert_array_equal(found, np.arange(1000) / 7)
+
+
+def test_worker_ends_with_its_parent(tmp_path):
+    program = (
+        "from reprostats import Study\n"
+        "from tests.study import trials\n"
+        f"Study(trials.sleeper, config={{'seconds': 100}}, folder={str(tmp_path)!r})"
+        ".run(workers=1, progress=False)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=os.getcwd())
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("trials/*/log.txt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    _wait_until_no_worker_is_left(process.pid)

@@ -1,0 +1,132 @@
+"""Trial functions for the tests of the study engine; workers import them by name."""
+
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import torch
+
+from reprostats.errors import DivergedError
+
+
+def constant(trial):
+    return {"value": 1.0}
+
+
+def logged(trial):
+    """Leave a line in a file each time it runs."""
+    with open(trial.config["log"], "a") as log:
+        log.write("ran\n")
+    return {"value": trial.generator("init").normal()}
+
+
+def streams(trial):
+    return {name: trial.generator(name).normal() for name in ("init", "batch_order", "split")}
+
+
+def environment(trial):
+    return {
+        "threads": torch.get_num_threads(),
+        "omp": int(os.environ["OMP_NUM_THREADS"]),
+        "hash": hash("text"),
+        "isa": {torch.backends.cpu.get_cpu_capability(): 1.0},
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "cublas": "CUBLAS_WORKSPACE_CONFIG" in os.environ,
+    }
+
+
+def global_draws(trial):
+    return {
+        "torch": torch.rand(1).item(),
+        "numpy": np.random.rand(),  # noqa: NPY002
+        "python": random.random(),  # noqa: S311
+    }
+
+
+def vandal(trial):
+    """Change everything that could reach the next trial."""
+    found = {
+        "threads": torch.get_num_threads(),
+        "variable": float("VANDAL" in os.environ),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "draw": torch.rand(1).item(),
+        "dtype": float(torch.get_default_dtype() is torch.float64),
+    }
+    os.environ["VANDAL"] = "1"
+    os.chdir("/")
+    torch.use_deterministic_algorithms(True)
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(trial.repeat)
+    random.seed(trial.repeat)
+    return found
+
+
+def by_case(trial):
+    return {"dice": {"patient 1": 0.5, "patient 2": float("nan")}, "loss": np.float32(0.25)}
+
+
+def faulty(trial):
+    """End in the way that the repeat says: see the numbers."""
+    match trial.repeat:
+        case 1:
+            raise ValueError("the seventh image has no mask")
+        case 2:
+            return {"loss": float("nan")}
+        case 3:
+            raise DivergedError("the loss is nan in epoch 3")
+        case 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case 5:
+            time.sleep(60)
+        case 6:
+            os._exit(3)
+        case 7:
+            return [1, 2]
+        case 8:
+            return {"loss": "low"}
+        case 9:
+            raise SystemExit(1)
+        case 10:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+    return {"loss": 0.5}
+
+
+def leaves_process(trial):
+    """Leave a process of its own behind."""
+    child = os.fork()
+    if not child:
+        time.sleep(120)
+        os._exit(0)
+    return {"child": child}
+
+
+def gradient_steps(trial):
+    """Train a small network for some steps, with weights and order from their streams."""
+    with trial.stream("init"):
+        model = torch.nn.Linear(4, 2)
+    inputs = torch.linspace(-1, 1, 64).reshape(16, 4)
+    order = torch.randperm(16, generator=trial.torch_generator("batch_order"))
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    first = model.weight.detach().clone()
+    for batch in order.split(4):
+        optimiser.zero_grad()
+        model(inputs[batch]).square().mean().backward()
+        optimiser.step()
+    trial.fingerprints["initial"] = first.numpy().tobytes().hex()
+    trial.fingerprints["order"] = str(order.tolist())
+    trial.fingerprints["weights"] = model.weight.detach().numpy().tobytes().hex()
+    return {"loss": model(inputs).square().mean()}
+
+
+def sleeper(trial):
+    time.sleep(trial.config["seconds"])
+    return {"value": 1.0}
+
+
+def big(trial):
+    trial.fingerprints["folder"] = str(trial.folder)
+    print("printed by the trial")
+    return {"x": {str(number): number / 7 for number in range(1000)}}
