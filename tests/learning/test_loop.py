@@ -1,0 +1,113 @@
+import pytest
+import torch
+from torch import nn
+
+from reprostats.errors import DivergedError, InputError
+from reprostats.learning.fingerprint import fingerprint
+from reprostats.learning.loop import fit, predict
+
+
+@pytest.fixture
+def samples():
+    inputs = torch.linspace(-1, 1, 60).reshape(20, 3)
+    return inputs, inputs.sum(1, keepdim=True)
+
+
+def trained(samples, *, order: int = 1, rate: float = 0.1, epochs: int = 3):
+    model = nn.Linear(3, 1)
+    nn.init.zeros_(model.weight)
+    nn.init.zeros_(model.bias)
+    losses = fit(
+        model,
+        *samples,
+        loss=nn.functional.mse_loss,
+        optimiser=torch.optim.SGD(model.parameters(), rate),
+        batch_size=8,
+        epochs=epochs,
+        generator=torch.Generator().manual_seed(order),
+    )
+    return model, losses
+
+
+def test_equals_a_loop_written_out(samples):
+    inputs, targets = samples
+    model, losses = trained(samples)
+    plain = nn.Linear(3, 1)
+    nn.init.zeros_(plain.weight)
+    nn.init.zeros_(plain.bias)
+    optimiser = torch.optim.SGD(plain.parameters(), 0.1)
+    generator = torch.Generator().manual_seed(1)
+    expected = []
+    for _ in range(3):
+        total = 0.0
+        for batch in torch.randperm(20, generator=generator).split(8):
+            optimiser.zero_grad()
+            loss = nn.functional.mse_loss(plain(inputs[batch]), targets[batch])
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(batch)
+        expected.append(total / 20)
+    assert torch.equal(model.weight, plain.weight)
+    assert losses == pytest.approx(expected, rel=1e-6)
+
+
+def test_order_decides_the_bits(samples):
+    one, other = trained(samples, order=1)[0], trained(samples, order=2)[0]
+    assert not torch.equal(one.weight, other.weight)
+
+
+def test_draws_from_no_global_generator(samples):
+    model = nn.Linear(3, 1)
+    before = torch.get_rng_state()
+    fit(
+        model,
+        *samples,
+        loss=nn.functional.mse_loss,
+        optimiser=torch.optim.SGD(model.parameters(), 0.1),
+        batch_size=8,
+        epochs=1,
+        generator=torch.Generator().manual_seed(1),
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_divergence_names_the_epoch(samples):
+    with pytest.raises(DivergedError, match=r"the training loss is (inf|nan) in epoch \d+ of 200"):
+        trained(samples, rate=1e6, epochs=200)
+
+
+@pytest.mark.parametrize(("inputs", "targets"), [(3, 4), (0, 0)])
+def test_numbers_of_samples_must_fit(inputs, targets):
+    with pytest.raises(InputError, match=f"{inputs} inputs and {targets} targets"):
+        trained((torch.zeros(inputs, 3), torch.zeros(targets, 1)))
+
+
+def test_predict_uses_evaluation_mode_and_keeps_order():
+    model = nn.Sequential(nn.Dropout(0.5))
+    inputs = torch.arange(10.0).reshape(10, 1)
+    assert torch.equal(predict(model, inputs, batch_size=3), inputs)
+
+
+class TestFingerprint:
+    def test_one_bit_counts(self):
+        weight = torch.ones(3)
+        changed = weight.clone()
+        changed[1] = torch.nextafter(changed[1], torch.tensor(2.0))
+        assert fingerprint({"w": weight}) != fingerprint({"w": changed})
+
+    def test_sign_of_zero_counts(self):
+        assert fingerprint({"w": torch.tensor([0.0])}) != fingerprint({"w": torch.tensor([-0.0])})
+
+    def test_type_shape_and_name_count(self):
+        ones = torch.ones(4)
+        others = [{"v": ones}, {"w": ones.double()}, {"w": ones.reshape(2, 2)}]
+        assert all(fingerprint({"w": ones}) != fingerprint(other) for other in others)
+
+    def test_layout_in_memory_does_not(self):
+        matrix = torch.arange(6.0).reshape(2, 3)
+        assert fingerprint({"w": matrix.T}) == fingerprint({"w": matrix.T.contiguous()})
+
+    def test_scalars_and_half_precision(self):
+        assert (
+            len(fingerprint({"n": torch.tensor(3), "h": torch.ones(2, dtype=torch.bfloat16)})) == 64
+        )

@@ -1,0 +1,70 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from reprostats.errors import InputError
+from reprostats.models.initialisers import INITIALISERS, build, fans
+from reprostats.models.lenet import LeNet5
+
+
+def built(rule: str, seed: int = 1) -> LeNet5:
+    return build(LeNet5, rule, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("rule", INITIALISERS)
+def test_depends_on_its_generator_alone(rule):
+    torch.manual_seed(1)
+    one = built(rule).state_dict()
+    torch.manual_seed(2)
+    same, other = built(rule).state_dict(), built(rule, seed=2).state_dict()
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["features.0.weight"], other["features.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "bound"),
+    [
+        ("glorot_uniform", math.sqrt(6 / (150 + 400))),
+        ("alahmari_equation_2", math.sqrt(12 / (150 + 400))),
+        ("pytorch", 1 / math.sqrt(150)),
+    ],
+)
+def test_weights_fill_the_interval_of_their_rule(rule, bound):
+    """16 maps of 6 x 5 x 5: fan_in 150, fan_out 400. Bounds after the paper's equations."""
+    weight = built(rule).features[3].weight
+    assert weight.abs().max() <= bound
+    assert weight.abs().max() > 0.99 * bound
+    assert weight.std(correction=1).item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+def test_equation_2_is_wider_by_the_root_of_two():
+    narrow = built("glorot_uniform").features[0].weight
+    wide = built("alahmari_equation_2").features[0].weight
+    torch.testing.assert_close(wide, narrow * math.sqrt(2))
+
+
+def test_biases_are_zero_but_in_pytorchs_rule():
+    assert not built("glorot_uniform").features[0].bias.any()
+    assert built("pytorch").features[0].bias.any()
+
+
+def test_pytorch_rule_has_the_bounds_of_pytorch():
+    layer = nn.Linear(100, 400)
+    expected = 1 / math.sqrt(fans(layer.weight)[0])
+    assert layer.weight.abs().max().item() == pytest.approx(expected, rel=1e-2)
+
+
+def test_unknown_rule():
+    with pytest.raises(InputError, match="unknown initialiser 'glorot'; did you mean"):
+        built("glorot")
+
+
+def test_layer_without_a_rule_is_refused():
+    with pytest.raises(InputError, match=r"no rule for the parameters of '1' \(BatchNorm1d\)"):
+        build(
+            lambda: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)),
+            "pytorch",
+            torch.Generator(),
+        )

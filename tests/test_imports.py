@@ -1,0 +1,87 @@
+"""What is imported when: one direction, and nothing heavy before it is needed."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "reprostats"
+
+# A room may import itself and those named here: nothing downstream.
+BASE = {"errors", "files", "paths"}
+MAY_IMPORT = {
+    "models": set(),
+    "datasets": set(),
+    "learning": set(),
+    "study": set(),
+    "experiments": {"datasets", "learning", "models", "study"},
+    "stats": set(),
+    "report": {"stats"},
+    "review": {"stats", "report"},
+}
+
+
+def loaded_by(statement: str) -> set[str]:
+    program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def modules_of(room: str) -> list[str]:
+    files = sorted((PACKAGE / room).glob("*.py"))
+    return [f"reprostats.{room}.{file.stem}" for file in files if file.stem != "__init__"]
+
+
+@pytest.mark.parametrize("room", ["stats", "review", "report"])
+def test_never_loads_torch(room):
+    modules = modules_of(room)
+    assert modules
+    assert "torch" not in loaded_by("import " + ", ".join(modules))
+
+
+def test_package_loads_neither_torch_nor_pandas():
+    loaded = loaded_by("import reprostats")
+    assert not loaded & {"torch", "pandas", "numpy", "statsmodels", "pingouin"}
+
+
+def test_planning_a_study_does_not_load_torch():
+    assert "torch" not in loaded_by("from reprostats import Study, Condition, Trial")
+
+
+def test_package_is_imported_in_under_half_a_second():
+    program = (
+        "import time; t = time.perf_counter(); import reprostats; print(time.perf_counter() - t)"
+    )
+    times = [
+        float(
+            subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+        )
+        for _ in range(3)
+    ]
+    assert statistics.median(times) < 0.5
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_go_one_way(room):
+    for file in (PACKAGE / room).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("reprostats"):
+                target = (node.module + ".").split(".")[1]
+                names = {alias.name for alias in node.names} if not target else {target}
+                assert names <= {room} | BASE | MAY_IMPORT[room], (
+                    f"{file.name}: {ast.unparse(node)}"
+                )
+
+
+def test_public_names_exist():
+    import reprostats
+
+    for name in reprostats.__all__:
+        assert getattr(reprostats, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'iccc'"):
+        _ = reprostats.iccc
