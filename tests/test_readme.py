@@ -1,0 +1,44 @@
+"""What the README says runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_python_runs_as_a_script(number, tmp_path):
+    script = tmp_path / "readme.py"
+    script.write_text(BLOCKS[number])
+    done = subprocess.run(
+        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    if "anova(" in BLOCKS[number]:
+        assert re.search(r"C\(init\).*\n.*C\(split\).*\n.*[Rr]esidual", done.stdout)
+
+
+def test_own_function_takes_about_twenty_lines():
+    (block,) = (each for each in BLOCKS if "def train" in each)
+    body = block[block.index("def train") :].strip().splitlines()
+    assert len([line for line in body if line]) <= 22
+
+
+def test_make_has_the_commands():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+) ", README):
+        if target in {"reproduce", "test", "lab"}:
+            assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+def test_files_it_names_exist():
+    for target in re.findall(r"\]\(([\w/.]+)\)", README):
+        assert (ROOT / target).is_file(), target
+    for notebook in re.findall(r"`(\d\d_\w+)`", README):
+        assert (ROOT / "notebooks" / f"{notebook}.ipynb").is_file(), notebook
