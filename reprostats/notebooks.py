@@ -121,7 +121,10 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    known = papermill.inspect_notebook(str(notebook))
+    try:
+        known = papermill.inspect_notebook(str(notebook))
+    except ValueError as error:
+        raise InputError(f"{notebook}: {error} Open it in JupyterLab and save it.") from None
     for name in values:
         if name not in known:
             raise unknown_name("parameter", name, known, where=notebook.name)
@@ -129,7 +132,11 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
     executed = folder / notebook.name
     try:
         papermill.execute_notebook(
-            str(notebook), str(executed), dict(values), kernel_name="python3", progress_bar=True
+            str(notebook),
+            str(executed),
+            dict(values),
+            kernel_name="python3",
+            kernel_manager_class=_local_kernels(),
         )
     except PapermillExecutionError as error:
         what = str(error.evalue).strip()
@@ -140,6 +147,13 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
     page = executed.with_suffix(".html")
     write_atomically(page, as_page(executed))
     return [executed, page]
+
+
+def _local_kernels() -> type:
+    """Give a manager whose kernels talk over sockets of this machine, not over TCP."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    return type("LocalKernelManager", (AsyncKernelManager,), {"transport": "ipc"})
 
 
 def as_page(notebook: Path) -> str:

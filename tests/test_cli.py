@@ -17,6 +17,7 @@ def notebook(tmp_path, monkeypatch):
     cell.metadata["tags"] = ["parameters"]
     show = nbformat.v4.new_code_cell("print(repr(size))")
     made = nbformat.v4.new_notebook(cells=[cell, show])
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
     path = tmp_path / "mine.ipynb"
     nbformat.write(made, path)
     return path
@@ -65,6 +66,14 @@ def test_parameters_need_one_notebook(capsys):
     assert "name that notebook" in capsys.readouterr().err
 
 
+def test_notebook_that_names_no_kernel(notebook, capsys):
+    made = nbformat.read(notebook, as_version=4)
+    del made.metadata["kernelspec"]
+    nbformat.write(made, notebook)
+    assert main(["run", str(notebook)]) == 1
+    assert "No kernel name found" in capsys.readouterr().err
+
+
 def test_missing_notebook(capsys):
     assert main(["run", "none.ipynb"]) == 1
     assert "there is no notebook none.ipynb" in capsys.readouterr().err
@@ -77,6 +86,8 @@ def test_check_of_the_papers(capsys):
 
 def test_check_names_line_and_column(tmp_path, capsys):
     papers = tmp_path / "papers.yaml"
-    papers.write_text((ROOT / "papers.yaml").read_text().replace("format: 1", "format: 1\nformat: 1"))
+    papers.write_text(
+        (ROOT / "papers.yaml").read_text().replace("format: 1", "format: 1\nformat: 1")
+    )
     assert main(["check", str(papers)]) == 1
     assert "papers.yaml:" in capsys.readouterr().err

@@ -6,6 +6,7 @@ study whose trials left a fingerprint of their weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
@@ -14,6 +15,7 @@ import pandas as pd
 from reprostats.errors import InputError
 from reprostats.report.charts import box_plot
 from reprostats.report.tables import Table
+from reprostats.stats.anova import anova
 from reprostats.stats.median import median_ci
 
 _WHOLE = "all"
@@ -184,6 +186,39 @@ def time_table(results: pd.DataFrame) -> Table:
         dict.fromkeys(shown.columns[1:], 3),
         "Mean wall time of the trials that ended well. SD: sample standard deviation, ddof = 1.",
     )
+
+
+def source_effects(
+    results: pd.DataFrame, condition: str, sources: Sequence[str], metric: str
+) -> pd.DataFrame:
+    """Ask which of the sources varied in a condition moves a metric, by analysis of variance.
+
+    Parameters
+    ----------
+    results
+        The long results table.
+    condition
+        Name of the condition.
+    sources
+        Sources of variability; those that take one level only are left out.
+    metric
+        A metric of whole trials.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See `reprostats.anova`; or one row whose ``note`` says why there is no answer.
+    """
+    well = results[results["status"] == "ok"]
+    rows = well[(well["condition"] == condition) & (well["metric"] == metric)]
+    levels = {name: len(rows[name].unique()) for name in sources}
+    varied = [name for name, count in levels.items() if count > 1]
+    parameters = 1 + sum(levels[name] - 1 for name in varied)
+    if not varied or len(rows) <= parameters:
+        asked = " and ".join(sources)
+        note = f"{len(rows)} trials are too few to tell the effects of {asked} from chance"
+        return pd.DataFrame({"source": [asked], "note": [note]})
+    return anova(rows, "value ~ " + " + ".join(f"C({name})" for name in varied))
 
 
 def accuracy_plot(results: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:

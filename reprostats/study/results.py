@@ -75,25 +75,6 @@ def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
     return table
 
 
-def ended_well(results: pd.DataFrame) -> pd.DataFrame:
-    """Give the rows of trials whose status is ``"ok"``."""
-    return results[results["status"] == "ok"]
-
-
-def trial_counts(results: pd.DataFrame, by: str = "condition") -> pd.DataFrame:
-    """Count trials by status for each group: none is left out of the count.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per group, with ``n_trials``, ``n_ok`` and ``n_not_ok``.
-    """
-    trials = results.drop_duplicates([by, "trial"])
-    ok = trials["status"].eq("ok").groupby(trials[by], sort=False)
-    counts = pd.DataFrame({"n_trials": ok.size(), "n_ok": ok.sum()}).reset_index()
-    return counts.assign(n_not_ok=counts["n_trials"] - counts["n_ok"])
-
-
 def _rows(study: str, trial: RecordedTrial) -> list[dict[str, Any]]:
     record = trial.record
     common = {

@@ -145,7 +145,7 @@ def _is_whole(level: object) -> bool:
     return isinstance(level, int) and not isinstance(level, bool)
 
 
-_SEEDS = f"a whole number from 0 and below 2**{SEED_BITS}, or 'os' to draw a seed from the operating system"
+_SEEDS = f"a whole number from 0 and below 2**{SEED_BITS}, or 'os' to draw one when a trial starts"
 
 SOURCES: dict[str, Source] = {
     source.name: source
