@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from tests.study import trials
 
 
 def value(results: pd.DataFrame, metric: str, case: str = "all") -> list[float]:
-    return results.query("metric == @metric and case == @case")["value"].tolist()
+    return results[(results["metric"] == metric) & (results["case"] == case)]["value"].tolist()
 
 
 def study(function, folder, **settings) -> Study:
@@ -90,7 +89,8 @@ class TestRuns:
             "def helper(x):\n    return x + OFFSET\n"
             "def train(trial):\n    return {'value': helper(2)}\n"
             "if __name__ == '__main__':\n"
-            f"    print(Study(train, folder={str(tmp_path / 's')!r}).run(workers=1, progress=False)['value'][0])\n"
+            f"    study = Study(train, folder={str(tmp_path / 's')!r})\n"
+            "    print(study.run(progress=False)['value'][0])\n"
         )
         done = subprocess.run(
             [sys.executable, str(script)], capture_output=True, text=True, check=True
@@ -227,7 +227,7 @@ class TestFailures:
         ],
     )
     def test_is_a_row_with_status_and_reason(self, faults, repeat, status, reason):
-        rows = faults[1].query("repeat == @repeat")
+        rows = faults[1][faults[1]["repeat"] == repeat]
         assert set(rows["status"]) == {status}
         assert reason in rows["reason"].iloc[0]
 
@@ -236,7 +236,7 @@ class TestFailures:
         trial = results.query("repeat == 1")["trial"].iloc[0]
         assert "raise ValueError" in planned.record(trial).traceback
 
-    def test_failed_trials_are_not_run_again_unless_asked(self, faults, tmp_path):
+    def test_failed_trials_are_not_run_again_unless_asked(self, faults):
         planned, results = faults
         pd.testing.assert_frame_equal(planned.run(workers=1, progress=False), results)
 
@@ -429,7 +429,7 @@ def test_worker_ends_with_its_parent(tmp_path):
         f"Study(trials.sleeper, config={{'seconds': 100}}, folder={str(tmp_path)!r})"
         ".run(workers=1, progress=False)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=os.getcwd())
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=Path.cwd())
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("trials/*/log.txt")) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ def constant(trial):
 
 def logged(trial):
     """Leave a line in a file each time it runs."""
-    with open(trial.config["log"], "a") as log:
+    with Path(trial.config["log"]).open("a") as log:
         log.write("ran\n")
     return {"value": trial.generator("init").normal()}
 
@@ -67,7 +68,7 @@ def by_case(trial):
     return {"dice": {"patient 1": 0.5, "patient 2": float("nan")}, "loss": np.float32(0.25)}
 
 
-def faulty(trial):
+def faulty(trial):  # noqa: C901 - a list of faults
     """End in the way that the repeat says: see the numbers."""
     match trial.repeat:
         case 1:

@@ -1,0 +1,112 @@
+"""The experiment: a small size of the real thing."""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from reprostats.experiments import repeatability
+from reprostats.learning.fingerprint import fingerprint
+from reprostats.study.sources import STREAMS, complete_levels
+from reprostats.study.trial import Trial
+
+PARAMETERS = repeatability.Parameters(trials=3, epochs=1)
+
+
+def trained(folder: Path, *, config: dict | None = None, **levels) -> tuple[Trial, dict]:
+    folder.mkdir()
+    trial = Trial({"epochs": 1} | (config or {}), complete_levels(levels), 0, None, folder)
+    return trial, repeatability.train_lenet(trial)
+
+
+class TestTraining:
+    def test_seeded_trials_are_bitwise_equal(self, tmp_path):
+        (one, _), (same, _) = (trained(tmp_path / str(n), init=3) for n in range(2))
+        assert one.fingerprints == same.fingerprints
+
+    @pytest.mark.parametrize("source", ["init", "batch_order", "split"])
+    def test_each_stream_alone_changes_the_weights(self, tmp_path, source):
+        one, _ = trained(tmp_path / "one")
+        other, _ = trained(tmp_path / "other", **{source: 1})
+        assert one.fingerprints["weights"] != other.fingerprints["weights"]
+
+    @pytest.mark.parametrize("source", ["augmentation", "dropout"])
+    def test_streams_it_does_not_have_change_nothing(self, tmp_path, source):
+        one, _ = trained(tmp_path / "one")
+        other, _ = trained(tmp_path / "other", **{source: 1})
+        assert one.fingerprints == other.fingerprints
+
+    def test_metrics_belong_together(self, tmp_path):
+        _, metrics = trained(tmp_path / "one")
+        counts = torch.tensor([35, 36, 35, 36, 36, 36, 36, 35, 34, 36])  # of the test images
+        right = sum(
+            float(metrics["class_accuracy"][str(digit)]) * counts[digit].item()
+            for digit in range(10)
+        )
+        assert metrics["errors"] == round(counts.sum().item() - right)
+        assert metrics["accuracy"] == pytest.approx(1 - metrics["errors"] / counts.sum().item())
+
+    def test_learns(self, tmp_path):
+        _, metrics = trained(tmp_path / "one", config={"epochs": 4})
+        assert metrics["accuracy"] > 0.9
+
+    def test_saved_weights_have_the_fingerprint(self, tmp_path):
+        trial, _ = trained(tmp_path / "one")
+        saved = load_file(trial.folder / "weights.safetensors")
+        assert fingerprint(saved) == trial.fingerprints["weights"]
+
+    def test_times_are_measured(self, tmp_path):
+        trial, _ = trained(tmp_path / "one")
+        assert set(trial.times) == {"training", "testing"}
+        assert all(seconds > 0 for seconds in trial.times.values())
+
+
+class TestRegimes:
+    def test_have_as_many_trials_as_asked(self):
+        for trials in (2, 7, 11):
+            parameters = repeatability.Parameters(trials=trials)
+            for condition in repeatability.regimes(parameters).values():
+                assert len(list(condition.settings())) * condition.repeats == trials
+
+    def test_unseeded_differ_in_every_stream_from_trial_to_trial(self):
+        settings = list(repeatability.regimes(PARAMETERS)["unseeded"].settings())
+        assert all(
+            one[name] != other[name] for one, other in pairwise(settings) for name in STREAMS
+        )
+
+    def test_unseeded_are_planned_from_the_seed_or_left_to_the_system(self):
+        planned = [list(repeatability.regimes(PARAMETERS)["unseeded"].settings()) for _ in range(2)]
+        assert planned[0] == planned[1]
+        left = repeatability.regimes(repeatability.Parameters(unseeded="os"))["unseeded"]
+        assert {level for each in left.settings() for level in (each[s] for s in STREAMS)} == {"os"}
+
+    def test_hardware_regime_changes_hardware_alone(self):
+        settings = list(
+            repeatability.regimes(repeatability.Parameters())["other hardware"].settings()
+        )
+        hardware = {(each["threads"], each["isa"]) for each in settings}
+        assert len(hardware) == 7
+        assert {each[name] for each in settings for name in STREAMS} == {2019}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"dataset": "cifar"}, {"epochs": 0}, {"trials": 1}, {"learning_rate": "fast"}, {"x": 1}],
+)
+def test_wrong_parameters_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        repeatability.Parameters(**wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (Path(os.environ.get("REPROSTATS_DATA", "data/raw")) / "mnist").is_dir(),
+    reason="MNIST is not in the folder REPROSTATS_DATA names",
+)
+def test_mnist_is_learnt(tmp_path):
+    _, metrics = trained(tmp_path / "one", config={"dataset": "mnist", "batch_size": 128})
+    assert metrics["accuracy"] > 0.93
