@@ -10,12 +10,7 @@ from pydantic import BaseModel
 from reprostats import paths
 from reprostats.report.tables import Table
 from reprostats.review.load import Review, load_papers
-from reprostats.review.tables import (
-    evaluation_table,
-    implementation_table,
-    optimisation_table,
-    training_data_table,
-)
+from reprostats.review.tables import review_tables
 
 
 class Parameters(BaseModel):
@@ -73,6 +68,4 @@ def build(chosen: Parameters) -> Built:
     """
     named = Path(chosen.papers)
     review = load_papers(named if named.exists() else paths.checkout(chosen.papers))
-    makers = (training_data_table, evaluation_table, optimisation_table, implementation_table)
-    tables = {table.name: table for table in (make(review) for make in makers)}
-    return Built(review, tables, tuple(chosen.formats.split()))
+    return Built(review, review_tables(review), tuple(chosen.formats.split()))

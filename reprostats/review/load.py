@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from reprostats import paths
-from reprostats.errors import unknown_name
+from reprostats.errors import InputError, unknown_name
+from reprostats.review.form import Form, papers_model
 from reprostats.review.located import Document, read_yaml
 from reprostats.review.mistakes import Mistake, ReviewFileError
-from reprostats.review.record import Paper, PapersFile
+from reprostats.review.questions import QuestionError, Questions
+from reprostats.review.record import PapersFile
 from reprostats.review.twice import papers_given_twice
-from reprostats.review.validate import validate
-from reprostats.review.vocabulary import Vocabulary
+from reprostats.review.validate import Model, validate
+from reprostats.review.vocabulary import Vocabulary, vocabulary_model
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a review asks of papers, and the words in which answers are written.
+
+    Parameters
+    ----------
+    path
+        The file of the form; the files that it names lie beside it.
+    form
+        The questions.
+    vocabulary
+        The words.
+    """
+
+    path: Path
+    form: Form
+    vocabulary: Vocabulary
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What can be asked of a record."""
+        return Questions(self.form, self.vocabulary)
+
+    def read(self, name: str, model: type[Model]) -> Model:
+        """Read a file that the form names and check it.
+
+        Raises
+        ------
+        ReviewFileError
+            If anything is wrong in the file.
+        """
+        document = read_yaml(self.path.parent / name)
+        context = {"vocabulary": self.vocabulary, "questions": self.questions}
+        record, mistakes = validate(document, model, context)
+        mistakes += document.mistakes
+        if mistakes or record is None:
+            raise ReviewFileError(mistakes)
+        return record
 
 
 @dataclass(frozen=True)
@@ -28,22 +72,32 @@ class Review:
         Where its records come from; empty if the file does not say.
     papers
         The records, in the order of the file.
-    vocabulary
-        The words that the records use.
+    protocol
+        What was asked of the papers.
     """
 
     title: str
     source: str
-    papers: tuple[Paper, ...]
-    vocabulary: Vocabulary
+    papers: tuple[Any, ...]
+    protocol: Protocol
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that the records use."""
+        return self.protocol.vocabulary
+
+    @property
+    def questions(self) -> Questions:
+        """What can be asked of a record."""
+        return self.protocol.questions
 
     def __len__(self) -> int:
         return len(self.papers)
 
-    def __iter__(self) -> Iterator[Paper]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.papers)
 
-    def paper(self, key: str) -> Paper:
+    def paper(self, key: str) -> Any:
         """Give the paper with this key.
 
         Raises
@@ -55,6 +109,28 @@ class Review:
         if key not in by_key:
             raise unknown_name("paper", key, by_key)
         return by_key[key]
+
+    def where(self, condition: str) -> Review:
+        """Keep the papers for which a condition holds; all of them if it is empty.
+
+        Raises
+        ------
+        InputError
+            If the condition cannot be asked of these records; the message says where and what
+            would be right.
+
+        Examples
+        --------
+        >>> len(load_papers().where("year >= 2016 and network == 'CNN'"))
+        17
+        """
+        if not condition.strip():
+            return self
+        try:
+            holds = self.questions.ask(condition).holds
+        except QuestionError as error:
+            raise InputError(f"where {condition!r}: {error}") from None
+        return replace(self, papers=tuple(paper for paper in self.papers if holds(paper)))
 
 
 def load_papers(path: Path | str | None = None) -> Review:
@@ -83,51 +159,107 @@ def load_papers(path: Path | str | None = None) -> Review:
     Decimal('72')
     """
     document = read_yaml(Path(path) if path is not None else paths.checkout("papers.yaml"))
-    vocabulary, mistakes = _vocabulary_of(document)
-    file, more = validate(document, PapersFile, {"vocabulary": vocabulary})
-    mistakes += [*document.mistakes, *more, *papers_given_twice(document)]
-    if mistakes or file is None or vocabulary is None:
+    form, place, mistakes = _form_of(document)
+    protocol, more = _with_words(form, place) if form else (None, [])
+    model = papers_model(form) if form else PapersFile
+    context = {"vocabulary": protocol.vocabulary} if protocol else {}
+    file, found = validate(document, model, context)
+    mistakes += [*more, *document.mistakes, *papers_given_twice(document)]
+    mistakes += found if form else filter(_is_of_any_review, found)
+    if mistakes or file is None or protocol is None:
         raise ReviewFileError(mistakes)
-    return Review(file.title, file.source or "", file.papers, vocabulary)
+    return Review(file.title, file.source or "", file.papers, protocol)
 
 
-def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
+def load_protocol(path: Path | str | None = None) -> Protocol:
+    """Read what a review asks of papers and check it.
+
+    Parameters
+    ----------
+    path
+        The file of the form; ``review/form.yaml`` of the checkout if left out.
+
+    Raises
+    ------
+    ReviewFileError
+        If anything is wrong in the form or in its vocabulary.
+
+    Examples
+    --------
+    >>> load_protocol().vocabulary.word("metrics", "TPR")
+    Traceback (most recent call last):
+        ...
+    KeyError: 'metrics'
+    >>> load_protocol().vocabulary.word("metric", "TPR")
+    'sensitivity'
+    """
+    place = Path(path) if path is not None else paths.checkout("review", "form.yaml")
+    protocol, mistakes = _with_words(_read_form(place), place)
+    if protocol is None:
+        raise ReviewFileError(mistakes)
+    return protocol
+
+
+def load_vocabulary(path: Path, kinds: Iterable[str]) -> Vocabulary:
     """Read the words that a review may use and check them.
 
     Parameters
     ----------
     path
-        The file; ``review/vocabulary.yaml`` of the checkout if left out.
+        The file.
+    kinds
+        The kinds of words that it has to hold.
 
     Raises
     ------
     ReviewFileError
         If anything is wrong in the file.
-
-    Examples
-    --------
-    >>> load_vocabulary().word("metric", "TPR")
-    'sensitivity'
     """
-    place = Path(path) if path is not None else paths.checkout("review", "vocabulary.yaml")
-    document = read_yaml(place)
-    vocabulary, mistakes = validate(document, Vocabulary)
+    document = read_yaml(path)
+    vocabulary, mistakes = validate(document, vocabulary_model(kinds))
     mistakes += document.mistakes
     if mistakes or vocabulary is None:
         raise ReviewFileError(mistakes)
     return vocabulary
 
 
-def _vocabulary_of(document: Document) -> tuple[Vocabulary | None, list[Mistake]]:
-    name = document.data.get("vocabulary") if isinstance(document.data, dict) else None
-    if not isinstance(name, str) or not name:
-        return None, []
-    path = document.path.parent / name
-    if not path.is_file():
-        problem = f"there is no file {name}"
-        remedy = "name the vocabulary by its path from the folder of this file"
-        return None, [document.mistake(["vocabulary"], problem, remedy)]
+def _read_form(path: Path) -> Form:
+    document = read_yaml(path)
+    form, mistakes = validate(document, Form)
+    mistakes += document.mistakes
+    if mistakes or form is None:
+        raise ReviewFileError(mistakes)
+    return form
+
+
+def _with_words(form: Form, path: Path) -> tuple[Protocol | None, list[Mistake]]:
     try:
-        return load_vocabulary(path), []
+        words = _beside(read_yaml(path), ["vocabulary"], form.vocabulary)
+        return Protocol(path, form, load_vocabulary(words, form.vocabulary_kinds())), []
     except ReviewFileError as error:
         return None, list(error.mistakes)
+
+
+def _form_of(document: Document) -> tuple[Form | None, Path, list[Mistake]]:
+    """Read the form that a file of papers names; a missing name is found by its validation."""
+    name = document.data.get("form") if isinstance(document.data, dict) else None
+    if not isinstance(name, str) or not name:
+        return None, document.path, []
+    try:
+        path = _beside(document, ["form"], name)
+        return _read_form(path), path, []
+    except ReviewFileError as error:
+        return None, document.path, list(error.mistakes)
+
+
+def _is_of_any_review(mistake: Mistake) -> bool:
+    """Tell whether a mistake is one whatever the form, which could not be read, may ask."""
+    return not (mistake.where.startswith("papers[") and "there is no field" in mistake.problem)
+
+
+def _beside(document: Document, location: Sequence[str], name: str) -> Path:
+    path = document.path.parent / name
+    if path.is_file():
+        return path
+    remedy = "name it by its path from the folder of this file"
+    raise ReviewFileError([document.mistake(location, f"there is no file {name}", remedy)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import (
     Field,
@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from reprostats.review.vocabulary import STATUSES, Form, Record, Text, Word, mistake
+from reprostats.review.vocabulary import STATUSES, UNREAD, OrUnread, Pattern, Record, Text, mistake
 
 Value = TypeVar("Value")
 Item = TypeVar("Item")
@@ -43,17 +43,6 @@ def _share(written: object) -> Decimal:
     return share
 
 
-def _learning_rate(written: object) -> float | str:
-    number = isinstance(written, int | float) and not isinstance(written, bool)
-    if written == "range" or (number and written > 0):  # type: ignore[operator]
-        return written  # type: ignore[return-value]
-    raise mistake(
-        f"{written!r} is not a learning rate",
-        "give a number above 0, or the word range",
-        ("range",),
-    )
-
-
 Share = Annotated[
     Decimal,
     PlainValidator(_share),
@@ -62,19 +51,12 @@ Share = Annotated[
 ]
 """A percentage, with as many digits as were printed."""
 
-LearningRate = Annotated[
-    float | str,
-    PlainValidator(_learning_rate),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "range"}]}),
-]
-"""A number, or that a range was tried."""
-
-Key = Annotated[str, Form("a key", "[a-z][a-z0-9_-]*", "guo2014")]
-Doi = Annotated[str, Form("a DOI", r"10\.[0-9]{4,9}/\S+", "10.1000/182")]
+Key = Annotated[str, Pattern("a key", "[a-z][a-z0-9_-]*", "guo2014")]
+Doi = Annotated[str, Pattern("a DOI", r"10\.[0-9]{4,9}/\S+", "10.1000/182")]
 Arxiv = Annotated[
-    str, Form("an arXiv number", r"[0-9]{4}\.[0-9]{4,5}|[a-z.-]+/[0-9]{7}", "1608.05895")
+    str, Pattern("an arXiv number", r"[0-9]{4}\.[0-9]{4,5}|[a-z.-]+/[0-9]{7}", "1608.05895")
 ]
-Url = Annotated[str, Form("a web address", r"https?://\S+", "https://example.org")]
+Url = Annotated[str, Pattern("a web address", r"https?://\S+", "https://example.org")]
 Year = Annotated[int, Field(ge=1900, le=2100)]
 
 
@@ -121,129 +103,19 @@ class Finding(Record, Generic[Value]):
         reference = handler(schema)
         full = handler.resolve_ref_schema(reference)
         values = [rule for rule in full["properties"]["value"]["anyOf"] if rule != {"type": "null"}]
-        forms = {"anyOf": [{"enum": list(STATUSES)}, *values, dict(full)]}
+        forms = {"anyOf": [{"enum": [*STATUSES, UNREAD]}, *values, dict(full)]}
         full.clear()
         full.update(forms)
         return reference
 
 
-class DataSetFindings(Record):
-    """What is said of a data set."""
-
-    size: Finding[Annotated[str, Word("size")]] | None = None
-    """Number of subjects, as a bin."""
-    access: Finding[Annotated[str, Word("access")]] | None = None
-    """Whether others can get the data."""
-    training_ratio: Finding[Share] | None = None
-    """Share of the data that is used for training."""
-    cross_validation: Finding[Annotated[str, Word("cross_validation")]] | None = None
-    """How the data are split repeatedly."""
-
-
-class DataSet(DataSetFindings):
-    """One data set, or several that the paper treats as one."""
-
-    name: Text | None = None
-    number: Annotated[int, Field(ge=1)] = 1
-    """How many data sets are pooled here."""
-
-
-class TrainingData(Record):
-    """The data that a network is trained on."""
-
-    read_in: Text | None = None
-    """Where the section was read."""
-    every_data_set: DataSetFindings = DataSetFindings()
-    """What is given once for all data sets; a data set may say otherwise for itself."""
-    data_sets: Annotated[tuple[DataSet, ...], Field(strict=False, min_length=1)]
-    augmentation: Finding[Annotated[str, Word("augmentation")]] | None = None
-    """How the training data are enlarged."""
-    augmentation_term: Finding[Text] | None = None
-    """Whether the paper uses the term data augmentation."""
-    validation_set: Finding[Share] | None = None
-    """Whether the paper speaks of a validation set, and its share."""
-
-    @property
-    def number_of_data_sets(self) -> int:
-        """Number of data sets, pooled ones counted one by one."""
-        return sum(data_set.number for data_set in self.data_sets)
-
-    def findings(self, field: str) -> list[Finding[Any]]:
-        """Give one finding if a field is given once for all data sets, else one for each.
-
-        A data set of which nothing is said is left out.
-        """
-        own = [getattr(data_set, field) for data_set in self.data_sets]
-        common = getattr(self.every_data_set, field)
-        if common is not None and not any(own):
-            return [common]
-        return [finding or common for finding in own if finding or common]
-
-
-class Evaluation(Record):
-    """How the network is judged."""
-
-    read_in: Text | None = None
-    """Where the section was read."""
-    network: Finding[Annotated[str, Word("network")]] | None = None
-    metrics: Finding[Many[Annotated[str, Word("metric")]]] | None = None
-    """Names of the metrics as the paper has them."""
-    variability: Finding[Many[Annotated[str, Word("variability")]]] | None = None
-    """How the spread of a metric is shown; an empty list if it is not."""
-    every_subject: bool = False
-    """Whether the values of all subjects are given."""
-
-
-class Optimisation(Record):
-    """How the network is trained."""
-
-    read_in: Text | None = None
-    """Where the section was read."""
-    optimiser: Finding[Annotated[str, Word("optimiser")]] | None = None
-    hyperparameter_selection: Finding[Annotated[str, Word("hyperparameter_selection")]] | None = (
-        None
-    )
-    """How the hyperparameters were chosen."""
-    several_architectures: bool = False
-    """Whether several architectures were tried."""
-    learning_rate: Finding[LearningRate] | None = None
-    batch_size: Finding[Annotated[int, Field(ge=1)]] | None = None
-    dropout: Finding[Annotated[float, Field(ge=0, lt=1)]] | None = None
-    """Share of the units that is dropped."""
-    other_hyperparameters: dict[Text, Finding[Text]] = Field(default_factory=dict)
-
-
-class Device(Record):
-    """A processor that a paper names."""
-
-    maker: Text | None = None
-    model: Text
-    written: Text | None = None
-    """The words of the paper, without the memory; left out if they are the maker and model."""
-    memory_gb: Annotated[float, Field(gt=0)] | None = None
-    """Memory in gigabytes."""
-    used_for: Literal["training", "testing"] = "training"
-
-
-class Implementation(Record):
-    """With what the network is trained."""
-
-    read_in: Text | None = None
-    """Where the section was read."""
-    frameworks: Finding[Many[Annotated[str, Word("framework")]]] | None = None
-    devices: Finding[Many[Device]] | None = None
-    code: Finding[Annotated[str, Word("code")]] | None = None
-    """Whether others can get the code."""
-    code_url: Url | None = None
-
-
 class Bibliography(Record):
     """What identifies the paper."""
 
-    title: Text
-    authors: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
-    venue: Text | None = None
-    year: Year
+    title: Annotated[Text | None, OrUnread()]
+    authors: Annotated[tuple[Text, ...] | None, Field(strict=False, min_length=1), OrUnread()]
+    venue: Annotated[Text | None, OrUnread()] = None
+    year: Annotated[Year | None, OrUnread()]
     """Year of the publication that is cited."""
     doi: Doi | None = None
     arxiv: Arxiv | None = None
@@ -264,25 +136,29 @@ class Bibliography(Record):
 
 
 class Paper(Record):
-    """One reviewed paper."""
+    """One reviewed paper; the sections that the form of the review adds hold what was found."""
 
     key: Key
     """Short name that is used once in the file."""
     label: Text
     """The paper as tables name it."""
-    year: Year
+    year: Annotated[Year | None, OrUnread()]
     """Year in the label."""
     same_reference_as: Key | None = None
     """Another record that stands for the same publication."""
+    reader: Text | None = None
+    """Who read the paper."""
     bibliography: Bibliography
-    training_data: TrainingData | None = None
-    evaluation: Evaluation | None = None
-    optimisation: Optimisation | None = None
-    implementation: Implementation | None = None
     notes: Many[Text] = ()
     """Decisions that were taken where the source is ambiguous."""
     printed: dict[Text, dict[Text, str]] = Field(default_factory=dict)
     """Cells as printed, by table and column."""
+
+
+class SecondReading(Record):
+    """What another reader found in the same paper, without having seen the first reading."""
+
+    reader: Text
 
 
 class PapersFile(Record):
@@ -293,6 +169,6 @@ class PapersFile(Record):
     title: Text
     source: Text | None = None
     """Where the records come from."""
-    vocabulary: Text
-    """File of the words that may be used, relative to this one."""
+    form: Text
+    """File that says what is recorded and made of it, relative to this one."""
     papers: Annotated[tuple[Paper, ...], Field(strict=False, min_length=1)]

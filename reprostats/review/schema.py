@@ -7,38 +7,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reprostats import paths
 from reprostats.files import write_atomically
-from reprostats.review.record import PapersFile
+from reprostats.review.form import papers_model
+from reprostats.review.load import Protocol
 from reprostats.review.vocabulary import Vocabulary
 
 _DEFINITIONS = "#/$defs/"
 
 
-def papers_schema(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Describe a file of papers as a JSON Schema in which the words of a vocabulary are listed.
+def papers_schema(protocol: Protocol) -> dict[str, Any]:
+    """Describe a file of papers as a JSON Schema in which the words of its vocabulary are listed.
 
     Examples
     --------
-    >>> from reprostats.review.load import load_vocabulary
-    >>> schema = papers_schema(load_vocabulary())
-    >>> schema["required"]
-    ['format', 'title', 'vocabulary', 'papers']
+    >>> from reprostats.review.load import load_protocol
+    >>> schema = papers_schema(load_protocol())
+    >>> sorted(schema["required"])
+    ['form', 'format', 'papers', 'title']
     """
-    generated = PapersFile.model_json_schema()
-    schema: dict[str, Any] = _rewritten(generated, _plain_names(generated), vocabulary)
+    generated = papers_model(protocol.form).model_json_schema()
+    schema: dict[str, Any] = _rewritten(generated, _plain_names(generated), protocol.vocabulary)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
-def write_papers_schema(vocabulary: Vocabulary, path: Path | None = None) -> Path:
+def write_papers_schema(protocol: Protocol, path: Path | None = None) -> Path:
     """Write the JSON Schema of a file of papers.
 
     Parameters
     ----------
-    vocabulary
-        The words to list.
+    protocol
+        What the review asks, and its words.
     path
-        The file to write; ``review/papers.schema.json`` of the checkout if left out.
+        The file to write; ``papers.schema.json`` beside the form if left out.
 
     Returns
     -------
@@ -47,19 +47,19 @@ def write_papers_schema(vocabulary: Vocabulary, path: Path | None = None) -> Pat
 
     Examples
     --------
-    >>> from reprostats.review.load import load_vocabulary
+    >>> from reprostats.review.load import load_protocol
     >>> folder = getfixture("tmp_path")
-    >>> write_papers_schema(load_vocabulary(), folder / "papers.schema.json").name
+    >>> write_papers_schema(load_protocol(), folder / "papers.schema.json").name
     'papers.schema.json'
     """
-    place = path or paths.checkout("review", "papers.schema.json")
-    write_atomically(place, schema_text(vocabulary))
+    place = path or protocol.path.with_name("papers.schema.json")
+    write_atomically(place, schema_text(protocol))
     return place
 
 
-def schema_text(vocabulary: Vocabulary) -> str:
+def schema_text(protocol: Protocol) -> str:
     """Give the JSON Schema as it is written to its file."""
-    return json.dumps(papers_schema(vocabulary), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(papers_schema(protocol), indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain_names(schema: dict[str, Any]) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -16,12 +17,15 @@ from pydantic import (
     GetJsonSchemaHandler,
     StringConstraints,
     ValidationInfo,
+    create_model,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 STATUSES = ("reported", "mentioned", "absent", "not applicable")
+UNREAD = "unread"
+"""What may be written for a field that nobody has looked at yet; as good as leaving it out."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -53,23 +57,18 @@ Words = dict[Text, Meaning]
 
 
 class Vocabulary(Record):
-    """The words of a review, by the kind of thing that they name."""
+    """The words of a review, by the kind of thing that they name.
 
-    size: Words
-    access: Words
-    cross_validation: Words
-    augmentation: Words
-    network: Words
-    metric: Words
-    variability: Words
-    optimiser: Words
-    hyperparameter_selection: Words
-    framework: Words
-    code: Words
+    Which kinds there are is said by the form of the review: see `vocabulary_model`.
+    """
 
     def spellings(self, kind: str) -> tuple[str, ...]:
         """Give every spelling of a kind that a record may use."""
         return tuple(self._words_by_spelling[kind])
+
+    def knows(self, kind: str, spelling: str) -> bool:
+        """Tell whether a record may use a spelling."""
+        return spelling in self._words_by_spelling[kind]
 
     def word(self, kind: str, spelling: str) -> str:
         """Give the word that a spelling stands for.
@@ -100,12 +99,25 @@ class Vocabulary(Record):
     @model_validator(mode="after")
     def _no_spelling_twice(self) -> Vocabulary:
         for kind in type(self).model_fields:
-            seen = dict.fromkeys(STATUSES, "what was found")
+            seen = dict.fromkeys((*STATUSES, UNREAD), "what was found")
             for spelling, word in _spellings(getattr(self, kind)):
                 if spelling in seen:
                     raise _ambiguous(kind, spelling, seen[spelling], word)
                 seen[spelling] = word
         return self
+
+
+def vocabulary_model(kinds: Iterable[str]) -> type[Vocabulary]:
+    """Make the type of a vocabulary that has these kinds of words and no others.
+
+    Examples
+    --------
+    >>> model = vocabulary_model(["colour"])
+    >>> model.model_validate({"colour": {"red": {"meaning": "as blood"}}}).word("colour", "red")
+    'red'
+    """
+    fields: dict[str, Any] = dict.fromkeys(kinds, (Words, ...))
+    return create_model("Vocabulary", __base__=Vocabulary, **fields)
 
 
 def _spellings(words: Words) -> Iterator[tuple[str, str]]:
@@ -158,7 +170,7 @@ class Word:
 
     def _check(self, text: str, info: ValidationInfo) -> str:
         vocabulary: Vocabulary | None = (info.context or {}).get("vocabulary")
-        if vocabulary is None or text in vocabulary.spellings(self.kind):
+        if vocabulary is None or vocabulary.knows(self.kind, text):
             return text
         kind = self.kind.replace("_", " ")
         known = vocabulary.spellings(self.kind)
@@ -166,7 +178,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Form:
+class Pattern:
     """Marks a text that has to match a pattern as a whole, with an example of one that does."""
 
     kind: str
@@ -189,3 +201,71 @@ class Form:
         if re.fullmatch(self.pattern, text):
             return text
         raise mistake(f"{text!r} is not {self.kind}", f"write it like {self.example}")
+
+
+@dataclass(frozen=True)
+class OrUnread:
+    """Marks a value in whose place ``unread`` may stand; it is read as None."""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Take the word away before the value is checked."""
+        return core_schema.no_info_before_validator_function(
+            lambda written: None if written == UNREAD else written, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Let editors accept the word."""
+        rule = handler(schema)
+        return {"anyOf": [{"const": UNREAD}, *rule.get("anyOf", [rule])]}
+
+
+_RULES: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "gt": ("above", operator.gt),
+    "ge": ("of at least", operator.ge),
+    "lt": ("below", operator.lt),
+    "le": ("of at most", operator.le),
+}
+_KEYWORDS = {
+    "gt": "exclusiveMinimum",
+    "ge": "minimum",
+    "lt": "exclusiveMaximum",
+    "le": "maximum",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Marks a number within limits, in whose place some words may stand."""
+
+    kind: str
+    limits: tuple[tuple[str, float], ...]
+    words: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Check numbers and words in one step, so that one message names both."""
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Let editors check both."""
+        limits = {_KEYWORDS[rule]: limit for rule, limit in self.limits}
+        return {"anyOf": [{"type": "number", **limits}, {"enum": list(self.words)}]}
+
+    def _check(self, written: object) -> object:
+        number = isinstance(written, int | float) and not isinstance(written, bool)
+        if written in self.words or (number and self._within(written)):  # type: ignore[arg-type]
+            return written
+        limits = " and ".join(f"{_RULES[rule][0]} {limit:g}" for rule, limit in self.limits)
+        words = " or ".join(self.words)
+        remedy = f"give a number {limits}, or the word {words}".replace(" ,", ",")
+        raise mistake(f"{written!r} is not a {self.kind}", remedy, self.words)
+
+    def _within(self, number: float) -> bool:
+        return all(_RULES[rule][1](number, limit) for rule, limit in self.limits)

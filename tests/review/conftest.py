@@ -10,10 +10,12 @@ import pytest
 
 from reprostats import paths
 
+FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml")
+
 EXAMPLE = """\
 format: 1
 title: An invented review
-vocabulary: vocabulary.yaml
+form: form.yaml
 papers:
   - key: sheep2020
     label: Sheep (2020)
@@ -63,7 +65,8 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.example = EXAMPLE
-        shutil.copy(paths.checkout("review", "vocabulary.yaml"), folder / "vocabulary.yaml")
+        for name in FORM:
+            shutil.copy(paths.checkout("review", name), folder / name)
 
     def write(self, old: str = "", new: str = "") -> Change:
         """Write the example, with one piece of it replaced."""

@@ -9,11 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
-from reprostats.review.load import load_papers, load_vocabulary
+from reprostats.review.load import load_papers, load_protocol
 from reprostats.review.mistakes import ReviewFileError
 
 if TYPE_CHECKING:
     from conftest import Desk
+
+FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml")
 
 ONE_MISTAKE = [
     # what is replaced, by what, where the mistake is, its record, problem, remedy
@@ -71,8 +73,8 @@ ONE_MISTAKE = [
     ("label: Goat (2021)", "label: !!python/object:os.system x", "!!python",
      "papers[goat2021].label", "the tag !!python/object:os.system is not allowed",
      "write the plain value without a tag"),
-    ("vocabulary.yaml", "vocabluary.yaml", "vocabluary", "vocabulary",
-     "there is no file vocabluary.yaml", "name the vocabulary by its path"),
+    ("form: form.yaml", "form: from.yaml", "from.yaml", "form",
+     "there is no file from.yaml", "name it by its path"),
     ("key: goat2021", "key: sheep2020", "sheep2020\n    label: Goat", "papers[sheep2020].key",
      "the key 'sheep2020' is that of the paper on line 5", "give each paper its own key"),
     ("Goats on steep roofs", "counting sheeps in clouds, with a very small network", "counting",
@@ -156,7 +158,7 @@ def test_a_spelling_stands_for_one_word(desk: Desk, synonym: str) -> None:
     text = vocabulary.read_text(encoding="utf-8").replace("[<=10]", f"[{synonym}]")
     vocabulary.write_text(text, encoding="utf-8")
     with pytest.raises(ReviewFileError, match=f"the size '{synonym}' stands for"):
-        load_vocabulary(vocabulary)
+        load_protocol(desk.folder / "form.yaml")
 
 
 def test_two_records_may_share_a_publication_on_purpose(desk: Desk) -> None:
@@ -224,7 +226,7 @@ def test_an_error_of_the_review_is_an_input_error_and_loses_nothing(desk: Desk) 
     with pytest.raises(InputError):
         load_papers(change.path)
     assert change.path.read_text(encoding="utf-8") == change.text
-    assert sorted(file.name for file in desk.folder.iterdir()) == ["papers.yaml", "vocabulary.yaml"]
+    assert sorted(file.name for file in desk.folder.iterdir()) == sorted(["papers.yaml", *FORM])
 
 
 def test_a_path_may_be_text(desk: Desk) -> None:

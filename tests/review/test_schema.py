@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from reprostats import paths
-from reprostats.review.load import load_vocabulary
+from reprostats.review.load import load_protocol
 from reprostats.review.located import read_yaml
 from reprostats.review.schema import papers_schema, schema_text, write_papers_schema
 
@@ -28,17 +28,17 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def test_the_committed_schema_is_the_export() -> None:
-    exported = schema_text(load_vocabulary())
+    exported = schema_text(load_protocol())
     assert COMMITTED.read_text(encoding="utf-8") == exported, (
-        "run: python -c 'from reprostats.review.load import load_vocabulary; "
+        "run: python -c 'from reprostats.review.load import load_protocol; "
         "from reprostats.review.schema import write_papers_schema; "
-        "write_papers_schema(load_vocabulary())'"
+        "write_papers_schema(load_protocol())'"
     )
 
 
 def test_the_export_can_be_written_elsewhere(tmp_path: Path) -> None:
-    path = write_papers_schema(load_vocabulary(), tmp_path / "schema.json")
-    assert json.loads(path.read_text(encoding="utf-8")) == papers_schema(load_vocabulary())
+    path = write_papers_schema(load_protocol(), tmp_path / "schema.json")
+    assert json.loads(path.read_text(encoding="utf-8")) == papers_schema(load_protocol())
 
 
 def test_editors_are_told_where_the_schema_is() -> None:
@@ -72,5 +72,5 @@ def test_the_schema_refuses_what_the_loader_refuses(
 
 
 def test_the_words_of_the_vocabulary_are_offered() -> None:
-    forms = papers_schema(load_vocabulary())["$defs"]["finding_size"]["anyOf"]
+    forms = papers_schema(load_protocol())["$defs"]["finding_size"]["anyOf"]
     assert "≤10" in forms[1]["enum"]
