@@ -92,6 +92,17 @@ class TestExecute:
             execute(path, {"sise": 2}, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
+    def test_function_defined_in_a_cell_can_be_studied(self, tmp_path):
+        path = tmp_path / "own.ipynb"
+        define = "def train(trial):\n    return {'value': trial.generator('init').normal() + shift}"
+        run = (
+            f"Study(train, repeats=2, folder={str(tmp_path / 's')!r}).run(progress=False)['status']"
+        )
+        imports = "from reprostats import Study\nshift = 3"
+        nbformat.write(notebook_of("size = 1", imports, define, run + ".tolist()"), path)
+        executed, _ = execute(path, {}, tmp_path / "out")
+        assert "['ok', 'ok', 'ok', 'ok']" in executed.read_text()
+
     def test_missing_notebook(self, tmp_path):
         with pytest.raises(InputError, match="there is no notebook"):
             execute(tmp_path / "none.ipynb", {}, tmp_path)

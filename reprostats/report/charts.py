@@ -38,9 +38,9 @@ def box_plot(
         x=alt.X(group, sort=order, title=None, axis=alt.Axis(labelAngle=0)),
         y=alt.Y(value, title=value_title, scale=alt.Scale(zero=False, nice=True)),
     )
-    boxes = base.mark_boxplot(extent="min-max", size=46, opacity=0.35).encode(
-        color=alt.Color(group, sort=order, legend=None)
-    )
+    boxes = base.mark_boxplot(
+        extent="min-max", size=46, opacity=0.35, median=alt.MarkConfig(color="black", opacity=1)
+    ).encode(color=alt.Color(group, sort=order, legend=None))
     points = base.mark_circle(size=46, opacity=0.9).encode(
         color=alt.Color(group, sort=order, legend=None),
         xOffset=alt.XOffset("_beside:Q", scale=alt.Scale(domain=[-6, 6])),
