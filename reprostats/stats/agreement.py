@@ -247,7 +247,7 @@ def _counts(coded: _Coded) -> Floats:
     for column in coded.codes.T:
         rated = np.flatnonzero(column >= 0)
         counts[rated, column[rated]] += 1
-    counts = counts[counts.sum(axis=1) > 0]
+    counts = np.asarray(counts[counts.sum(axis=1) > 0])
     if not (counts.sum(axis=1) > 1).any():
         raise InputError("no subject is rated by two raters, so agreement cannot be told")
     return counts
@@ -257,7 +257,9 @@ def _agreement_weights(size: int, weights: Weights) -> Floats:
     if weights == "none" or size == 1:
         return np.eye(size)
     distance = np.abs(np.subtract.outer(np.arange(size), np.arange(size))) / (size - 1)
-    return np.asarray(1 - np.power(distance, 1 if weights == "linear" else 2), dtype=np.float64)
+    power = 1 if weights == "linear" else 2
+    similarity: Floats = 1 - np.power(distance, power)
+    return similarity
 
 
 def _ratio(estimate: float, error: float) -> float:
