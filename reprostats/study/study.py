@@ -21,12 +21,12 @@ from reprostats.errors import DamagedFileError, InputError
 from reprostats.files import write_atomically
 from reprostats.study.identity import canonical_json, code_digest, function_name, plain_config
 from reprostats.study.plan import Condition, PlannedTrial, planned_trials
+from reprostats.study.pool import Task, close_workers, execute
 from reprostats.study.provenance import git_commit
 from reprostats.study.record import Record, read_record, set_aside
 from reprostats.study.results import RecordedTrial, results_table
 from reprostats.study.sources import STREAMS, Level, environment
 from reprostats.study.trial import Trial
-from reprostats.study.workers import Task, close_workers, execute
 
 
 class Study:

@@ -1,4 +1,4 @@
-"""The process in which trials run, started by `reprostats.study.workers`.
+"""The process in which trials run, started by `reprostats.study.pool`.
 
 It is started with the environment of its trials, loads PyTorch and the trial function once, and
 then forks for every trial. So each trial begins from the same untouched process: nothing that a

@@ -15,8 +15,8 @@ import pytest
 
 from reprostats import Condition, Study
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.study.pool import WorkerError
 from reprostats.study.sources import instruction_sets
-from reprostats.study.workers import WorkerError
 from tests.study import trials
 
 
