@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
 from reprostats.experiments import repeatability
@@ -14,6 +15,7 @@ from reprostats.learning.fingerprint import fingerprint
 from reprostats.study.sources import STREAMS, complete_levels
 from reprostats.study.trial import Trial
 
+ROOT = Path(__file__).parent.parent.parent
 PARAMETERS = repeatability.Parameters(trials=3, epochs=1)
 
 
@@ -100,6 +102,13 @@ class TestRegimes:
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValidationError):
         repeatability.Parameters(**wrong)
+
+
+def test_parameter_files_fit():
+    files = sorted((ROOT / "data" / "parameters").glob("01_repeatability_*.yaml"))
+    assert files
+    for file in files:
+        repeatability.Parameters(**YAML(typ="safe").load(file.read_text()))
 
 
 @pytest.mark.slow
