@@ -35,7 +35,7 @@ class Asked:
     The questions come with the validation, as ``context={"questions": ...}``.
     """
 
-    method: Literal["ask", "items", "value"] = "ask"
+    method: Literal["ask", "items", "value", "place"] = "ask"
 
     def __get_pydantic_core_schema__(
         self, source: type[str], handler: GetCoreSchemaHandler

@@ -10,6 +10,8 @@ A question is a small part of Python: names of fields, numbers, texts and lists 
     of a field that a paper has several times, such as one for each data set
 ``len(X)``
     number of words in a list, or of data sets
+``read_in(X)``
+    where it was read, if that was recorded
 ``given(X)``
     a field as the paper gives it: once if it is given once for all data sets
 
@@ -63,6 +65,7 @@ _OVER_ITEMS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "sum": lambda items: sum(item for item in items if item is not None),
 }
 
+_FUNCTIONS = {*_OVER_ITEMS, "len", "given", "read_in"}
 _LONGEST = 2_000
 
 
@@ -139,7 +142,9 @@ class Questions:
         """Read a question that is answered by yes or no for each item of a list."""
         question = self._read(text)
         if not question.group:
-            raise QuestionError("it has one answer for each paper, but is asked of each item")
+            raise QuestionError(
+                "it has one answer for each paper; ask for a field that has several"
+            )
         return _yes_or_no(question)
 
     def _value(self, text: str) -> Question:
@@ -300,7 +305,7 @@ class _Builder:
         return self.build(node)
 
     def _checked(self, node: ast.expr, place: FieldPlace) -> Any:
-        if not isinstance(node, ast.Constant):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str | int | float):
             raise self._refusal(node, "a number or a text has to stand here", "write it in quotes")
         known: Sequence[object] = place.form.or_words
         if place.words:
@@ -330,10 +335,12 @@ class _Builder:
 
     def _call(self, node: ast.Call) -> Question:
         name = _called(node)
-        if name not in {*_OVER_ITEMS, "len", "given"} or len(node.args) != 1 or node.keywords:
-            known = sorted({*_OVER_ITEMS, "len", "given"})
+        if name not in _FUNCTIONS or len(node.args) != 1 or node.keywords:
+            known = sorted(_FUNCTIONS)
             raise self._refusal(node, f"{name or 'this'}(...) is not known", nearest(name, known))
         inner = node.args[0]
+        if name == "read_in":
+            return self._read_in(inner)
         if name == "given":
             self._place(inner)
             return self._name(inner, as_given=True)  # type: ignore[arg-type]
@@ -348,6 +355,15 @@ class _Builder:
         answer = part.answer
         truth = name in {"any", "all"}
         return Question(self._text, lambda p: over(answer(p)), truth=truth, places=part.places)
+
+    def _read_in(self, node: ast.expr) -> Question:
+        place = self._place(node)
+        if place.group or not place.section:
+            raise self._refusal(node, f"{place.name} has no place of its own", "leave read_in out")
+        found = place.found
+        return Question(
+            self._text, lambda paper: getattr(found(paper), "read_in", None), places=(place,)
+        )
 
     def _length(self, part: Question, node: ast.expr) -> Question:
         if isinstance(node, ast.Name) and node.id in self._questions.lists:

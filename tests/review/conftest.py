@@ -10,7 +10,7 @@ import pytest
 
 from reprostats import paths
 
-FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml")
+FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml", "audit.yaml")
 
 EXAMPLE = """\
 format: 1
