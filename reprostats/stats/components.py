@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import check_confidence_level
 from reprostats.stats.factors import Factor, fixed_columns, random_factors, response
-from reprostats.stats.pivotal import Stratum, draws, from_mean_squares, strata
+from reprostats.stats.pivotal import Stratum, are_balanced, draws, from_mean_squares, strata
 from reprostats.stats.precision import centre, power_of_two, rounding
-from reprostats.stats.reml import Contrasts, Likelihood, contrasts, maximise
+from reprostats.stats.reml import Contrasts, Estimate, Likelihood, at, contrasts, maximise
 
 Floats = NDArray[np.float64]
 
@@ -93,11 +93,10 @@ class Components:
         check_confidence_level(confidence_level)
         weights = np.vstack([np.eye(len(self.raw)), np.ones(len(self.raw))])
         found = self.sums(weights, confidence_level)
-        found.insert(0, "component", [*self.names, "total"])
-        found.insert(1, "levels", [*(factor.levels for factor in self.factors), None, None])
-        found["levels"] = found["levels"].astype("Int64")
-        found["note"] = [*map(self._note, range(len(self.raw))), self._note_of_total()]
-        return found
+        levels = pd.array([*(factor.levels for factor in self.factors), None, None], dtype="Int64")
+        notes = [*map(self._note, range(len(self.raw))), _CONSTANT if self.is_constant else ""]
+        first = {"component": [*self.names, "total"], "levels": levels}
+        return pd.DataFrame(first | dict(found.items()) | {"note": notes})
 
     def sums(self, weights: Floats, confidence_level: float = 0.95) -> pd.DataFrame:
         """Give sums of components with their intervals.
@@ -116,13 +115,47 @@ class Components:
             ``share_low`` and ``share_high``, one row a sum.
         """
         variance, drawn = weights @ self.variances, weights @ self.draws
-        low, high = limits(drawn, confidence_level)
+        total = self.variances.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = variance / self.variances.sum()
-            share_low, share_high = limits(drawn / self.draws.sum(axis=0), confidence_level)
+            share, shares = variance / total, drawn / self.draws.sum(axis=0)
+        low, high = limits(np.vstack([drawn, shares]), confidence_level).reshape(2, 2, -1)
         columns = {"variance": variance, "sd": np.sqrt(variance), "share": share}
-        columns |= {"ci_low": low, "ci_high": high}
-        return pd.DataFrame(columns | {"share_low": share_low, "share_high": share_high})
+        columns |= {"ci_low": low[0], "ci_high": high[0]}
+        return pd.DataFrame(columns | {"share_low": low[1], "share_high": high[1]})
+
+    def gage(
+        self, part: str, *, tolerance: float | None = None, confidence_level: float = 0.95
+    ) -> pd.DataFrame:
+        """Give the same result as a study of a gage; see `gage_repeatability_reproducibility`."""
+        check_confidence_level(confidence_level)
+        chosen = self.place(part)
+        if tolerance is not None and not tolerance > 0:
+            raise InputError(f"tolerance is {tolerance}; it must be a width above 0")
+        others = [place for place in range(len(self.raw) - 1) if place != chosen]
+        members = {"repeatability": [len(self.raw) - 1], "reproducibility": others}
+        members |= {self.names[place]: [place] for place in others if len(others) > 1}
+        members |= {"gage": [*others, len(self.raw) - 1], "part": [chosen]}
+        members |= {"total": list(range(len(self.raw)))}
+        weights = np.zeros((len(members), len(self.raw)))
+        for row, places in zip(weights, members.values(), strict=True):
+            row[places] = 1
+        found = self.sums(weights, confidence_level)
+        found.insert(0, "source", list(members))
+        found["study_variation"] = 6 * found["sd"]
+        found["percent_study_variation"] = 100 * np.sqrt(found["share"])
+        if tolerance is not None:
+            found["percent_tolerance"] = 100 * found["study_variation"] / tolerance
+        found["distinct_categories"] = self._categories(found)
+        found["note"] = _CONSTANT if self.is_constant else ""
+        return found
+
+    @staticmethod
+    def _categories(found: pd.DataFrame) -> list[float]:
+        """Give how many classes of parts the gage tells apart: sqrt(2) sd_part / sd_gage."""
+        sd = found.set_index("source")["sd"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            classes = float(np.sqrt(2) * np.divide(sd["part"], sd["gage"]))
+        return [classes if source == "part" else np.nan for source in found["source"]]
 
     def place(self, name: str) -> int:
         """Give the position of a component.
@@ -155,9 +188,6 @@ class Components:
         if self.raw[place] == 0:
             return "at the boundary: levels differ no more than the variance below explains"
         return ""
-
-    def _note_of_total(self) -> str:
-        return _CONSTANT if self.is_constant else ""
 
 
 def variance_components(
@@ -240,6 +270,66 @@ def variance_components(
     return fitted.table(confidence_level)
 
 
+def gage_repeatability_reproducibility(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    part: str,
+    random: Sequence[str],
+    tolerance: float | None = None,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Split variance as a study of a measuring device does: parts, operators, repeats.
+
+    Parameters
+    ----------
+    table, value, random, confidence_level
+        As in `variance_components`; ``part`` is one of ``random``.
+    part
+        The factor that is to be measured; every other factor is reproducibility, and the residual
+        is repeatability.
+    tolerance
+        Width of the specification, in the unit of the response.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``repeatability``, ``reproducibility`` (and its factors, if several), ``gage`` (both),
+        ``part`` and ``total``, with the columns of `variance_components`, and
+        ``study_variation`` (6 sd), ``percent_study_variation``, ``percent_tolerance`` if a
+        tolerance is given, and ``distinct_categories``, sqrt(2) sd_part / sd_gage before
+        truncation, in row ``part`` [3]_.
+
+    Raises
+    ------
+    InputError
+        As `variance_components`, and if ``part`` is not in ``random`` or the tolerance is not
+        above 0.
+
+    References
+    ----------
+    See the head of this module.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({
+    ...     "part": list("aaaabbbbcccc"), "operator": list("xxyyxxyyxxyy"),
+    ...     "length": [1.1, 1.2, 1.3, 1.2, 2.0, 2.2, 2.3, 2.2, 3.1, 3.0, 3.3, 3.2],
+    ... })
+    >>> found = gage_repeatability_reproducibility(
+    ...     runs, value="length", part="part", random=["part", "operator"])
+    >>> print(found[["source", "sd", "percent_study_variation"]].round(3).to_string(index=False))
+             source    sd  percent_study_variation
+      repeatability 0.079                    8.046
+    reproducibility 0.101                   10.282
+               gage 0.128                   13.056
+               part 0.974                   99.144
+              total 0.983                  100.000
+    """
+    fitted = fit_components(table, value=value, random=random)
+    return fitted.gage(part, tolerance=tolerance, confidence_level=confidence_level)
+
+
 def fit_components(
     table: pd.DataFrame,
     *,
@@ -268,21 +358,31 @@ def fit_components(
     data = contrasts(near / unit, fixed_columns(table, fixed), factors, floor=floor)
     layers = tuple(strata(data, factors))
     guess = from_mean_squares(data, layers)
-    likely = None
-    raw = guess
-    if method == "reml" and data.spread > floor:
-        raw, likely = maximise(data, _starts(guess, data.spread))
-    elif np.isnan(guess).any():
+    if method == "anova" and np.isnan(guess).any():
         raise InputError("method='anova' has no mean square for every factor; use method='reml'")
+    raw, likely = guess, None
+    if method == "reml" and data.spread > floor:
+        raw, likely = _most_likely(data, layers, guess)
     scale = power_of_two(measured) * unit
     return Components(factors, data, layers, raw, scale, method, likely)
 
 
-def limits(drawn: Floats, confidence_level: float) -> tuple[Floats, Floats]:
-    """Give the two quantiles that enclose the middle of draws, shape (..., draws)."""
+def limits(drawn: Floats, confidence_level: float) -> Floats:
+    """Give the two quantiles that enclose the middle of draws, shape (..., draws).
+
+    Returns
+    -------
+    ndarray
+        Shape (2, ...): lower and upper limit.
+    """
     tail = (1 - confidence_level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=-1)
-    return low, high
+    return np.asarray(np.quantile(drawn, [tail, 1 - tail], axis=-1))
+
+
+def _most_likely(data: Contrasts, layers: tuple[Stratum, ...], guess: Floats) -> Estimate:
+    if (guess >= 0).all() and are_balanced(data, layers):
+        return at(data, guess)
+    return maximise(data, _starts(guess, data.spread))
 
 
 def _starts(guess: Floats, spread: float) -> list[Floats]:

@@ -44,8 +44,9 @@ class Factor:
         >>> run.is_within(case), case.is_within(run)
         (True, False)
         """
-        pairs = np.unique(self.codes * other.levels + other.codes)
-        return bool(pairs.size == self.levels)
+        home = np.empty(self.levels, dtype=np.intp)
+        home[self.codes] = other.codes
+        return bool((home[self.codes] == other.codes).all())
 
 
 def random_factors(table: pd.DataFrame, terms: Sequence[str]) -> list[Factor]:
@@ -116,7 +117,7 @@ def response(table: pd.DataFrame, value: str) -> Floats:
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise InputError(
-            f"column {value!r} holds {values[bad[0]]} in row {table.index[bad[0]]!r} "
+            f"column {value!r} holds {values[bad[0]]} in row {table.index[bad].tolist()[0]!r} "
             f"({count(bad.size, 'such row')} of {len(values)}). Leave out trials that diverged or "
             "failed knowingly, and report how many; cells may be missing"
         )
@@ -135,10 +136,11 @@ def _parts(term: str, table: pd.DataFrame) -> list[str]:
 
 
 def _factor(table: pd.DataFrame, name: str) -> Factor:
-    codes: NDArray[np.intp] = np.zeros(len(table), dtype=np.intp)
-    for part in _parts(name, table):
-        found, levels = pd.factorize(_complete(table, part))
-        _, codes = np.unique(codes * len(levels) + found, return_inverse=True)
+    first, *rest = _parts(name, table)
+    codes, _ = pd.factorize(_complete(table, first))
+    for part in rest:
+        found, own = pd.factorize(_complete(table, part))
+        codes, _ = pd.factorize(codes * len(own) + found)
     size = int(codes.max()) + 1
     if size < 2:  # noqa: PLR2004
         raise InputError(
@@ -184,7 +186,7 @@ def _complete(table: pd.DataFrame, name: str) -> pd.Series:
     missing = column.isna()
     if missing.any():
         raise InputError(
-            f"column {name!r} is empty in row {table.index[missing][0]!r} "
+            f"column {name!r} is empty in row {table.index[missing].tolist()[0]!r} "
             f"({count(int(missing.sum()), 'such row')} of {len(table)}); every observation needs "
             "a level"
         )

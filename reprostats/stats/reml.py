@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.linalg import lapack
 
 from reprostats.errors import InputError
 from reprostats.stats.factors import Factor
@@ -38,7 +39,7 @@ Floats = NDArray[np.float64]
 # Directions in which a design adds less than this share of its largest are rounding.
 _RANK = 1e-11
 # The residual variance, as a share of the whole, that stands for none at all.
-_NO_RESIDUAL = 1e-10
+_NO_RESIDUAL = 1e-8
 _STEPS = 200
 
 
@@ -76,15 +77,9 @@ class Contrasts:
         return (float(self.values @ self.values) + self.sum_of_squares) / size
 
     @cached_property
-    def columns(self) -> Floats:
-        """A_1, ..., A_c and the identity side by side, shape (m, levels + m)."""
-        return np.hstack([*self.effects, np.eye(len(self.values))])
-
-    @cached_property
-    def starts(self) -> NDArray[np.intp]:
-        """Where the columns of each component start."""
-        widths = [effect.shape[1] for effect in self.effects]
-        return np.concatenate([[0], np.cumsum(widths)]).astype(np.intp)
+    def covariances(self) -> Floats:
+        """What a variance of 1 adds to the covariance of w, shape (components + 1, m, m)."""
+        return np.stack([*(effect @ effect.T for effect in self.effects), np.eye(len(self.values))])
 
 
 class Likelihood(NamedTuple):
@@ -183,22 +178,18 @@ def likelihood(data: Contrasts, variances: Floats) -> Likelihood:
         Shape (components + 1,), the residual last and above 0.
     """
     residual = variances[-1]
-    factor = _cholesky(data, variances)
-    whitened = linalg.solve_triangular(factor, data.columns, lower=True, check_finite=False)
-    values = linalg.solve_triangular(factor, data.values, lower=True, check_finite=False)
-    starts = data.starts
-    traces = np.add.reduceat(np.square(whitened).sum(axis=0), starts)
-    pull = values @ whitened
-    lengths = np.add.reduceat(pull**2, starts)
-    pushed = np.stack(
-        [part @ pulled for part, pulled in zip(*_split(whitened, pull, starts), strict=True)]
-    )
-    overlaps = np.square(whitened.T @ whitened)
-    expected = np.add.reduceat(np.add.reduceat(overlaps, starts, axis=0), starts, axis=1) / 2
-    observed = pushed @ pushed.T - expected
-    value = -np.log(np.diag(factor)).sum() - values @ values / 2
+    inverse, log_determinant = _inverse(np.tensordot(variances, data.covariances, axes=1))
+    weighted = inverse @ data.values
+    pushed = data.covariances @ weighted
+    relative = data.covariances[:-1] @ inverse
+    relative = np.concatenate([relative, inverse[None]])
+    traces = np.trace(relative, axis1=1, axis2=2)
+    flat = relative.reshape(len(variances), -1)
+    expected = flat @ relative.transpose(0, 2, 1).reshape(len(variances), -1).T / 2
+    observed = pushed @ inverse @ pushed.T - expected
+    value = -(log_determinant + data.values @ weighted) / 2
     value -= (data.df * np.log(residual) + data.sum_of_squares / residual) / 2
-    slope = (lengths - traces) / 2
+    slope = (pushed @ weighted - traces) / 2
     slope[-1] += (data.sum_of_squares / residual - data.df) / residual / 2
     expected[-1, -1] += data.df / residual**2 / 2
     observed[-1, -1] += (data.sum_of_squares / residual - data.df / 2) / residual**2
@@ -226,10 +217,18 @@ def maximise(data: Contrasts, starts: Sequence[Floats]) -> Estimate:
     return Estimate(variances, likely)
 
 
+def at(data: Contrasts, variances: Floats) -> Estimate:
+    """Give the likelihood at variances that are known to make it largest."""
+    inside = variances.copy()
+    inside[-1] = variances[-1] if data.has_residual else _NO_RESIDUAL * data.spread
+    return Estimate(variances, likelihood(data, inside))
+
+
 def _climb(data: Contrasts, start: Floats) -> Estimate:
     variances = np.maximum(start, 0.0)
     smallest = _NO_RESIDUAL * data.spread
-    variances[-1] = max(variances[-1], smallest) if data.has_residual else smallest
+    if not data.has_residual or (not data.df and variances[-1] < smallest):
+        variances[-1] = smallest
     here = likelihood(data, variances)
     for _ in range(_STEPS):
         free = (variances > 0) | (here.slope > 0)
@@ -275,18 +274,14 @@ def _along(
     return variances, here
 
 
-def _cholesky(data: Contrasts, variances: Floats) -> Floats:
-    covariance = variances[-1] * np.eye(len(data.values))
-    for variance, effect in zip(variances, data.effects, strict=False):
-        if variance:
-            covariance += variance * (effect @ effect.T)
-    return np.asarray(linalg.cholesky(covariance, lower=True, check_finite=False))
-
-
-def _split(
-    whitened: Floats, pull: Floats, starts: NDArray[np.intp]
-) -> tuple[list[Floats], list[Floats]]:
-    return np.split(whitened, starts[1:], axis=1), np.split(pull, starts[1:])
+def _inverse(covariance: Floats) -> tuple[Floats, float]:
+    """Give the inverse of a covariance, by Cholesky, and the logarithm of its determinant."""
+    factor, _ = lapack.dpotrf(covariance, lower=True, clean=True)
+    lower, failed = lapack.dpotri(factor, lower=True)
+    if failed:
+        raise linalg.LinAlgError("the covariance is not positive definite")
+    inverse = np.tril(lower) + np.tril(lower, -1).T
+    return np.asarray(inverse), float(2 * np.log(np.diag(factor)).sum())
 
 
 def _remove(basis: Floats, values: Floats) -> Floats:
@@ -332,9 +327,8 @@ def _check_told_apart(data: Contrasts, factors: Sequence[Factor]) -> None:
             f"{size} degrees of freedom are left beside the fixed part; "
             f"{len(factors) + 1} variances ({', '.join(names)} and the residual) need more data"
         )
-    overlaps = np.square(data.columns.T @ data.columns)
-    starts = data.starts
-    table = np.add.reduceat(np.add.reduceat(overlaps, starts, axis=0), starts, axis=1)
+    flat = data.covariances.reshape(len(factors) + 1, -1)
+    table = flat @ flat.T
     table[-1, -1] += data.df
     unit = np.sqrt(np.diag(table))
     unit[unit == 0] = 1.0
