@@ -20,6 +20,7 @@ DATA = pd.read_csv(REFERENCE / "paired_data.csv")
 EXPECTED = pd.read_csv(REFERENCE / "paired_expected.csv")
 NUMBERS = ["difference", "ci_low", "ci_high", "t", "df", "p_value"]
 EFFECTS = ["cohen_dz", "hedges_gav"]
+ENDS = [f"{name}_{end}" for name in EFFECTS for end in ("low", "high")]
 
 # Lakens (2013), Table 1: ten people rate two films.
 FILMS = [9, 7, 8, 9, 8, 9, 9, 10, 9, 9], [9, 6, 7, 8, 7, 9, 8, 8, 8, 7]
@@ -36,7 +37,10 @@ def result(first, second=None, **options):
 
 
 def test_columns():
-    expected = [*NUMBERS, *EFFECTS, "n", "note"]
+    expected = [*NUMBERS]
+    for name in EFFECTS:
+        expected += [name, f"{name}_low", f"{name}_high"]
+    expected += ["n", "note"]
     assert list(paired_ttest(*FILMS).columns) == expected
 
 
