@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,9 @@ from scipy import special
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import as_numbers, check_confidence_level, count
 from reprostats.stats.precision import centre, power_of_two, rounding
+
+if TYPE_CHECKING:
+    from reprostats.stats import icc_reml
 
 Floats = NDArray[np.float64]
 
@@ -105,17 +108,19 @@ def icc(
     value: str | None = None,
     confidence_level: float = 0.95,
     null: float = 0.0,
+    method: Literal["anova", "reml"] | None = None,
+    agreement_test: Literal["psych", "irr"] = "psych",
 ) -> pd.DataFrame:
     """Estimate the six intraclass correlations, with intervals and tests.
 
-    Every subject must be rated once by every rater. For repeatability, subjects are the cases
-    and raters are the repeats of a training.
+    No subject is rated twice by a rater; cells may be missing. For repeatability, subjects are
+    the cases and raters are the repeats of a training.
 
     Parameters
     ----------
     ratings
-        Array or table of shape (subjects, raters), in any unit; or, when the next three are
-        given, a long table with one rating a row.
+        Array or table of shape (subjects, raters), in any unit, NaN where there is no rating; or,
+        when the next three are given, a long table with one rating a row.
     subject, rater, value
         Columns of the long table.
     confidence_level
@@ -123,6 +128,13 @@ def icc(
     null
         The coefficient under the null hypothesis, 0 or more and less than 1. The test is
         one-sided: is the coefficient larger?
+    method
+        "anova": mean squares, which need every cell. "reml": restricted maximum likelihood, which
+        uses every rating there is and puts no coefficient below 0. By default "anova" if every
+        cell is there, else "reml", and the note says so.
+    agreement_test
+        Where the degrees of freedom of the test of ICC(A,1) and ICC(A,k) are taken: "psych", at
+        ``null``, as R's psych does for a null of 0; "irr", at the estimate, as R's irr does.
 
     Returns
     -------
@@ -134,16 +146,17 @@ def icc(
     Raises
     ------
     InputError
-        If a cell is missing, doubled or not finite (named), if there are fewer than two subjects
-        or two raters, or if a column or level is wrong.
+        If a cell is doubled, infinite, or missing where ``method`` is "anova" (named), if a subject
+        or a rater has no rating, if there are fewer than two of either, or if a column or level
+        is wrong.
 
     Notes
     -----
     Estimates, intervals and tests are those of Tables 4, 7 and 8 of [1]_. The interval of
     ICC(A,1) and ICC(A,k) uses Satterthwaite's degrees of freedom [3]_ at the estimate; their test
-    uses them at ``null``, so that ``df2`` is (n - 1)(k - 1) when ``null`` is 0. Where the estimate
-    is clearly negative the approximation may give limits that do not enclose it; they are given
-    as published, and noted.
+    uses them where ``agreement_test`` says: at a ``null`` of 0, ``df2`` is (n - 1)(k - 1). Where
+    the estimate is clearly negative the approximation may give limits that do not enclose it; they
+    are given as published, and noted.
 
     *Raters that are equal*, or differ by no more than rounding a constant shift can cause, leave
     no error: the coefficient is 1, its interval [1, 1], F is infinite and p is 0. *Ratings that
@@ -155,6 +168,13 @@ def icc(
     the quotient of two negative numbers may be any number above 1. No coefficient is given then
     (NaN, with a note), and a limit of the interval that meets the same divisor is -inf, the
     lower end of the range of ICC(A,k); F and p, which do not need it, are given.
+
+    *With REML* ICC(1,.) comes from subjects and a residual, the others from subjects, raters and a
+    residual. Tests and intervals invert the F statistic of the subjects after raters: exact for
+    ICC(1,.) and ICC(C,.) whatever cells are missing, with Satterthwaite's degrees of freedom for
+    ICC(A,.); equal to those of the mean squares if none is (see ``reprostats.stats.icc_reml``).
+    ``k`` is the number of raters. If raters do not overlap, so that a two-way model cannot be
+    fitted, only ICC(1,.) is given, with k the most ratings of a subject.
 
     References
     ----------
@@ -178,13 +198,19 @@ def icc(
     check_confidence_level(confidence_level)
     if not 0 <= null < 1:
         raise InputError(f"null is {null}; it must be 0 or more and less than 1")
-    matrix = _matrix(ratings, subject=subject, rater=rater, value=value)
+    _check_choice("method", method, (None, "anova", "reml"))
+    _check_choice("agreement_test", agreement_test, ("psych", "irr"))
+    matrix = _matrix(ratings, subject=subject, rater=rater, value=value, method=method)
+    if method == "reml" or np.isnan(matrix).any():
+        return _by_reml(matrix, confidence_level, null, agreement_test)
     scaled = matrix / power_of_two(matrix)
     identical = bool((scaled == scaled[:, :1]).all())
     squares = mean_squares(scaled)
-    return pd.DataFrame(
-        [_row(squares, form, confidence_level, null, identical=identical) for form in FORMS]
-    )
+    rows = [
+        _row(squares, form, confidence_level, null, agreement_test, identical=identical)
+        for form in FORMS
+    ]
+    return pd.DataFrame(rows)
 
 
 def mean_squares(ratings: Floats) -> MeanSquares:
@@ -288,8 +314,25 @@ def interval(squares: MeanSquares, form: Form, confidence_level: float) -> tuple
     return np.where(certain, 1.0, low), np.where(certain, 1.0, high)
 
 
-def f_test(squares: MeanSquares, form: Form, null: float) -> FTest:
+def f_test(
+    squares: MeanSquares,
+    form: Form,
+    null: float,
+    agreement_test: Literal["psych", "irr"] = "psych",
+) -> FTest:
     """Test one form against a coefficient of ``null``, one-sided; element by element.
+
+    Parameters
+    ----------
+    squares
+        Mean squares of shape (...map).
+    form
+        One of ``FORMS``.
+    null
+        The coefficient under the null hypothesis.
+    agreement_test
+        Whether Satterthwaite's degrees of freedom are taken at ``null`` ("psych") or at the
+        estimate ("irr").
 
     Returns
     -------
@@ -305,16 +348,23 @@ def f_test(squares: MeanSquares, form: Form, null: float) -> FTest:
         expected = (1 + odds) * residual
     with np.errstate(divide="ignore", invalid="ignore"):
         f = np.asarray(squares.subjects / expected)
-    df1, df2 = np.asarray(n - 1.0), _degrees(squares, form, odds)
+    at = odds if agreement_test == "psych" else _odds(squares)
+    df1, df2 = np.asarray(n - 1.0), _degrees(squares, form, at)
     return FTest(f, df1, df2, _f_upper_tail(f, df1, df2))
 
 
 def _row(
-    squares: MeanSquares, form: Form, confidence_level: float, null: float, *, identical: bool
+    squares: MeanSquares,
+    form: Form,
+    confidence_level: float,
+    null: float,
+    agreement_test: Literal["psych", "irr"],
+    *,
+    identical: bool,
 ) -> dict[str, object]:
     estimate = coefficient(squares, form)
     low, high = interval(squares, form, confidence_level)
-    f, df1, df2, p_value = f_test(squares, form, null)
+    f, df1, df2, p_value = f_test(squares, form, null, agreement_test)
     numbers = {"icc": estimate, "ci_low": low, "ci_high": high}
     trusted = bool(
         np.isneginf(estimate) | ((low <= estimate) & (estimate <= high) & ~np.isinf(low))
@@ -404,8 +454,9 @@ def _matrix(
     subject: str | None,
     rater: str | None,
     value: str | None,
+    method: str | None,
 ) -> Floats:
-    """Read either form of input into a complete array of shape (subjects, raters)."""
+    """Read either form of input into an array of shape (subjects, raters), NaN where missing."""
     subjects: Sequence[Hashable]
     raters: Sequence[Hashable]
     if subject is None and rater is None and value is None:
@@ -422,7 +473,10 @@ def _matrix(
     else:
         matrix, subjects, raters = _from_long(ratings, subject, rater, value)
     _check_size(matrix)
-    _check_complete(matrix, subjects, raters)
+    _check_cells(matrix, subjects, raters, bad=np.isinf(matrix))
+    if method == "anova":
+        _check_cells(matrix, subjects, raters, bad=np.isnan(matrix))
+    _check_rated(matrix, subjects, raters)
     return matrix
 
 
@@ -456,16 +510,117 @@ def _check_size(matrix: Floats) -> None:
             raise InputError(f"there is {count(number, noun)}; at least 2 {noun}s are needed")
 
 
-def _check_complete(
-    matrix: Floats, subjects: Sequence[Hashable], raters: Sequence[Hashable]
+def _check_cells(
+    matrix: Floats,
+    subjects: Sequence[Hashable],
+    raters: Sequence[Hashable],
+    *,
+    bad: NDArray[np.bool_],
 ) -> None:
-    bad = np.argwhere(~np.isfinite(matrix))
-    if not bad.size:
+    places = np.argwhere(bad)
+    if not places.size:
         return
-    row, column = bad[0]
-    what = "no rating" if np.isnan(matrix[row, column]) else f"a rating of {matrix[row, column]}"
-    rest = f" (and {count(len(bad) - 1, 'more such cell')})" if len(bad) > 1 else ""
-    raise InputError(
-        f"there is {what} of subject {subjects[row]!r} by rater {raters[column]!r}{rest}; every "
-        "subject needs one finite rating by every rater: leave out the subject or the rater"
+    row, column = places[0]
+    infinite = np.isinf(matrix[row, column])
+    what = f"a rating of {matrix[row, column]}" if infinite else "no rating"
+    rest = f" (and {count(len(places) - 1, 'more such cell')})" if len(places) > 1 else ""
+    advice = (
+        "leave out ratings that diverged knowingly, and report how many"
+        if infinite
+        else "method='reml' estimates from the ratings there are"
     )
+    raise InputError(
+        f"there is {what} of subject {subjects[row]!r} by rater {raters[column]!r}{rest}; {advice}"
+    )
+
+
+def _check_rated(matrix: Floats, subjects: Sequence[Hashable], raters: Sequence[Hashable]) -> None:
+    empty = np.isnan(matrix)
+    for names, bare, noun in (
+        (subjects, empty.all(axis=1), "subject"),
+        (raters, empty.all(axis=0), "rater"),
+    ):
+        if bare.any():
+            raise InputError(
+                f"{noun} {names[int(bare.argmax())]!r} has no rating; leave the {noun} out"
+            )
+
+
+def _check_choice(name: str, value: object, known: tuple[object, ...]) -> None:
+    if value not in known:
+        raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}")
+
+
+def _by_reml(
+    matrix: Floats,
+    confidence_level: float,
+    null: float,
+    agreement_test: Literal["psych", "irr"],
+) -> pd.DataFrame:
+    """Give the table of `icc` for a layout that may have missing cells."""
+    from reprostats.stats import icc_reml
+
+    fits: dict[str, icc_reml.Fit | InputError] = {}
+    rows = []
+    for form in FORMS:
+        if form.model not in fits:
+            try:
+                fits[form.model] = icc_reml.fit(matrix, form.model)
+            except InputError as error:
+                fits[form.model] = error
+        rows.append(
+            {"form": form.name, "shrout_fleiss": form.shrout_fleiss}
+            | _numbers_by_reml(
+                fits[form.model], matrix, form, confidence_level, null, agreement_test
+            )
+        )
+    names = ["form", "shrout_fleiss", *("icc", "ci_low", "ci_high", "f", "df1", "df2", "p_value")]
+    return pd.DataFrame(rows)[[*names, "n_subjects", "n_raters", "note"]]
+
+
+def _numbers_by_reml(
+    fitted: icc_reml.Fit | InputError,
+    matrix: Floats,
+    form: Form,
+    confidence_level: float,
+    null: float,
+    agreement_test: Literal["psych", "irr"],
+) -> dict[str, object]:
+    from reprostats.stats import icc_reml
+
+    n_subjects, n_raters = matrix.shape
+    sizes = {"n_subjects": n_subjects, "n_raters": n_raters}
+    nothing = dict.fromkeys(("icc", "ci_low", "ci_high", "f", "df1", "df2", "p_value"), np.nan)
+    times, note = _times(matrix, form)
+    try:
+        if isinstance(fitted, InputError):
+            raise fitted
+        found = icc_reml.numbers(fitted, times, confidence_level, null, agreement_test)
+    except InputError as error:
+        return {**nothing, **sizes, "note": f"no estimate: {error}"}
+    return {**found, **sizes, "note": "; ".join(filter(None, [_reml_note(matrix, fitted), note]))}
+
+
+def _times(matrix: Floats, form: Form) -> tuple[int, str]:
+    """Give the number of ratings that an average is taken of, and a word on it."""
+    rated = np.isfinite(matrix)
+    overlap = bool((rated.sum(axis=0) > 1).any())
+    if not form.average or overlap:
+        return (matrix.shape[1] if form.average else 1), ""
+    most = int(rated.sum(axis=1).max())
+    return most, f"k is {most}, the most ratings of a subject"
+
+
+def _reml_note(matrix: Floats, fitted: icc_reml.Fit) -> str:
+    missing = int(np.isnan(matrix).sum())
+    notes = []
+    if missing:
+        cells = count(matrix.size, "cell")
+        notes.append(f"{missing} of {cells} have no rating: restricted maximum likelihood")
+    if fitted.components.is_constant:
+        notes.append("all ratings are equal: there is no variance to share out")
+    elif fitted.is_certain:
+        notes.append("ratings of a subject are equal: no error, the coefficient is 1")
+    elif fitted.components.variances[0] == 0:
+        notes.append("subjects differ no more than the error explains: the coefficient is at 0")
+    return "; ".join(notes)

@@ -26,6 +26,8 @@ SHROUT_FLEISS = np.array(
 
 RATINGS = pd.read_csv(REFERENCE / "icc_ratings.csv")
 EXPECTED = pd.read_csv(REFERENCE / "icc_expected.csv")
+MISSING_RATINGS = pd.read_csv(REFERENCE / "icc_missing_ratings.csv")
+MISSING = pd.read_csv(REFERENCE / "icc_missing_expected.csv")
 DESIGNS = [(name, level) for name in EXPECTED["design"].unique() for level in (0.95, 0.8)]
 
 layouts = st.tuples(st.integers(2, 8), st.integers(2, 6)).flatmap(
@@ -148,6 +150,119 @@ class TestPrecision:
             np.testing.assert_allclose(
                 [part[1, 3] for part in whole], one.astype(float), rtol=1e-12
             )
+
+
+class TestMissing:
+    """Restricted maximum likelihood, held to mean squares, lme4 and exact F."""
+
+    EMPTY: ClassVar = [(2, 3), (0, 0)]
+
+    def ratings(self):
+        ratings = SHROUT_FLEISS.astype(float)
+        for cell in self.EMPTY:
+            ratings[cell] = np.nan
+        return ratings
+
+    @pytest.mark.parametrize("null", [0.0, 0.3])
+    @pytest.mark.parametrize("test", ["psych", "irr"])
+    @pytest.mark.parametrize(
+        "name", ["shrout_fleiss", "plain", "offset_million", "dice", "random_2"]
+    )
+    def test_complete_layouts_give_what_mean_squares_give(self, name, test, null):
+        options = {"null": null, "agreement_test": test}
+        squares, reml = (of_design(name, method=method, **options) for method in ("anova", "reml"))
+        squares["icc"] = squares["icc"].clip(lower=0)
+        np.testing.assert_allclose(reml[NUMBERS], squares[NUMBERS], rtol=1e-7)
+
+    def test_uses_every_rating(self):
+        found = icc(self.ratings()).set_index("form")
+        assert (found["df2"] == [16, 13, 13] * 2).all()
+        assert found["note"].str.contains("2 of 24 cells have no rating").all()
+
+    @pytest.mark.parametrize(("name", "expected"), list(MISSING.groupby("design")))
+    def test_against_r(self, name, expected):
+        """lme4 1.1.31 estimates; F and p of comparing stats::lm with and without subjects."""
+        table = MISSING_RATINGS[MISSING_RATINGS["design"] == name]
+        found = icc(table, subject="subject", rater="rater", value="value").set_index("form")
+        found = found.loc[expected["form"]]
+        np.testing.assert_allclose(found["icc"], expected["icc"], rtol=1e-4, atol=1e-6)
+        tested = expected["f"].notna().to_numpy()
+        for column in ("f", "df1", "df2", "p_value"):
+            np.testing.assert_allclose(
+                found[column][tested], expected[column][tested], rtol=1e-6, atol=1e-14
+            )
+
+    def test_an_empty_cell_in_a_long_table(self):
+        long = pd.DataFrame(self.ratings()).melt(ignore_index=False).reset_index()
+        whole = icc(long, subject="index", rater="variable", value="value")
+        absent = icc(long.dropna(), subject="index", rater="variable", value="value")
+        same(whole, icc(self.ratings()), 1e-9)
+        same(absent, icc(self.ratings()), 1e-9)
+
+    def test_raters_of_their_own_for_every_subject(self):
+        ratings = np.full((4, 12), np.nan)
+        for subject in range(4):
+            ratings[subject, 3 * subject : 3 * subject + 3] = SHROUT_FLEISS[subject, :3]
+        found, expected = icc(ratings).set_index("form"), icc(SHROUT_FLEISS[:4, :3])
+        one_way = expected.set_index("form").loc[["ICC(1,1)", "ICC(1,k)"]]
+        for column in ("ci_low", "ci_high", "f", "p_value"):
+            np.testing.assert_allclose(found.loc[one_way.index, column], one_way[column], rtol=1e-7)
+        assert found.loc["ICC(1,k)", "note"].endswith("k is 3, the most ratings of a subject")
+        assert found.loc["ICC(A,1)", ["icc", "f"]].isna().all()
+        assert "cannot be told apart" in found.loc["ICC(A,1)", "note"]
+
+    def test_identical_and_constant(self):
+        ratings = np.repeat(self.ratings()[:, 1:2], 4, axis=1)
+        ratings[2, 3] = np.nan
+        found = icc(ratings)
+        assert (found[["icc", "ci_low", "ci_high"]] == 1).all(axis=None)
+        assert (found["f"] == np.inf).all()
+        assert (found["p_value"] == 0).all()
+        constant = icc(ratings * 0 + 0.1)
+        assert constant[["icc", "ci_low", "f", "p_value"]].isna().all(axis=None)
+        assert constant["note"].str.contains("all ratings are equal").all()
+
+    def test_at_zero(self):
+        ratings = np.array([[1, 2, np.nan], [3, 1, 2], [2, 3, 1]])
+        row = icc(ratings).set_index("form").loc["ICC(C,1)"]
+        assert row["icc"] == 0
+        assert row["ci_low"] < 0 < row["ci_high"]
+        assert "the coefficient is at 0" in row["note"]
+
+    def test_refused(self):
+        with pytest.raises(InputError, match=r"method is 'ml'; it must be one of None, 'anova'"):
+            icc(SHROUT_FLEISS, method="ml")
+        with pytest.raises(InputError, match="agreement_test is 'spss'"):
+            icc(SHROUT_FLEISS, agreement_test="spss")
+        ratings = self.ratings()
+        ratings[1] = np.nan
+        with pytest.raises(InputError, match="subject 1 has no rating; leave the subject out"):
+            icc(ratings)
+
+
+class TestOfAgreement:
+    """The test of ICC(A,1) as irr prints it, for irr's data set ``anxiety``."""
+
+    ANXIETY: ClassVar = [
+        *("3 3 2", "3 6 1", "3 4 4", "4 6 4", "5 2 3", "5 4 2", "2 2 1", "3 4 6", "5 3 1", "2 3 1"),
+        *("2 2 1", "6 3 2", "1 3 3", "5 3 3", "2 2 1", "2 2 1", "1 1 3", "2 3 3", "4 3 2", "3 4 2"),
+    ]
+
+    def test_irr(self):
+        ratings = [[int(score) for score in row.split()] for row in self.ANXIETY]
+        row = icc(ratings, agreement_test="irr").set_index("form").loc["ICC(A,1)"]
+        # icc(anxiety, model = "twoway", type = "agreement"): ICC(A,1) = 0.198,
+        # F(19,39.7) = 1.83, p = 0.0543, -0.039 < ICC < 0.494
+        assert row["icc"] == pytest.approx(0.198, abs=5e-4)
+        assert row["f"] == pytest.approx(1.83, abs=5e-3)
+        assert row["df2"] == pytest.approx(39.7, abs=0.05)
+        assert row["p_value"] == pytest.approx(0.0543, abs=5e-5)
+        assert row["ci_low"] == pytest.approx(-0.039, abs=5e-4)
+        assert row["ci_high"] == pytest.approx(0.494, abs=5e-4)
+
+    def test_psych(self):
+        row = icc(SHROUT_FLEISS, agreement_test="psych").set_index("form").loc["ICC(A,1)"]
+        assert row["df2"] == 15
 
 
 class TestNoError:
@@ -310,20 +425,20 @@ class TestInput:
 
     def test_missing_cell(self):
         with pytest.raises(InputError, match=r"no rating of subject 'case 3' by rater 'run 2'"):
-            icc(self.LONG.drop(index=14), **self.NAMES)
+            icc(self.LONG.drop(index=14), method="anova", **self.NAMES)
 
     def test_missing_value(self):
         table = self.LONG.astype({"dice": float})
         table.loc[[5, 14], "dice"] = np.nan
         message = r"no rating of subject 'case 1' by rater 'run 1' \(and 1 more such cell\)"
         with pytest.raises(InputError, match=message):
-            icc(table, **self.NAMES)
+            icc(table, method="anova", **self.NAMES)
 
     def test_nullable_missing_value(self):
         table = self.LONG.astype({"dice": "Int64"})
         table.loc[5, "dice"] = pd.NA
         with pytest.raises(InputError, match="no rating of subject 'case 1' by rater 'run 1'"):
-            icc(table, **self.NAMES)
+            icc(table, method="anova", **self.NAMES)
 
     def test_diverged_value_in_a_wide_table(self):
         wide = pd.DataFrame(SHROUT_FLEISS, index=list("abcdef"), columns=list("wxyz"), dtype=float)
