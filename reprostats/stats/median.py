@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,31 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from reprostats.errors import InputError, unknown_name
+from reprostats.stats.bootstrap import (
+    bootstrap_interval,
+    difference_interval,
+    interpolated_interval,
+    middle,
+)
 from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite
+from reprostats.stats.paired import as_pairs
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+Method = Literal["exact", "interpolated", "bca", "percentile"]
+
+# Samples and largest size for which the coverage of a method is measured.
+_SAMPLES = 4000
+_LARGEST_MEASURED = 60
 
 _TOO_FEW = "too few values for this confidence level: the exact interval has no end"
 _EQUAL = "all values are equal"
 
+# Below it the note on a bootstrap interval warns.
+_FEW = 10
+
+_DIFFERENCE_COLUMNS = ["difference", "ci_low", "ci_high", "coverage"]
+_DIFFERENCE_COLUMNS += ["n_first", "n_second", "method", "note"]
 _COLUMNS = ("median", "ci_low", "ci_high", "coverage", "n", "method", "note")
 
 
@@ -33,9 +51,9 @@ def median_ci(
     value: str | None = None,
     by: str | Sequence[str] = (),
     confidence_level: float = 0.95,
-    method: Literal["exact"] = "exact",
+    method: Method = "exact",
 ) -> pd.DataFrame:
-    """Estimate the median with an exact interval, of one sample or of every group of a table.
+    """Estimate the median with its interval, of one sample or of every group of a table.
 
     Parameters
     ----------
@@ -49,15 +67,19 @@ def median_ci(
     confidence_level
         Least coverage of the interval, between 0 and 1.
     method
-        ``"exact"``: the interval ends at order statistics.
+        ``"exact"``: the interval ends at order statistics, and covers at least as often as it
+        says. ``"interpolated"`` between two such intervals, to come near to the level.
+        ``"percentile"`` and ``"bca"``: bootstrap, to compare with papers that use it; both fall
+        short in small samples.
 
     Returns
     -------
     DataFrame
         One row a group, sorted: the columns of ``by``, then ``median``, ``ci_low``, ``ci_high``,
-        ``coverage`` (the probability with which such an interval covers the median of a
-        continuous distribution; more if values can be equal), ``n``, ``method`` and ``note``,
-        empty unless a result needs a word.
+        ``coverage`` (the probability with which such an interval covers the median: for
+        ``"exact"`` that of any continuous distribution, and more if values can be equal; for the
+        others measured with 4000 normal samples, to 0.01, and NaN above 60 values), ``n``,
+        ``method`` and ``note``, empty unless a result needs a word.
 
     Raises
     ------
@@ -73,9 +95,18 @@ def median_ci(
     short (n below 6 at 95 %), the interval is (-inf, inf), which covers with probability 1:
     these data bound the median nowhere at this level.
 
+    ``"interpolated"`` is that of Hettmansperger and Sheather [2]_, and infinite where the exact
+    one is. The bootstrap is exact too: the distribution of the median of a resample is known, so
+    nothing is drawn and nothing varies. BCa [3]_ counts resampled medians that equal the estimate
+    by half (R's boot does not count them); the acceleration is that of the jackknife.
+
     References
     ----------
     .. [1] H. A. David and H. N. Nagaraja, "Order Statistics", 3rd edition, Wiley (2003), 7.1.
+    .. [2] T. P. Hettmansperger and S. J. Sheather, "Confidence intervals based on interpolated
+       order statistics", Statistics & Probability Letters 4(2), 75-79 (1986).
+    .. [3] B. Efron, "Better bootstrap confidence intervals", Journal of the American Statistical
+       Association 82(397), 171-185 (1987).
 
     Examples
     --------
@@ -91,8 +122,7 @@ def median_ci(
        b     7.0    -inf      inf   1.00000  3
     """
     check_confidence_level(confidence_level)
-    if method != "exact":
-        raise unknown_name("method", method, ["exact"])
+    _check_method(method)
     if value is None:
         _refuse_table(values, by)
         numbers = _sample(values)
@@ -100,7 +130,179 @@ def median_ci(
     else:
         numbers, groups = _from_long(values, value, [by] if isinstance(by, str) else list(by))
     result = _exact(numbers, groups.codes, confidence_level)
+    if method != "exact":
+        result = _replaced(result, numbers, groups.codes, confidence_level, method)
     return pd.concat([groups.keys.reset_index(drop=True), result], axis=1)
+
+
+def median_difference(
+    first: ArrayLike | pd.DataFrame,
+    second: ArrayLike | None = None,
+    *,
+    paired: bool = True,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Estimate by how much the medians of two conditions differ, with an interval.
+
+    Parameters
+    ----------
+    first, second
+        Arrays, in the same unit. Paired: of shape (n,), or ``first`` alone of shape (n, 2), as of
+        `paired_ttest`. Not paired: of shapes (n,) and (m,).
+    paired
+        Whether element i of both belongs to the same case. The median of the differences is
+        estimated then, which need not be the difference of the medians.
+    confidence_level
+        Of the interval, between 0 and 1.
+
+    Returns
+    -------
+    DataFrame
+        One row: ``difference`` (first minus second), ``ci_low``, ``ci_high``, ``coverage``,
+        ``n_first``, ``n_second``, ``method`` and ``note``. Paired: exact, as `median_ci`. Not
+        paired: the percentile bootstrap with infinitely many resamples, whose coverage is not
+        known in general (NaN); with ten values each it was measured as 96 to 97 %.
+
+    Raises
+    ------
+    InputError
+        As of `paired_ttest`.
+
+    Examples
+    --------
+    >>> found = median_difference([5, 7, 6, 9, 8, 8, 7], [4, 6, 5, 8, 6, 7, 6])
+    >>> print(found[["difference", "ci_low", "ci_high", "coverage"]].to_string(index=False))
+     difference  ci_low  ci_high  coverage
+            1.0     1.0      2.0  0.984375
+    """
+    check_confidence_level(confidence_level)
+    if paired:
+        pairs = as_pairs(first, second)
+        row = median_ci(pairs[:, 0] - pairs[:, 1], confidence_level=confidence_level)
+        row = row.rename(columns={"median": "difference", "n": "n_first"})
+        row["n_second"] = row["n_first"]
+        return row[_DIFFERENCE_COLUMNS]
+    if second is None:
+        raise InputError("second is missing; without pairs two samples are needed")
+    sides = [np.sort(_sample(side)) for side in (first, second)]
+    low, high = difference_interval(sides[0], sides[1], (1 - confidence_level) / 2)
+    estimates = [float(middle(side[None])[0]) for side in sides]
+    values = [estimates[0] - estimates[1], low, high, np.nan, len(sides[0]), len(sides[1])]
+    note = _EQUAL if all(side[0] == side[-1] for side in sides) else ""
+    columns = [*values, "percentile", note]
+    return pd.DataFrame([dict(zip(_DIFFERENCE_COLUMNS, columns, strict=True))])
+
+
+def median_ci_size(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    repeat: str,
+    by: str | Sequence[str] = (),
+    confidence_level: float = 0.95,
+    method: Method = "bca",
+) -> pd.DataFrame:
+    """Give the median size of the intervals of repeats, as Marrone et al. define it.
+
+    Every repeat of a training has its own interval of the median over cases; the sizes of these
+    intervals, upper minus lower limit, are summarised by their median. It says how wide a typical
+    interval over cases is, not how much repeats differ.
+
+    Parameters
+    ----------
+    table
+        Long table, one value a row.
+    value, repeat
+        Columns that hold the numbers and what is repeated.
+    by
+        Columns whose levels are summarised apart, such as the framework.
+    confidence_level, method
+        As of `median_ci`.
+
+    Returns
+    -------
+    DataFrame
+        One row a group: the columns of ``by``, ``median_ci_size``, ``smallest``, ``largest`` (in
+        the unit of the values) and ``n_repeats``.
+
+    Raises
+    ------
+    InputError
+        As `median_ci`.
+
+    References
+    ----------
+    S. Marrone, S. Olivieri, G. Piantadosi and C. Sansone, "Reproducibility of deep CNN for
+    biomedical image processing across frameworks and architectures", EUSIPCO (2019), Table VI.
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"run": [1] * 6 + [2] * 6, "dice": [*range(6), *range(0, 12, 2)]})
+    >>> sizes = median_ci_size(runs, value="dice", repeat="run", method="exact")
+    >>> print(sizes.to_string(index=False))
+     median_ci_size  smallest  largest  n_repeats
+                7.5       5.0     10.0          2
+    """
+    groups = [by] if isinstance(by, str) else list(by)
+    intervals = median_ci(
+        table, value=value, by=[*groups, repeat], confidence_level=confidence_level, method=method
+    )
+    intervals["size"] = intervals["ci_high"] - intervals["ci_low"]
+    keys = groups or np.zeros(len(intervals))
+    found = intervals.groupby(keys, dropna=False, observed=True)["size"]
+    sizes = found.agg(["median", "min", "max", "size"]).reset_index(drop=not groups)
+    return sizes.set_axis(
+        [*groups, "median_ci_size", "smallest", "largest", "n_repeats"], axis="columns"
+    )
+
+
+def _check_method(method: str) -> None:
+    if method not in get_args(Method):
+        raise unknown_name("method", method, get_args(Method))
+
+
+def _replaced(
+    exact: pd.DataFrame, numbers: Floats, codes: Integers, confidence_level: float, method: Method
+) -> pd.DataFrame:
+    """Put the limits of another method in the place of the exact ones, a group size at a time."""
+    ordered = numbers[np.lexsort((numbers, codes))]
+    sizes = exact["n"].to_numpy()
+    start = np.cumsum(sizes) - sizes
+    columns = {name: exact[name].to_numpy().copy() for name in ("ci_low", "ci_high", "coverage")}
+    notes = exact["note"].to_numpy().copy()
+    for n in np.unique(sizes):
+        chosen = np.flatnonzero(sizes == n)
+        rows = ordered[start[chosen, None] + np.arange(n)]
+        columns["ci_low"][chosen], columns["ci_high"][chosen] = _limits(
+            rows, confidence_level, method
+        )
+        columns["coverage"][chosen] = _measured_coverage(int(n), confidence_level, method)
+        if method != "interpolated":
+            few = "few values: the bootstrap does not hold its level, see coverage"
+            equal = rows[:, 0] == rows[:, -1]
+            notes[chosen] = np.where(equal, _EQUAL, few if n < _FEW else "")
+    return exact.assign(**columns, method=method, note=notes)
+
+
+def _limits(ordered: Floats, confidence_level: float, method: Method) -> tuple[Floats, Floats]:
+    """Give the limits of rows of equal size, shape (groups, n), in ascending order."""
+    if method == "percentile" or method == "bca":  # noqa: PLR1714 - narrows the type
+        return bootstrap_interval(ordered, (1 - confidence_level) / 2, method)
+    rank = int(lower_rank(ordered.shape[1], confidence_level))
+    if rank == 0:
+        nowhere = np.full(len(ordered), np.inf)
+        return -nowhere, nowhere
+    return interpolated_interval(ordered, rank, confidence_level)
+
+
+@lru_cache(maxsize=256)
+def _measured_coverage(n: int, confidence_level: float, method: Method) -> float:
+    """Measure how often the interval of n normal values covers their median."""
+    if n > _LARGEST_MEASURED:
+        return np.nan
+    samples = np.sort(np.random.default_rng(0).normal(size=(_SAMPLES, n)), axis=1)
+    low, high = _limits(samples, confidence_level, method)
+    return float(((low <= 0) & (high >= 0)).mean())
 
 
 def lower_rank(n: ArrayLike, confidence_level: float) -> Integers:
