@@ -10,6 +10,8 @@ from typing import Any
 
 from reprostats import __version__, paths
 from reprostats.errors import InputError, ReprostatsError
+from reprostats.review.commands import add_commands
+from reprostats.review.commands import check as check_review
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,9 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("-f", "--file", type=Path, help="a YAML file of parameters")
     run.set_defaults(action=_run)
-    check = commands.add_parser("check", help="check a file of reviewed papers")
-    check.add_argument("papers", nargs="?", type=Path, help="default: papers.yaml of this checkout")
-    check.set_defaults(action=_check)
+    add_commands(commands)
+    check = commands.add_parser("check", help="short for: review check")
+    check.add_argument("file", nargs="?", help="the file of papers")
+    check.set_defaults(action=check_review, papers="papers.yaml")
     return parser
 
 
@@ -94,14 +97,6 @@ def _values(given: Sequence[Sequence[str]], file: Path | None) -> dict[str, Any]
         raise InputError(f"{file}: cannot be read ({error.strerror}).") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file or 'parameter'}: not valid YAML: {error}") from None
-
-
-def _check(options: argparse.Namespace) -> None:
-    from reprostats.review.load import load_papers
-
-    path = options.papers or paths.checkout("papers.yaml")
-    review = load_papers(path)
-    print(f"{path}: {len(review.papers)} papers, no mistakes")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,19 @@ from tabulate import tabulate
 from reprostats.errors import unknown_name
 from reprostats.files import write_atomically
 
+FORMATS = ("tex", "csv", "html", "md")
+
+# A table of more rows does not fit on a page.
+_MOST_ROWS_ON_A_PAGE = 45
+# Signs in a line of text at usual margins, in the size of a long table.
+_LINE = 95
+# A row of more signs would be scaled until it cannot be read.
+_MOST_IN_A_ROW = 130
+# Share of the line that the space between two columns takes.
+_PADDING = 0.024
+# Columns whose cells are longer than this are broken into lines in a long table.
+_LONGEST_IN_A_LINE = 24
+
 _LATEX_SIGNS = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
@@ -35,7 +48,7 @@ _LATEX_SPECIALS = {sign: "\\" + sign for sign in "&%$#_{}"} | {
 _LATEX_ESCAPES = str.maketrans(_LATEX_SPECIALS | _LATEX_SIGNS)
 
 _LATEX = jinja2.Environment(
-    autoescape=False,  # noqa: S701 - the result is LaTeX; every cell is escaped by _latex_text
+    autoescape=False,  # noqa: S701 - the result is LaTeX; every cell is escaped by latex_text
     block_start_string="<%",
     block_end_string="%>",
     variable_start_string="<<",
@@ -43,11 +56,36 @@ _LATEX = jinja2.Environment(
     trim_blocks=True,
     keep_trailing_newline=True,
 ).from_string(
-    r"""% requires \usepackage{booktabs}
+    r"""<% if long %>
+% requires \usepackage{array,booktabs,longtable}
+\begingroup\footnotesize\setlength{\tabcolsep}{4pt}\setlength{\LTcapwidth}{\linewidth}
+\begin{longtable}{<< alignment >>}
+  \caption{<< caption >>}\label{tab:<< name >>} \\
+  \toprule
+  << header | join(" & ") >> \\
+  \midrule
+  \endfirsthead
+  \toprule
+  << header | join(" & ") >> \\
+  \midrule
+  \endhead
+  \bottomrule
+  \endfoot
+<% for row in rows %>
+  << row | join(" & ") >> \\
+<% endfor %>
+\end{longtable}
+<% if note %>
+\noindent << note >>\par
+<% endif %>
+\endgroup
+<% else %>
+% requires \usepackage{booktabs,graphicx}
 \begin{table}[htbp]
   \centering
   \caption{<< caption >>}
   \label{tab:<< name >>}
+  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
   \begin{tabular}{<< alignment >>}
     \toprule
     << header | join(" & ") >> \\
@@ -56,11 +94,13 @@ _LATEX = jinja2.Environment(
     << row | join(" & ") >> \\
 <% endfor %>
     \bottomrule
-  \end{tabular}
+  \end{tabular}%
+  }
 <% if note %>
   \par\smallskip\footnotesize << note >>
 <% endif %>
 \end{table}
+<% endif %>
 """
 )
 
@@ -149,14 +189,19 @@ class Table:
     note: str = ""
 
     def latex(self) -> str:
-        """Give the table as LaTeX for the booktabs package."""
+        """Give the table as LaTeX for the booktabs package.
+
+        A table that is wider than the text is scaled to it. One that is longer than a page, or
+        whose cells hold sentences, breaks across pages and its cells into lines.
+        """
         return _LATEX.render(
             name=self.name,
-            caption=_latex_text(self.caption),
-            note=_latex_text(self.note),
-            alignment="".join("r" if numeric else "l" for numeric in self._numeric()),
-            header=[_latex_text(title) for title in self.frame.columns],
-            rows=[[_latex_text(cell) for cell in row] for row in self._cells()],
+            caption=latex_text(self.caption),
+            note=latex_text(self.note),
+            long=self._is_long(),
+            alignment=self._alignment(),
+            header=[latex_text(title) for title in self.frame.columns],
+            rows=[[latex_text(cell) for cell in row] for row in self._cells()],
         )
 
     def csv(self) -> str:
@@ -176,12 +221,10 @@ class Table:
             colalign=["right" if numeric else "left" for numeric in self._numeric()],
             disable_numparse=True,
         )
-        note = f"\n\n{self.note}" if self.note else ""
-        return f"**{self.caption}**\n\n{body}{note}\n"
+        note = f"\n\n{_markdown_text(self.note)}" if self.note else ""
+        return f"**{_markdown_text(self.caption)}**\n\n{body}{note}\n"
 
-    def write(
-        self, folder: Path, formats: Iterable[str] = ("tex", "csv", "html", "md")
-    ) -> list[Path]:
+    def write(self, folder: Path, formats: Iterable[str] = FORMATS) -> list[Path]:
         """Write one file for each format into a folder and return their paths.
 
         Raises
@@ -189,7 +232,8 @@ class Table:
         InputError
             If a format is not known; nothing is written then.
         """
-        makers = {"tex": self.latex, "csv": self.csv, "html": self.html, "md": self.markdown}
+        given = (self.latex, self.csv, self.html, self.markdown)
+        makers = dict(zip(FORMATS, given, strict=True))
         chosen = list(formats)
         for name in chosen:
             if name not in makers:
@@ -206,6 +250,28 @@ class Table:
             header=self.frame.columns,
             numeric=self._numeric(),
             rows=self._cells(),
+        )
+
+    def _is_long(self) -> bool:
+        return len(self.frame) > _MOST_ROWS_ON_A_PAGE or sum(self._widths()) > _MOST_IN_A_ROW
+
+    def _widths(self) -> list[int]:
+        """Give the length of the longest cell of each column."""
+        columns = zip(self.frame.columns, *self._cells(), strict=True)
+        return [max(len(str(cell)) for cell in column) for column in columns]
+
+    def _alignment(self) -> str:
+        """Give a letter for each column; in a long table, a width where cells are long."""
+        plain = ["r" if numeric else "l" for numeric in self._numeric()]
+        if not self._is_long():
+            return "".join(plain)
+        widths = [min(width, _LINE) for width in self._widths()]
+        broken = [width for width in widths if width > _LONGEST_IN_A_LINE]
+        others = sum(width for width in widths if width not in broken) / _LINE
+        left = max(0.95 - others - _PADDING * len(widths), 0.35)
+        return "".join(
+            _broken(left * width / sum(broken)) if width in broken else letter
+            for letter, width in zip(plain, widths, strict=True)
         )
 
     def _numeric(self) -> list[bool]:
@@ -232,9 +298,23 @@ def _cell(value: Any, decimals: int | None) -> str:
     return str(value)
 
 
-def _latex_text(value: object) -> str:
+def _broken(share: float) -> str:
+    return rf">{{\raggedright\arraybackslash}}p{{{share:.3f}\linewidth}}"
+
+
+def latex_text(value: object) -> str:
+    r"""Escape what LaTeX would not print as it stands.
+
+    Examples
+    --------
+    >>> latex_text("5 % of ≤3")
+    '5 \\% of $\\leq$3'
+    """
     return str(value).translate(_LATEX_ESCAPES)
 
 
+_MARKDOWN_ESCAPES = str.maketrans({sign: "\\" + sign for sign in "\\`*_|<>"} | {"\n": " "})
+
+
 def _markdown_text(value: object) -> str:
-    return str(value).replace("|", "\\|")
+    return str(value).translate(_MARKDOWN_ESCAPES)

@@ -125,7 +125,7 @@ def spellings(review: Review, text: str, without: tuple[str, ...] = ()) -> Found
 
 
 def _different(answers: Mapping[str, Any], without: tuple[str, ...]) -> Found:
-    words = {word for value in answers.values() for word in _each(value)} - {*without}
+    words = {word for value in answers.values() for word in each_answer(value)} - {*without}
     return Found(
         len(words), len(words), papers=tuple(key for key, value in answers.items() if value)
     )
@@ -155,14 +155,15 @@ def _values(review: Review, text: str) -> dict[str, Any]:
 
 
 def _numbers(review: Review, text: str) -> list[float]:
-    answers = [item for value in _values(review, text).values() for item in _each(value)]
+    answers = [item for value in _values(review, text).values() for item in each_answer(value)]
     return [float(item) for item in answers if isinstance(item, int | float | Decimal)]
 
 
-def _each(value: Any) -> Iterator[Any]:
+def each_answer(value: Any) -> Iterator[Any]:
+    """Give the single answers of which an answer consists; none where nothing is known."""
     if isinstance(value, tuple):
         for item in value:
-            yield from _each(item)
+            yield from each_answer(item)
     elif value is not None:
         yield value
 

@@ -31,6 +31,8 @@ class FieldPlace:
         Gives what a record holds: a finding or a plain value, one for each item of a list.
     given
         The same as the paper gives it: once if it is given once for all items.
+    looked_for
+        Gives what is None, or only holds None, if nobody has looked.
     """
 
     name: str
@@ -39,6 +41,17 @@ class FieldPlace:
     group: str
     found: Callable[[Any], Any] = field(repr=False)
     given: Callable[[Any], Any] = field(repr=False)
+    looked_for: Callable[[Any], Any] = field(repr=False)
+
+    @property
+    def of_part(self) -> bool:
+        """Whether it is a field of the parts that another field holds."""
+        return bool(self.group) and self.looked_for is not self.found
+
+    def unread(self, paper: Any) -> bool:
+        """Tell whether nobody has looked for it in a paper."""
+        found = self.looked_for(paper)
+        return all(item is None for item in found) if isinstance(found, tuple) else found is None
 
     @property
     def words(self) -> str:
@@ -76,7 +89,12 @@ def _plain(name: str, found: Callable[[Any], Any]) -> FieldPlace:
     of_paper = Paper.model_fields.get(name) or Bibliography.model_fields.get(name)
     number = of_paper is not None and "int" in str(of_paper.annotation)
     form = FieldForm(kind="number" if number else "text")
-    return FieldPlace(name, form, "", "", found, found)
+    return FieldPlace(name, form, "", "", found, found, _known)
+
+
+def _known(_: Any) -> bool:
+    """Stand for what says by itself whether it is there, such as a flag or an address."""
+    return True
 
 
 def _in_section(name: str, section: SectionForm) -> Iterator[FieldPlace]:
@@ -84,10 +102,11 @@ def _in_section(name: str, section: SectionForm) -> Iterator[FieldPlace]:
         yield from _repeated(name, section)
     for own, form in section.fields.items():
         found = _getter(name, own)
-        yield FieldPlace(own, form, name, "", found, found)
+        plain = form.kind in {"flag", "address", "texts by name"}
+        yield FieldPlace(own, form, name, "", found, found, _known if plain else found)
         for part, part_form in form.fields.items():
             parts = _part_getter(found, part)
-            yield FieldPlace(part, part_form, name, own, parts, parts)
+            yield FieldPlace(part, part_form, name, own, parts, parts, found)
 
 
 def _getter(section: str, name: str) -> Callable[[Any], Any]:
@@ -113,13 +132,13 @@ def _repeated(section: str, form: SectionForm) -> Iterator[FieldPlace]:
         return
     number = FieldForm(kind="whole number")
     count = _counter(section, each.name)
-    yield FieldPlace(each.name, number, section, "", count, count)
+    yield FieldPlace(each.name, number, section, "", count, count, count)
     for name, field_form in each.fields.items():
-        both = (
+        found, given = (
             _item_getter(section, each.name, each.common, name, as_given=as_given)
             for as_given in (False, True)
         )
-        yield FieldPlace(name, field_form, section, each.name, *both)
+        yield FieldPlace(name, field_form, section, each.name, found, given, found)
 
 
 def _counter(section: str, items: str) -> Callable[[Any], int | None]:

@@ -133,13 +133,15 @@ class Review:
         return replace(self, papers=tuple(paper for paper in self.papers if holds(paper)))
 
 
-def load_papers(path: Path | str | None = None) -> Review:
+def load_papers(path: Path | str | None = None, text: str | None = None) -> Review:
     """Read a file of reviewed papers and check it.
 
     Parameters
     ----------
     path
         The file; ``papers.yaml`` of the checkout if left out.
+    text
+        What is checked as if it stood in the file; the content of the file if left out.
 
     Returns
     -------
@@ -158,9 +160,10 @@ def load_papers(path: Path | str | None = None) -> Review:
     >>> review.paper("kamnitsas2017").training_data.data_sets[1].training_ratio.value
     Decimal('72')
     """
-    document = read_yaml(Path(path) if path is not None else paths.checkout("papers.yaml"))
-    form, place, mistakes = _form_of(document)
-    protocol, more = _with_words(form, place) if form else (None, [])
+    place = Path(path) if path is not None else paths.checkout("papers.yaml")
+    document = read_yaml(place, text)
+    form, of_form, mistakes = _form_of(document)
+    protocol, more = _with_words(form, of_form) if form else (None, [])
     model = papers_model(form) if form else PapersFile
     context = {"vocabulary": protocol.vocabulary} if protocol else {}
     file, found = validate(document, model, context)

@@ -97,7 +97,11 @@ class Document:
 
     def line(self, location: Sequence[Step]) -> int:
         """Give the line on which the value at a location starts."""
-        return self._follow(location, at_key=False)[1].line
+        return self.place(location).line
+
+    def place(self, location: Sequence[Step], *, at_key: bool = False) -> Place:
+        """Give where the value at a location starts, or its key."""
+        return self._follow(location, at_key=at_key)[1]
 
     def _follow(self, location: Sequence[Step], *, at_key: bool) -> tuple[tuple[Step, ...], Place]:
         value = self.data
@@ -116,13 +120,15 @@ class Document:
         return self._places[id(value)].get(step) if container else None
 
 
-def read_yaml(path: Path) -> Document:
+def read_yaml(path: Path, text: str | None = None) -> Document:
     """Read a YAML 1.2 file without executing or expanding anything.
 
     Parameters
     ----------
     path
         A UTF-8 file.
+    text
+        What is read as if it stood in the file; the content of the file if left out.
 
     Returns
     -------
@@ -142,7 +148,7 @@ def read_yaml(path: Path) -> Document:
     >>> read_yaml(path).data
     {'sky': ['blue', 5, 'no']}
     """
-    reader = _Reader(_text(path))
+    reader = _Reader(_text(path) if text is None else text)
     try:
         data = reader.document()
     except _UnreadableError:
@@ -322,7 +328,7 @@ def _scalar(event: Event) -> object:
     if not isinstance(event, ScalarEvent):
         return None
     plain = event.implicit[0] and event.tag is None
-    return _plain(event.value) if plain else _whole_characters(event.value)
+    return resolved(event.value) if plain else _whole_characters(event.value)
 
 
 def _whole_characters(text: str) -> str:
@@ -330,7 +336,7 @@ def _whole_characters(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _plain(text: str) -> object:
+def resolved(text: str) -> object:
     """Give an unquoted word the type that the core schema of YAML 1.2 gives it."""
     if text in {text.lower(), text.capitalize(), text.upper()} and text.lower() in _WORDS:
         return _WORDS[text.lower()]

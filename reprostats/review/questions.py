@@ -103,7 +103,7 @@ class Question:
 
     def unread(self, paper: Any) -> bool:
         """Tell whether nobody has looked for something that the answer depends on."""
-        return any(_nobody_looked(place, paper) for place in self.places)
+        return any(place.unread(paper) for place in self.places)
 
 
 class Questions:
@@ -173,15 +173,6 @@ def _yes_or_no(question: Question) -> Question:
     raise QuestionError(
         "it is not answered by yes or no; compare it with something, or say 'is reported'"
     )
-
-
-def _nobody_looked(place: FieldPlace, paper: Any) -> bool:
-    if place.form.kind == "flag" or not place.section:
-        return False
-    found = place.found(paper)
-    if place.group:
-        return not found or all(item is None for item in found)
-    return found is None
 
 
 class _Builder:

@@ -19,7 +19,7 @@ from reprostats.review.questions import Questions
 from reprostats.review.record import Many
 from reprostats.review.vocabulary import Pattern, Record, Text, mistake
 
-FileName = Annotated[str, Pattern("a name of a file", "[a-z0-9][a-z0-9_-]*", "training_data")]
+FileName = Annotated[str, Pattern("a name of a file", "[a-z0-9][a-z0-9_.-]*", "training_data")]
 
 
 class FurtherRow(Record):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from reprostats.review.located import Document, Step
 from reprostats.review.mistakes import Mistake, nearest
+from reprostats.review.vocabulary import UNREAD
 
 # Titles of different papers on one subject stay below this; a misspelt copy stays above it.
 _NEARLY_THE_SAME = 0.93
@@ -63,7 +64,7 @@ def _entries(data: object) -> Iterator[_Entry]:
 
 def _text(record: Mapping[str, object], field: str) -> str:
     value = record.get(field)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and value != UNREAD else ""
 
 
 def _letters(title: str) -> str:

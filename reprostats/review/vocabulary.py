@@ -66,6 +66,10 @@ class Vocabulary(Record):
         """Give every spelling of a kind that a record may use."""
         return tuple(self._words_by_spelling[kind])
 
+    def words_of(self, kind: str) -> tuple[str, ...]:
+        """Give the words of a kind, without their synonyms."""
+        return tuple(getattr(self, kind))
+
     def knows(self, kind: str, spelling: str) -> bool:
         """Tell whether a record may use a spelling."""
         return spelling in self._words_by_spelling[kind]

@@ -10,7 +10,7 @@ import pytest
 
 from reprostats import paths
 
-FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml", "audit.yaml")
+FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml", "audit.yaml", "checklists")
 
 EXAMPLE = """\
 format: 1
@@ -66,7 +66,9 @@ class Desk:
         self.folder = folder
         self.example = EXAMPLE
         for name in FORM:
-            shutil.copy(paths.checkout("review", name), folder / name)
+            source = paths.checkout("review", name)
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / name)
 
     def write(self, old: str = "", new: str = "") -> Change:
         """Write the example, with one piece of it replaced."""

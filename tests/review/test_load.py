@@ -15,7 +15,7 @@ from reprostats.review.mistakes import ReviewFileError
 if TYPE_CHECKING:
     from conftest import Desk
 
-FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml", "audit.yaml")
+FORM = ("form.yaml", "vocabulary.yaml", "tables.yaml", "audit.yaml", "checklists")
 
 ONE_MISTAKE = [
     # what is replaced, by what, where the mistake is, its record, problem, remedy
