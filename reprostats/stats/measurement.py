@@ -1,0 +1,311 @@
+"""Error of measurement: in the unit of what is measured, rather than as a share.
+
+==========================  ======================================================================
+`measurement_error`         how far apart are repeats of the same case
+`bland_altman`              how far apart are two ways to measure; with replicates too
+==========================  ======================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from reprostats.errors import InputError
+from reprostats.stats.checks import as_numbers, check_confidence_level, count
+from reprostats.stats.paired import as_pairs
+from reprostats.stats.precision import centre, rounding
+
+Floats = NDArray[np.float64]
+
+_CERTAIN = "repeats of every case are equal: no error of measurement was seen"
+
+
+class _Within(NamedTuple):
+    """Variance within cases, its degrees of freedom, and the mean of each case."""
+
+    variance: float
+    df: int
+    means: Floats
+
+
+def measurement_error(
+    ratings: ArrayLike | pd.DataFrame, *, confidence_level: float = 0.95
+) -> pd.DataFrame:
+    """Estimate the error of one measurement from repeats on the same cases.
+
+    Parameters
+    ----------
+    ratings
+        Array or table of shape (cases, repeats), in any unit. NaN where a repeat is missing: cases
+        may have different numbers of repeats, and those with one do not count.
+    confidence_level
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    DataFrame
+        One row a quantity: ``quantity``, ``estimate``, ``ci_low``, ``ci_high``, ``df``,
+        ``n_cases``, ``note``. The quantities: ``standard error of measurement`` (SD within cases),
+        ``minimal detectable change`` (smallest difference of two measurements that is more than
+        error, at the confidence level), ``repeatability coefficient`` (what two measurements of a
+        case differ by less than, in 95 % of pairs), each in the unit of the values, and
+        ``within-case coefficient of variation`` (a share).
+
+    Raises
+    ------
+    InputError
+        If the shape is wrong, a value is infinite, or no two cases have two repeats.
+
+    Notes
+    -----
+    The variance within cases is pooled, so a shift common to a repeat counts as error (absolute
+    agreement). Its interval is that of chi squared [1]_. Minimal detectable change is z sqrt(2)
+    times the standard error with z at the confidence level, repeatability coefficient
+    1.96 sqrt(2) times [1]_. The coefficient of variation is the root of the mean of variance over
+    squared mean, case by case [2]_; its interval takes it as proportional to a chi variable, which
+    holds where it is constant and below about 0.3. It needs values above 0: NaN with a note if
+    not.
+
+    References
+    ----------
+    .. [1] J. M. Bland and D. G. Altman, "Measuring agreement in method comparison studies",
+       Statistical Methods in Medical Research 8(2), 135-160 (1999), section 3.
+    .. [2] J. M. Bland and D. G. Altman, "Measurement error proportional to the mean", BMJ 313, 106
+       (1996).
+
+    Examples
+    --------
+    Four cases, each measured twice:
+
+    >>> found = measurement_error([[190, 220], [220, 200], [260, 260], [210, 300]])
+    >>> print(found[["quantity", "estimate", "ci_high"]].round(2).to_string(index=False))
+                                quantity  estimate  ci_high
+           standard error of measurement     34.28    98.50
+               minimal detectable change     95.01   273.02
+               repeatability coefficient     95.01   273.02
+    within-case coefficient of variation      0.14     0.40
+    """
+    check_confidence_level(confidence_level)
+    values = _values(ratings)
+    within = _within(values)
+    tail = (1 - confidence_level) / 2
+    error = math.sqrt(within.variance)
+    variation = _variation(values, within)
+    z = -float(special.ndtri(tail)) * math.sqrt(2)
+    limits = _chi_limits(within.df, tail) if within.variance else (1.0, 1.0)
+    rows = {
+        "standard error of measurement": error,
+        "minimal detectable change": z * error,
+        "repeatability coefficient": -float(special.ndtri(0.025)) * math.sqrt(2) * error,
+        "within-case coefficient of variation": variation,
+    }
+    note = "" if within.variance else _CERTAIN
+    table = pd.DataFrame({"quantity": list(rows), "estimate": list(rows.values())})
+    table["ci_low"], table["ci_high"] = (table["estimate"] * limit for limit in limits)
+    no_ratio = "values are not all above 0: a share of the mean has no meaning"
+    table["df"], table["n_cases"] = within.df, len(within.means)
+    return table.assign(note=np.where(table["estimate"].isna(), no_ratio, note))
+
+
+def bland_altman(
+    first: ArrayLike | pd.DataFrame,
+    second: ArrayLike | None = None,
+    *,
+    case: Sequence[object] | None = None,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Estimate the bias and the limits of agreement of two ways to measure.
+
+    Parameters
+    ----------
+    first, second
+        Arrays, in the same unit, as of `paired_ttest`.
+    case
+        Name of the case of every pair, where a case was measured more than once: pairs of a case
+        are not independent of each other then.
+    confidence_level
+        Of the intervals; the limits of agreement themselves are those of 95 % of differences.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``bias``, ``lower limit`` and ``upper limit`` of agreement: ``quantity``,
+        ``estimate``, ``ci_low``, ``ci_high``, ``standard_error``, ``sd`` (of one difference),
+        ``n_pairs``, ``n_cases``, ``note``.
+
+    Raises
+    ------
+    InputError
+        As of `paired_ttest`, or if there are fewer than two cases.
+
+    Notes
+    -----
+    One pair a case: bias +- 1.96 SD; standard errors SD / sqrt(n) and, of the limits,
+    SD sqrt(1/n + 1.96**2 / (2 (n - 1))), with t [1]_ (the book's sqrt(3/n) approximates it).
+
+    With replicates, the variance of a difference is that between cases plus that within, from the
+    one-way analysis of variance with unequal group sizes [2]_; the interval of a limit recovers
+    the variance from those of its parts (MOVER) [3]_. The bias is the mean of the means of cases,
+    so that a case measured often does not count more.
+
+    References
+    ----------
+    .. [1] J. M. Bland and D. G. Altman, "Measuring agreement in method comparison studies",
+       Statistical Methods in Medical Research 8(2), 135-160 (1999), section 2.
+    .. [2] J. M. Bland and D. G. Altman, "Agreement between methods of measurement with multiple
+       observations per individual", Journal of Biopharmaceutical Statistics 17(4), 571-582 (2007).
+    .. [3] G. Y. Zou, "Confidence interval estimation for the Bland-Altman limits of agreement with
+       multiple observations per individual", Statistical Methods in Medical Research 22(6),
+       630-642 (2013).
+
+    Examples
+    --------
+    >>> found = bland_altman([10.0, 12, 9, 14, 11], [9.5, 12.5, 8, 13, 10.5])
+    >>> print(found[["quantity", "estimate", "ci_low", "ci_high"]].round(2).to_string(index=False))
+       quantity  estimate  ci_low  ci_high
+           bias       0.5   -0.26     1.26
+    lower limit      -0.7   -2.10     0.70
+    upper limit       1.7    0.30     3.10
+    """
+    check_confidence_level(confidence_level)
+    pairs = as_pairs(first, second)
+    differences = pairs[:, 0] - pairs[:, 1]
+    tail = (1 - confidence_level) / 2
+    codes = _case_codes(case, len(differences))
+    repeated = len(np.unique(codes)) < len(codes)
+    table = _replicated(differences, codes, tail) if repeated else _single(differences, tail)
+    n_cases = len(np.unique(codes))
+    equal = "differences do not vary: the limits of agreement are the bias"
+    note = np.where(table["sd"] == 0, equal, "")
+    return table.assign(n_pairs=len(differences), n_cases=n_cases, note=note)
+
+
+_QUANTITIES = ["bias", "lower limit", "upper limit"]
+_Z = 1.959963984540054
+
+
+def _single(differences: Floats, tail: float) -> pd.DataFrame:
+    n = len(differences)
+    spread = float(np.std(centre(differences), ddof=1))
+    bias = float(differences.mean())
+    errors = spread * np.sqrt([1 / n, *[1 / n + _Z**2 / (2 * (n - 1))] * 2])
+    estimates = bias + spread * np.array([0, -_Z, _Z])
+    margin = -float(special.stdtrit(n - 1, tail)) * errors
+    return _agreement_rows(estimates, estimates - margin, estimates + margin, errors, spread)
+
+
+def _replicated(differences: Floats, codes: NDArray[np.intp], tail: float) -> pd.DataFrame:
+    """Combine variance within cases and variance of their means, after Zou (2013), section 2.2."""
+    sizes = np.bincount(codes)
+    means = np.bincount(codes, differences) / sizes
+    n, inverse = len(sizes), float((1 / sizes).mean())
+    df_within = len(codes) - n
+    within = float(np.square(differences - means[codes]).sum()) / df_within
+    between = float(np.var(centre(means), ddof=1))
+    total = between + (1 - inverse) * within
+    parts = [(between, n - 1), ((1 - inverse) * within, df_within)]
+    down, up = _recovered(parts, tail)
+    spread = math.sqrt(total)
+    bias, error = float(means.mean()), math.sqrt(between / n)
+    z = -float(special.ndtri(tail))
+    shift = z * error
+    reach_down = math.sqrt(shift**2 + (_Z * (spread - math.sqrt(max(total - down, 0)))) ** 2)
+    reach_up = math.sqrt(shift**2 + (_Z * (math.sqrt(total + up) - spread)) ** 2)
+    margin = -float(special.stdtrit(n - 1, tail)) * error
+    estimates = bias + spread * np.array([0, -_Z, _Z])
+    low = estimates - np.array([margin, reach_up, reach_down])
+    high = estimates + np.array([margin, reach_down, reach_up])
+    errors = np.array([error, np.nan, np.nan])
+    return _agreement_rows(estimates, low, high, errors, spread)
+
+
+def _recovered(parts: list[tuple[float, int]], tail: float) -> tuple[float, float]:
+    """Give how far below and above a sum of variances its interval reaches."""
+    down = up = 0.0
+    for variance, df in parts:
+        low, high = (limit**2 for limit in _chi_limits(df, tail))
+        down += (variance * (1 - low)) ** 2
+        up += (variance * (high - 1)) ** 2
+    return math.sqrt(down), math.sqrt(up)
+
+
+def _agreement_rows(
+    estimates: Floats, low: Floats, high: Floats, errors: Floats, spread: float
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "quantity": _QUANTITIES,
+            "estimate": estimates,
+            "ci_low": low,
+            "ci_high": high,
+            "standard_error": errors,
+            "sd": spread,
+        }
+    )
+
+
+def _case_codes(case: Sequence[object] | None, n: int) -> NDArray[np.intp]:
+    if case is None:
+        return np.arange(n)
+    if len(case) != n:
+        raise InputError(f"case has {count(len(case), 'name')} for {count(n, 'pair')}")
+    codes, names = pd.factorize(np.asarray(case, dtype=object))
+    if (codes < 0).any():
+        raise InputError(f"case is empty for pair {int(np.argmin(codes))}; every pair needs one")
+    if len(names) < 2:  # noqa: PLR2004
+        raise InputError(f"there is {count(len(names), 'case')}; at least 2 cases are needed")
+    return np.asarray(codes, dtype=np.intp)
+
+
+def _chi_limits(df: int, tail: float) -> tuple[float, float]:
+    """Give the factors that turn an SD into the limits of its interval."""
+    low, high = (2 * float(special.gammainccinv(df / 2, p)) for p in (tail, 1 - tail))
+    return math.sqrt(df / low), math.sqrt(df / high)
+
+
+def _values(ratings: ArrayLike | pd.DataFrame) -> Floats:
+    values = as_numbers(ratings, name="ratings")
+    if values.ndim != 2:  # noqa: PLR2004
+        raise InputError(f"ratings has shape {values.shape}; it must be (cases, repeats)")
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        raise InputError(
+            f"case {row}, repeat {column} is {values[row, column]}; leave out trials that diverged "
+            "knowingly, and report how many"
+        )
+    repeated = values[(~np.isnan(values)).sum(axis=1) > 1]
+    if len(repeated) < 2:  # noqa: PLR2004
+        raise InputError(
+            f"there is {count(len(repeated), 'case')} with two repeats or more; "
+            "at least 2 cases are needed"
+        )
+    return np.asarray(repeated)
+
+
+def _within(values: Floats) -> _Within:
+    """Pool the variance within cases; spread that rounding explains is 0."""
+    n = (~np.isnan(values)).sum(axis=1)
+    means = np.nanmean(values, axis=1)
+    near = values - means[:, None]
+    deviations = near - np.nanmean(near, axis=1)[:, None]
+    df = int((n - 1).sum())
+    variance = float(np.nansum(deviations**2)) / df
+    unit = float(rounding(values[~np.isnan(values)]))
+    return _Within(variance if math.sqrt(variance) > unit else 0.0, df, means)
+
+
+def _variation(values: Floats, within: _Within) -> float:
+    if not (values[~np.isnan(values)] > 0).all():
+        return math.nan
+    if within.variance == 0:
+        return 0.0
+    variances = np.nanvar(values, axis=1, ddof=1)
+    weights = (~np.isnan(values)).sum(axis=1) - 1
+    return math.sqrt(float(np.average(variances / within.means**2, weights=weights)))
