@@ -1,0 +1,343 @@
+"""Comparison of algorithms over runs and cases.
+
+A run is one training; every run is measured on the same cases. So neither the values of one run
+nor those of one case are independent of each other, and an interval must let both vary: cases,
+because others could have been drawn, and runs, because training could have gone otherwise. The
+functions here take a long table and need to be told which column is which; they refuse a table
+in which repeated runs could pass for more cases.
+
+Intervals come from the jackknife, once over cases and once over the runs of each algorithm; the
+variances are added, and t is taken with Satterthwaite's degrees of freedom. What cases and runs
+do together is counted in both, which errs on the side of wide intervals.
+
+References
+----------
+.. [1] R. Agarwal, M. Schwarzer, P. S. Castro, A. Courville and M. Bellemare, "Deep reinforcement
+   learning at the edge of the statistical precipice", NeurIPS (2021).
+.. [2] J. Demsar, "Statistical comparisons of classifiers over multiple data sets", Journal of
+   Machine Learning Research 7, 1-30 (2006).
+.. [3] B. Efron and C. Stein, "The jackknife estimate of variance", The Annals of Statistics 9(3),
+   586-596 (1981).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise, permutations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+from reprostats.errors import InputError, unknown_name
+from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
+
+Floats = NDArray[np.float64]
+Scores = dict[str, Floats]
+
+_ONE_RUN = "one run: the interval does not hold what another training would change"
+
+
+def probability_of_improvement(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    algorithm: str,
+    case: str,
+    run: str,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Estimate how probably a run of one algorithm beats one of another on a case.
+
+    Parameters
+    ----------
+    table
+        Long table, one value a row; larger is better.
+    value, algorithm, case, run
+        Columns: the numbers, what is compared, on what it was measured, and which training it
+        was. A run has one value for every case.
+    confidence_level
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    DataFrame
+        One row an ordered pair: ``first``, ``second``, ``probability`` (that first beats second;
+        a tie counts half), ``ci_low``, ``ci_high``, ``n_cases``, ``n_runs_first``,
+        ``n_runs_second``, ``note``.
+
+    Raises
+    ------
+    InputError
+        If a column is not known, a run has not one finite value for every case, there are fewer
+        than two cases or algorithms, or ``case`` and ``run`` do not tell values apart.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"model": ["a"] * 6 + ["b"] * 6, "run": [1, 1, 1, 2, 2, 2] * 2,
+    ...     "case": [1, 2, 3] * 4, "dice": [7, 5, 8, 8, 5, 9, 6, 5, 7, 6, 6, 7]})
+    >>> found = probability_of_improvement(
+    ...     table, value="dice", algorithm="model", case="case", run="run")
+    >>> print(found[["first", "second", "probability"]].round(3).to_string(index=False))
+    first second  probability
+        a      b         0.75
+        b      a         0.25
+    """
+    check_confidence_level(confidence_level)
+    scores = _scores(table, value, algorithm, case, run)
+    if len(scores) < 2:  # noqa: PLR2004
+        raise InputError(f"there is {count(len(scores), 'algorithm')}; at least 2 are needed")
+    rows = []
+    for first, second in permutations(scores, 2):
+        sides = [scores[first], scores[second]]
+        estimate, low, high = _interval(_improvement, sides, confidence_level)
+        names = {"first": first, "second": second, "probability": estimate}
+        limits = {"ci_low": max(low, 0.0), "ci_high": min(high, 1.0), "n_cases": len(sides[0])}
+        runs = {"n_runs_first": sides[0].shape[1], "n_runs_second": sides[1].shape[1]}
+        note = _ONE_RUN if min(runs.values()) == 1 else ""
+        rows.append(names | limits | runs | {"note": note})
+    return pd.DataFrame(rows)
+
+
+def interquartile_mean(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    algorithm: str,
+    case: str,
+    run: str,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Estimate the mean of the middle half of the values of each algorithm, over runs and cases.
+
+    Parameters
+    ----------
+    table, value, algorithm, case, run, confidence_level
+        As of `probability_of_improvement`.
+
+    Returns
+    -------
+    DataFrame
+        One row an algorithm: ``algorithm``, ``interquartile_mean``, ``ci_low``, ``ci_high``,
+        ``n_cases``, ``n_runs``, ``note``.
+
+    Raises
+    ------
+    InputError
+        As `probability_of_improvement`.
+    """
+    check_confidence_level(confidence_level)
+    rows = []
+    for name, values in _scores(table, value, algorithm, case, run).items():
+        estimate, low, high = _interval(_middle_mean, [values], confidence_level)
+        row = {"algorithm": name, "interquartile_mean": estimate, "ci_low": low, "ci_high": high}
+        sizes = {"n_cases": values.shape[0], "n_runs": values.shape[1]}
+        rows.append(row | sizes | {"note": _ONE_RUN if values.shape[1] == 1 else ""})
+    return pd.DataFrame(rows)
+
+
+def performance_profile(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    algorithm: str,
+    case: str,
+    run: str,
+    thresholds: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Give the share of values above each threshold, for each algorithm.
+
+    Parameters
+    ----------
+    table, value, algorithm, case, run, confidence_level
+        As of `probability_of_improvement`.
+    thresholds
+        Shape (n,), in the unit of the values; by default 51 from the smallest value to the
+        largest.
+
+    Returns
+    -------
+    DataFrame
+        One row an algorithm and threshold: ``algorithm``, ``threshold``, ``share``, ``ci_low``,
+        ``ci_high`` (pointwise).
+
+    Raises
+    ------
+    InputError
+        As `probability_of_improvement`.
+    """
+    check_confidence_level(confidence_level)
+    scores = _scores(table, value, algorithm, case, run)
+    everything = np.concatenate([values.ravel() for values in scores.values()])
+    places = (
+        np.linspace(everything.min(), everything.max(), 51)
+        if thresholds is None
+        else as_numbers(thresholds, name="thresholds")
+    )
+    check_finite(places, name="thresholds")
+    rows = []
+    for name, values in scores.items():
+        for place in places:
+            above = (values > place).astype(np.float64)
+            share, low, high = _interval(_mean, [above], confidence_level)
+            rows.append((name, place, share, max(low, 0.0), min(high, 1.0)))
+    return pd.DataFrame(rows, columns=["algorithm", "threshold", "share", "ci_low", "ci_high"])
+
+
+def critical_difference(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    algorithm: str,
+    case: str,
+    run: str,
+    significance_level: float = 0.05,
+) -> pd.DataFrame:
+    """Rank algorithms on every case, and tell which mean ranks differ (Friedman, Nemenyi).
+
+    Parameters
+    ----------
+    table, value, algorithm, case, run
+        As of `probability_of_improvement`. Runs are averaged within a case before it is ranked: a
+        run more does not make a case more.
+    significance_level
+        Of the critical difference, between 0 and 1.
+
+    Returns
+    -------
+    DataFrame
+        One row an algorithm, best first: ``algorithm``, ``mean_rank`` (1 is best),
+        ``critical_difference`` (of two mean ranks), ``tied_with_best``, ``chi_squared``, ``df``,
+        ``p_value`` (Friedman's test, corrected for ties), ``n_cases``, ``note``.
+
+    Raises
+    ------
+    InputError
+        As `probability_of_improvement`, or with fewer than three algorithms, for which
+        `wilcoxon_test` is meant.
+    """
+    check_confidence_level(1 - significance_level)
+    scores = _scores(table, value, algorithm, case, run)
+    if len(scores) < 3:  # noqa: PLR2004
+        raise InputError(
+            f"there are {count(len(scores), 'algorithm')}; ranks need at least 3: "
+            "use wilcoxon_test for 2"
+        )
+    means = np.stack([values.mean(axis=1) for values in scores.values()], axis=1)
+    ranks = stats.rankdata(-means, axis=1)
+    n, k = ranks.shape
+    chi_squared = _friedman(ranks)
+    quantile = float(stats.studentized_range.ppf(1 - significance_level, k, np.inf)) / 2**0.5
+    critical = quantile * math.sqrt(k * (k + 1) / (6 * n))
+    found = pd.DataFrame({"algorithm": list(scores), "mean_rank": ranks.mean(axis=0)})
+    found = found.sort_values("mean_rank", kind="stable", ignore_index=True)
+    tied = found["mean_rank"] - found["mean_rank"].min() <= critical
+    note = "" if math.isfinite(chi_squared) else "algorithms tie on every case: no test"
+    return found.assign(
+        critical_difference=critical,
+        tied_with_best=tied,
+        chi_squared=chi_squared,
+        df=k - 1,
+        p_value=float(special.chdtrc(k - 1, chi_squared)),
+        n_cases=n,
+        note=note,
+    )
+
+
+def _friedman(ranks: Floats) -> float:
+    n, k = ranks.shape
+    between = n * float(np.square(ranks.mean(axis=0) - (k + 1) / 2).sum())
+    within = float(np.square(ranks - (k + 1) / 2).sum()) / (n * (k - 1))
+    return between / within if within else math.nan
+
+
+def _improvement(sides: Sequence[Floats]) -> float:
+    first, second = (side[:, :, None] for side in sides)
+    other = second.swapaxes(1, 2)
+    return float(((first > other) + 0.5 * (first == other)).mean())
+
+
+def _middle_mean(sides: Sequence[Floats]) -> float:
+    return float(stats.trim_mean(sides[0], 0.25, axis=None))
+
+
+def _mean(sides: Sequence[Floats]) -> float:
+    return float(sides[0].mean())
+
+
+def _interval(
+    statistic: Callable[[Sequence[Floats]], float],
+    sides: Sequence[Floats],
+    confidence_level: float,
+) -> tuple[float, float, float]:
+    """Give a statistic of arrays of shape (cases, runs), and the limits of its interval."""
+    estimate = statistic(sides)
+    n = len(sides[0])
+    cases = [statistic([np.delete(side, i, axis=0) for side in sides]) for i in range(n)]
+    left_out = [cases]
+    for place, side in enumerate(sides):
+        if side.shape[1] > 1:
+            left_out.append(
+                [
+                    statistic([*sides[:place], np.delete(side, j, axis=1), *sides[place + 1 :]])
+                    for j in range(side.shape[1])
+                ]
+            )
+    parts = [(_jackknife_variance(values), len(values) - 1) for values in left_out]
+    variance = sum(part for part, _ in parts)
+    if not variance:
+        return estimate, estimate, estimate
+    df = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    margin = -float(special.stdtrit(df, (1 - confidence_level) / 2)) * math.sqrt(variance)
+    return estimate, estimate - margin, estimate + margin
+
+
+def _jackknife_variance(values: Sequence[float]) -> float:
+    n = len(values)
+    return (n - 1) ** 2 / n * float(np.var(values, ddof=1))
+
+
+def _scores(table: pd.DataFrame, value: str, algorithm: str, case: str, run: str) -> Scores:
+    """Read a long table into an array of shape (cases, runs) for each algorithm."""
+    columns = [value, algorithm, case, run]
+    for name in columns:
+        if name not in table.columns:
+            raise unknown_name("column", name, map(str, table.columns))
+    for one, other in pairwise(sorted([algorithm, case, run])):
+        if one == other:
+            raise InputError(f"column {one!r} is named twice; case and run must be told apart")
+    keys = [algorithm, case, run]
+    doubled = table.duplicated(keys)
+    if doubled.any():
+        first = table.loc[doubled, keys].iloc[0].tolist()
+        raise InputError(
+            f"algorithm {first[0]!r} has more than one value for case {first[1]!r} and run "
+            f"{first[2]!r}; values of one run on one case are not independent: average them, or "
+            "name the column of the runs"
+        )
+    cases = list(dict.fromkeys(table[case]))
+    if len(cases) < 2:  # noqa: PLR2004
+        raise InputError(f"there is {count(len(cases), 'case')}; at least 2 are needed")
+    return {
+        str(name): _complete(rows, value, case, run, cases, str(name))
+        for name, rows in table.groupby(algorithm, sort=False, observed=True)
+    }
+
+
+def _complete(
+    rows: pd.DataFrame, value: str, case: str, run: str, cases: list[object], name: str
+) -> Floats:
+    wide = rows.pivot_table(value, case, run, sort=False, dropna=False).reindex(cases)
+    scores = as_numbers(wide, name=f"column {value!r}")
+    bad = np.argwhere(~np.isfinite(scores))
+    if bad.size:
+        row, column = bad[0]
+        raise InputError(
+            f"algorithm {name!r}, run {wide.columns.tolist()[column]!r} has no finite value for "
+            f"case {cases[row]!r} ({count(len(bad), 'such cell')}); every run needs every case: "
+            "leave out runs or cases knowingly, and report how many"
+        )
+    return scores
