@@ -1,0 +1,254 @@
+"""How reliable is a metric across runs: the case x run picture of a study in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from reprostats.errors import InputError, unknown_name
+from reprostats.stats.checks import check_confidence_level, count
+from reprostats.stats.components import variance_components
+from reprostats.stats.icc import icc
+from reprostats.stats.measurement import measurement_error
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_WHOLE = "all"
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What runs of a study say about one metric.
+
+    Parameters
+    ----------
+    metric
+        Its name.
+    scores
+        Values of shape (cases, runs), one row a case and one column a run that ended well.
+    quantities
+        One row a quantity: ``quantity``, ``estimate``, ``ci_low``, ``ci_high``, ``note``.
+    components
+        Of the variance, as of `variance_components`: ``case``, ``trial``, ``residual`` (what
+        cases and runs do together, and what is left), ``total``.
+    n_runs, n_failed
+        Runs that were started, and those among them that did not end well.
+    failures
+        Number of runs by status, of those that did not end well.
+    n_excluded
+        Cases left out because a run that ended well has no finite value for them.
+    confidence_level
+        Of the intervals.
+    """
+
+    metric: str
+    scores: pd.DataFrame
+    quantities: pd.DataFrame
+    components: pd.DataFrame
+    n_runs: int
+    n_failed: int
+    failures: dict[str, int]
+    n_excluded: int
+    confidence_level: float
+
+    def summary(self) -> str:
+        """Say it in prose, for a paper."""
+        rows = self.quantities.set_index("quantity")
+        level = f"{self.confidence_level:.0%} CI"
+
+        def told(name: str) -> str:
+            row = rows.loc[name]
+            return f"{row['estimate']:.3g} ({level} {row['ci_low']:.3g} to {row['ci_high']:.3g})"
+
+        shares = self.components.set_index("component")["share"]
+        text = (
+            f"{self.metric} of {count(self.scores.shape[0], 'case')} in "
+            f"{count(self.scores.shape[1], 'run')}: ICC(A,1) {told('ICC(A,1)')}; standard error "
+            f"of measurement {told('standard error of measurement')}; minimal detectable change "
+            f"{told('minimal detectable change')}; repeatability coefficient "
+            f"{told('repeatability coefficient')}."
+        )
+        if not shares.isna().any():
+            text += (
+                f" Of the variance, {shares['case']:.1%} lies between cases, "
+                f"{shares['trial']:.1%} between runs and {shares['residual']:.1%} in what is left."
+            )
+        return f"{text}{self._losses()}"
+
+    def _losses(self) -> str:
+        text = ""
+        if self.n_failed:
+            reasons = ", ".join(f"{number} {status}" for status, number in self.failures.items())
+            text += f" {self.n_failed} of {self.n_runs} runs did not end well ({reasons})"
+            text += " and are not among these numbers."
+        if self.n_excluded:
+            text += (
+                f" {count(self.n_excluded, 'case')} without a finite value in every run left out."
+            )
+        return text
+
+    def table(self) -> pd.DataFrame:
+        """Give the quantities with the numbers of cases and of runs, failed ones too."""
+        return self.quantities.assign(
+            n_cases=len(self.scores), n_runs=self.n_runs, n_failed=self.n_failed
+        )
+
+    def chart(self) -> alt.LayerChart | alt.FacetChart:
+        """Draw every case as a line from its smallest value to its largest, and its runs."""
+        import altair as alt
+
+        means = self.scores.mean(axis=1).sort_values()
+        order = [str(case) for case in means.index]
+        long = self.scores.rename_axis("case").reset_index()
+        long = long.melt("case", var_name="run", value_name="value").astype({"case": str})
+        base = alt.Chart(long).encode(
+            x=alt.X("case:N", sort=order, title="case, by mean", axis=alt.Axis(labelAngle=-60))
+        )
+        ranges = base.mark_rule(strokeWidth=2, opacity=0.5).encode(
+            y=alt.Y("min(value):Q", title=self.metric, scale=alt.Scale(zero=False)),
+            y2="max(value):Q",
+        )
+        points = base.mark_circle(size=36, opacity=0.8).encode(
+            y=alt.Y("value:Q", title=self.metric), tooltip=["case", "run", "value"]
+        )
+        title = f"{self.metric} of every case in {count(self.scores.shape[1], 'run')}"
+        return alt.layer(ranges, points).properties(title=title, width=max(14 * len(order), 240))
+
+
+def reliability(
+    results: pd.DataFrame,
+    metric: str = "dice",
+    *,
+    condition: str | None = None,
+    confidence_level: float = 0.95,
+) -> Reliability:
+    """Tell how reliable a metric is across the runs of a study.
+
+    Parameters
+    ----------
+    results
+        The long results table of a study, with columns ``trial``, ``metric``, ``case``, ``value``,
+        ``status`` and, if it has conditions, ``condition``.
+    metric
+        Which metric; it must be measured by case.
+    condition
+        Which condition, if there are several: runs of different conditions are not repeats.
+    confidence_level
+        Of the intervals, between 0 and 1.
+
+    Returns
+    -------
+    Reliability
+        With ``summary()``, ``table()``, ``chart()`` and the parts they are made of.
+
+    Raises
+    ------
+    InputError
+        If a column, the metric or the condition is not known, there are several conditions and
+        none is chosen, the metric was not measured by case, or fewer than two runs ended well or
+        two cases are complete.
+
+    Notes
+    -----
+    Runs that did not end well are counted in the result, whatever values they left; a case
+    without a finite value in each of the others is left out, and counted. ICC(A,1) is that of
+    `icc`, the errors are those of `measurement_error`, components those of
+    `variance_components` with cases and runs crossed.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame({
+    ...     "trial": ["a"] * 4 + ["b"] * 4 + ["c"], "metric": ["dice"] * 8 + [""],
+    ...     "case": [*"1234", *"1234", "all"], "status": ["ok"] * 8 + ["failed"],
+    ...     "value": [0.91, 0.85, 0.78, 0.95, 0.90, 0.87, 0.77, 0.96, None]})
+    >>> found = reliability(results)
+    >>> found.n_runs, found.n_failed
+    (3, 1)
+    >>> print(found.table()[["quantity", "estimate"]].head(2).round(4).to_string(index=False))
+                         quantity  estimate
+                         ICC(A,1)    0.9851
+    standard error of measurement    0.0094
+    """
+    check_confidence_level(confidence_level)
+    chosen = _chosen(results, condition)
+    statuses = chosen.drop_duplicates("trial").set_index("trial")["status"]
+    failures = statuses[statuses != "ok"].value_counts().to_dict()
+    scores, excluded = _scores(chosen[chosen["status"] == "ok"], metric, chosen)
+    return Reliability(
+        metric=metric,
+        scores=scores,
+        quantities=_quantities(scores, confidence_level),
+        components=_components(scores, confidence_level),
+        n_runs=len(statuses),
+        n_failed=int((statuses != "ok").sum()),
+        failures={str(status): int(number) for status, number in failures.items()},
+        n_excluded=excluded,
+        confidence_level=confidence_level,
+    )
+
+
+def _chosen(results: pd.DataFrame, condition: str | None) -> pd.DataFrame:
+    for name in ("trial", "metric", "case", "value", "status"):
+        if name not in results.columns:
+            raise unknown_name("column", name, map(str, results.columns), where="results")
+    if "condition" not in results.columns:
+        return results
+    known = list(dict.fromkeys(results["condition"].astype(str)))
+    if condition is None and len(known) > 1:
+        raise InputError(
+            "the results hold several conditions, and their runs are not repeats of each other: "
+            f"choose condition= from {', '.join(known)}"
+        )
+    if condition is not None and condition not in known:
+        raise unknown_name("condition", condition, known)
+    return results if condition is None else results[results["condition"] == condition]
+
+
+def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Give values of shape (cases, runs), and how many cases are not complete."""
+    known = [name for name in dict.fromkeys(every["metric"]) if name]
+    if metric not in known:
+        raise unknown_name("metric", metric, known)
+    rows = well[well["metric"] == metric]
+    if set(rows["case"]) == {_WHOLE}:
+        raise InputError(f"{metric!r} was measured once a run, not by case: use median_ci or anova")
+    doubled = rows.duplicated(["case", "trial"])
+    if doubled.any():
+        first = rows[doubled].iloc[0]
+        raise InputError(f"run {first['trial']!r} has two values of case {first['case']!r}")
+    wide = rows.pivot_table("value", "case", "trial", sort=False, dropna=False)
+    lost = [trial for trial in well["trial"].unique() if trial not in wide.columns]
+    wide = wide.reindex(columns=[*wide.columns, *lost])
+    complete = wide.loc[np.isfinite(wide.to_numpy()).all(axis=1)]
+    for number, noun in zip(complete.shape, ("complete case", "run"), strict=True):
+        if number < 2:  # noqa: PLR2004
+            raise InputError(
+                f"there is {count(number, noun)} of {metric!r} that ended well; "
+                f"at least 2 are needed"
+            )
+    return complete, len(wide) - len(complete)
+
+
+def _quantities(scores: pd.DataFrame, confidence_level: float) -> pd.DataFrame:
+    coefficients = icc(scores, confidence_level=confidence_level).rename(
+        columns={"form": "quantity", "icc": "estimate"}
+    )
+    names = ["quantity", "estimate", "ci_low", "ci_high", "note"]
+    agreement = coefficients.loc[coefficients["quantity"] == "ICC(A,1)", names]
+    errors = measurement_error(scores, confidence_level=confidence_level)[names]
+    return pd.concat([agreement, errors], ignore_index=True)
+
+
+def _components(scores: pd.DataFrame, confidence_level: float) -> pd.DataFrame:
+    table = scores.rename_axis("case").reset_index().melt("case", var_name="trial")
+    table = table.astype({"case": str, "trial": str})
+    if np.ptp(scores.to_numpy()) == 0:
+        names = ["case", "trial", "residual", "total"]
+        return pd.DataFrame({"component": names, "variance": 0.0, "share": np.nan})
+    return variance_components(
+        table, value="value", random=["case", "trial"], confidence_level=confidence_level
+    )
