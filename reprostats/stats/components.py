@@ -79,14 +79,14 @@ class Components:
         """Estimates, none below 0, in the squared unit of the response."""
         if self.is_constant:
             return np.full(len(self.raw), np.nan)
-        return np.maximum(self.raw, 0.0) * self.scale**2
+        return self._in_unit(np.maximum(self.raw, 0.0))
 
     @cached_property
     def draws(self) -> Floats:
         """Generalised pivots of the variances, shape (components + 1, draws)."""
         if self.is_constant:
             return np.full((len(self.raw), 1), np.nan)
-        return draws(self.data, self.factors, self.layers) * self.scale**2
+        return self._in_unit(draws(self.data, self.factors, self.layers))
 
     def table(self, confidence_level: float = 0.95) -> pd.DataFrame:
         """Give one row a component, the residual and the total; see `variance_components`."""
@@ -169,6 +169,10 @@ class Components:
             raise unknown_name("component", name, self.names)
         return self.names.index(name)
 
+    def _in_unit(self, variances: Floats) -> Floats:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(variances * self.scale * self.scale)
+
     def _note(self, place: int) -> str:
         if self.is_constant:
             return _CONSTANT
@@ -184,7 +188,7 @@ class Components:
         if not is_residual and not self.data.has_residual and not self.variances[place]:
             return "levels do not differ beyond float64 rounding: the variance is 0"
         if self.raw[place] < 0:
-            return f"the mean squares give {self.raw[place] * self.scale**2:.4g}; set to 0"
+            return f"the mean squares give {self._in_unit(self.raw)[place]:.4g}; set to 0"
         if self.raw[place] == 0:
             return "at the boundary: levels differ no more than the variance below explains"
         return ""

@@ -1,0 +1,549 @@
+"""Analysis of variance with repeated measures.
+
+References
+----------
+.. [1] J. W. Mauchly, "Significance test for sphericity of a normal n-variate distribution", The
+   Annals of Mathematical Statistics 11(2), 204-209 (1940); p with the second-order term of
+   T. W. Anderson, "An Introduction to Multivariate Statistical Analysis", section 10.7 (1958).
+.. [2] S. W. Greenhouse and S. Geisser, "On methods in the analysis of profile data",
+   Psychometrika 24(2), 95-112 (1959).
+.. [3] H. Huynh and L. S. Feldt, "Estimation of the Box correction for degrees of freedom from
+   sample data in randomized block and split-plot designs", Journal of Educational Statistics 1(1),
+   69-82 (1976); with the correction of B. Lecoutre, 16(4), 371-372 (1991).
+.. [4] S. Olejnik and J. Algina, "Generalized eta and omega squared statistics", Psychological
+   Methods 8(4), 434-447 (2003).
+.. [5] A. Kuznetsova, P. B. Brockhoff and R. H. B. Christensen, "lmerTest package: tests in linear
+   mixed effects models", Journal of Statistical Software 82(13) (2017).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from reprostats.errors import InputError, unknown_name
+from reprostats.stats.checks import count
+from reprostats.stats.components import Components, fit_components
+from reprostats.stats.factors import response
+from reprostats.stats.precision import centre, power_of_two, rounding
+from reprostats.stats.reml import orthonormal
+
+Floats = NDArray[np.float64]
+
+# What is left of a column by those it is adjusted for, if it is a combination of them.
+_ALIASED = 1e-10
+
+COLUMNS = (
+    *("source", "sum_of_squares", "df", "error", "df_error", "f", "p_value"),
+    *("mauchly_w", "mauchly_p", "greenhouse_geisser", "huynh_feldt"),
+    *("p_greenhouse_geisser", "p_huynh_feldt"),
+    *("eta_squared", "partial_eta_squared", "generalized_eta_squared", "note"),
+)
+
+
+class _Stratum(NamedTuple):
+    """Contrasts of a subject's cells: their factors, scores (n, contrasts), and how many cells."""
+
+    names: tuple[str, ...]
+    scores: Floats
+    cells: int
+
+
+class _Effect(NamedTuple):
+    """A term with its sum of squares and its error, and the products of the error's contrasts."""
+
+    source: str
+    sum_of_squares: float
+    df: int
+    error: float
+    df_error: int
+    products: Floats
+    cells: int
+    is_within: bool
+
+
+def repeated_measures_anova(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    subject: str,
+    within: Sequence[str],
+    between: Sequence[str] = (),
+    method: Literal["univariate", "mixed"] | None = None,
+) -> pd.DataFrame:
+    """Test factors that vary within subjects, such as cases measured under several settings.
+
+    Parameters
+    ----------
+    table
+        Long table, one observation a row.
+    value
+        Column of the response, in any unit.
+    subject
+        Column of the subjects: what is measured repeatedly, such as the case.
+    within
+        Columns of factors that vary within subjects; each subject is measured at most once in
+        every cell.
+    between
+        Columns of factors that are constant for a subject.
+    method
+        "univariate": sums of squares of contrasts, which need every cell of every subject.
+        "mixed": a linear mixed model, which uses every observation. By default "univariate" if no
+        cell is missing, else "mixed".
+
+    Returns
+    -------
+    DataFrame
+        One row a term: ``source``, ``sum_of_squares`` and ``error`` (squared unit of the response),
+        ``df``, ``df_error``, ``f``, ``p_value``, ``mauchly_w``, ``mauchly_p``,
+        ``greenhouse_geisser`` and ``huynh_feldt`` (epsilon, at most 1),
+        ``p_greenhouse_geisser``, ``p_huynh_feldt``, ``eta_squared``, ``partial_eta_squared``,
+        ``generalized_eta_squared`` and ``note``, empty unless a result needs a word. With
+        ``method`` "mixed" sums of squares, sphericity and effect sizes do not exist: NaN.
+
+    Raises
+    ------
+    InputError
+        If a column is unknown or empty somewhere, a value is not finite, a cell is measured twice,
+        a factor has one level, a between factor varies within a subject, a cell is missing where
+        ``method`` is "univariate", or there are too few subjects.
+
+    Notes
+    -----
+    *Univariate*: type 2 sums of squares, as R's car. Epsilon of Greenhouse and Geisser [2]_ and of
+    Huynh and Feldt with Lecoutre's correction [3]_ shrink both degrees of freedom; a factor of two
+    levels is spherical by definition: W, epsilon and Mauchly's p are 1. Mauchly's p has the
+    second-order term [1]_, with the number of measurements in it as in R's ``mauchly.test``; with
+    fewer error degrees of freedom than contrasts W is not defined. Partial eta squared is
+    SS/(SS + error); generalized eta squared divides by SS and all errors [4]_, with every factor
+    taken as manipulated.
+
+    *Mixed*: subjects, and with several within factors the pairs of subject and factor, are random;
+    restricted maximum likelihood; type 3 tests with factors coded to sum to zero and
+    Satterthwaite's degrees of freedom, as R's lmerTest [5]_. It supposes sphericity.
+
+    *Subjects that respond alike* leave no error: F is infinite and p is 0, or NaN where the term
+    has no sum of squares either; the note says so.
+
+    References
+    ----------
+    See the head of this module.
+
+    Examples
+    --------
+    >>> dice = [[0.71, 0.74, 0.79], [0.85, 0.86, 0.92], [0.80, 0.84, 0.86], [0.90, 0.95, 0.94]]
+    >>> runs = pd.DataFrame(dice).melt(ignore_index=False, var_name="loss", value_name="dice")
+    >>> found = repeated_measures_anova(
+    ...     runs.reset_index(names="case"), value="dice", subject="case", within=["loss"])
+    >>> columns = ["source", "df", "df_error", "f", "p_value", "greenhouse_geisser"]
+    >>> print(found[columns].round(4).to_string(index=False))
+    source  df  df_error       f  p_value  greenhouse_geisser
+      loss   2         6 14.8105   0.0048              0.5554
+    """
+    if method not in {None, "univariate", "mixed"}:
+        raise InputError(f"method is {method!r}; it must be 'univariate' or 'mixed'")
+    used = _read(table, value, subject, within, between)
+    sizes = [used[name].nunique() for name in within]
+    missing = used[subject].nunique() * math.prod(sizes) - len(used)
+    if method == "mixed" or (missing and method is None):
+        return _mixed(used, value, subject, list(within), list(between), missing)
+    if missing:
+        raise InputError(
+            f"{count(missing, 'cell')} of subjects and {', '.join(within)} have no observation; "
+            "method='mixed' uses the observations there are"
+        )
+    return _univariate(used, value, subject, list(within), list(between))
+
+
+def sphericity(
+    covariance: Floats, df: int, cells: int | None = None
+) -> tuple[float, float, float, float]:
+    """Test sphericity and estimate epsilon.
+
+    Parameters
+    ----------
+    covariance
+        Sums of squares and products of orthonormal contrasts about their means, shape
+        (contrasts, contrasts), in any unit.
+    df
+        Its degrees of freedom.
+    cells
+        How many measurements of a subject the contrasts are made of; by default one more than
+        there are contrasts. R's second-order term of p depends on it, and this one with it.
+
+    Returns
+    -------
+    tuple of float
+        Mauchly's W and its p, epsilon of Greenhouse and Geisser, and of Huynh and Feldt (at most
+        1). NaN where there is nothing to estimate from.
+
+    Examples
+    --------
+    >>> [round(number, 4) for number in sphericity(np.diag([1.0, 2.0]), 9)]
+    [0.8889, 0.6243, 0.9, 1.0]
+    """
+    p = len(covariance)
+    trace = float(np.trace(covariance))
+    if trace == 0:
+        return (math.nan,) * 4
+    if p == 1:
+        return (1.0,) * 4
+    epsilon = trace**2 / (p * float(np.square(covariance).sum()))
+    divisor = p * (df - p * epsilon)
+    huynh_feldt = min(((df + 1) * p * epsilon - 2) / divisor, 1.0) if divisor > 0 else 1.0
+    w, p_value = math.nan, math.nan
+    if df >= p:
+        w, p_value = _mauchly(covariance / trace * p, df, cells or p + 1)
+    return w, p_value, epsilon, huynh_feldt
+
+
+def _mauchly(scaled: Floats, df: int, cells: int) -> tuple[float, float]:
+    p = len(scaled)
+    sign, logarithm = np.linalg.slogdet(scaled)
+    if sign <= 0:
+        return 0.0, 0.0
+    rho = 1 - (2 * p**2 + p + 2) / (6 * p * df)
+    second = (p + 2) * (p - 1) * (p - 2) * (2 * p**3 + 6 * p**2 + 3 * cells + 2)
+    weight = second / (288 * (df * p * rho) ** 2)
+    statistic, degrees = -df * rho * logarithm, p * (p + 1) / 2 - 1
+    first, beyond = (special.gammaincc((degrees + more) / 2, statistic / 2) for more in (0, 4))
+    return float(np.exp(logarithm)), float(np.clip(first + weight * (beyond - first), 0.0, 1.0))
+
+
+def _read(
+    table: pd.DataFrame, value: str, subject: str, within: Sequence[str], between: Sequence[str]
+) -> pd.DataFrame:
+    for name, given in (("within", within), ("between", between)):
+        if isinstance(given, str):
+            raise InputError(f"{name} is {given!r}; it must be a list of columns, such as ['loss']")
+    if not within:
+        raise InputError("within names no factor; without one, use anova")
+    response(table, value)
+    factors = [subject, *within, *between]
+    for name in factors:
+        if factors.count(name) > 1:
+            raise InputError(f"column {name!r} is named more than once among {factors}")
+        if name not in table.columns:
+            raise unknown_name("column", name, map(str, table.columns))
+        if table[name].isna().any():
+            row = table.index[table[name].isna()].tolist()[0]
+            raise InputError(f"column {name!r} is empty in row {row!r}")
+        if table[name].nunique() < 2:  # noqa: PLR2004
+            raise InputError(f"column {name!r} has one level; at least 2 are needed")
+    used = table[[value, *factors]].copy()
+    for name in factors:
+        used[name] = pd.factorize(used[name], sort=True)[0]
+    _check_layout(table, used, subject, within, between)
+    return used.sort_values([subject, *within], ignore_index=True)
+
+
+def _check_layout(
+    table: pd.DataFrame,
+    used: pd.DataFrame,
+    subject: str,
+    within: Sequence[str],
+    between: Sequence[str],
+) -> None:
+    doubled = used.duplicated([subject, *within])
+    if doubled.any():
+        row: Hashable = table.index[doubled].tolist()[0]
+        raise InputError(
+            f"row {row!r} measures a subject in a cell that has been measured "
+            f"({count(int(doubled.sum()), 'such row')}); take the mean of repeats knowingly"
+        )
+    for name in between:
+        if len(used[[subject, name]].drop_duplicates()) > used[subject].nunique():
+            raise InputError(f"column {name!r} varies within a subject; it belongs to within")
+
+
+def _univariate(
+    used: pd.DataFrame, value: str, subject: str, within: list[str], between: list[str]
+) -> pd.DataFrame:
+    measured = used[value].to_numpy(dtype=np.float64)
+    scale = power_of_two(measured)
+    near = centre(measured / scale)
+    unit = power_of_two(near)
+    floor = float(rounding(measured / scale) / unit) ** 2 + 16 * float(rounding(near / unit)) ** 2
+    cells = (near / unit).reshape(used[subject].nunique(), -1)
+    groups = (
+        used.groupby(subject)[between].first()
+        if between
+        else pd.DataFrame(index=used[subject].unique())
+    )
+    terms = _between_terms(groups, between)
+    sizes = {name: used[name].nunique() for name in within}
+    tested = [_effects(stratum, terms, floor) for stratum in _strata(cells, sizes)]
+    errors = math.fsum(error for _, error in tested)
+    effects = [effect for found, _ in tested for effect in found]
+    total = errors + sum(effect.sum_of_squares for effect in effects)
+    rows = pd.DataFrame([_row(effect, total, errors) for effect in effects], columns=list(COLUMNS))
+    with np.errstate(over="ignore"):
+        for name in ("sum_of_squares", "error"):
+            rows[name] = rows[name] * (scale * unit) * (scale * unit)
+    return rows
+
+
+def _strata(cells: Floats, sizes: dict[str, int]) -> list[_Stratum]:
+    """Give contrasts of every set of within factors, and first the mean of a subject."""
+    found = []
+    for names in _subsets(list(sizes)):
+        basis = np.ones((1, 1))
+        for name, size in sizes.items():
+            own = _contrasts(size) if name in names else np.full((size, 1), size**-0.5)
+            basis = np.asarray(np.kron(basis, own), dtype=np.float64)
+        found.append(_Stratum(names, cells @ basis, cells.shape[1]))
+    return found
+
+
+def _contrasts(size: int) -> Floats:
+    """Give orthonormal contrasts of levels, shape (size, size - 1)."""
+    return orthonormal(np.eye(size) - 1 / size)
+
+
+def _subsets(names: list[str]) -> list[tuple[str, ...]]:
+    return [chosen for size in range(len(names) + 1) for chosen in combinations(names, size)]
+
+
+def _between_terms(
+    groups: pd.DataFrame, between: list[str]
+) -> list[tuple[tuple[str, ...], Floats]]:
+    """Give the directions of each between term, adjusted for those that do not contain it."""
+    coded = {names: _coded(groups, names) for names in _subsets(between)}
+    found = []
+    for names, columns in coded.items():
+        others = [other for key, other in coded.items() if not set(key) >= set(names)]
+        basis = orthonormal(np.hstack(others)) if others else np.zeros((len(groups), 0))
+        left = columns - basis @ (basis.T @ columns)
+        left = left - basis @ (basis.T @ left)
+        found.append((names, orthonormal(left[:, np.linalg.norm(left, axis=0) > _ALIASED])))
+    return found
+
+
+def _coded(groups: pd.DataFrame, names: tuple[str, ...]) -> Floats:
+    columns = np.ones((len(groups), 1))
+    for name in names:
+        level = np.eye(groups[name].nunique())[groups[name].to_numpy()]
+        columns = (columns[:, :, None] * level[:, None, :]).reshape(len(groups), -1)
+    return columns
+
+
+def _effects(
+    stratum: _Stratum, terms: list[tuple[tuple[str, ...], Floats]], floor: float
+) -> tuple[list[_Effect], float]:
+    """Give the effects tested in a stratum, and the sum of squares of their common error."""
+    n, p = stratum.scores.shape
+    span = orthonormal(np.hstack([directions for _, directions in terms]))
+    left = stratum.scores
+    for _ in range(2):
+        left = left - span @ (span.T @ left)
+    df = n - span.shape[1]
+    if df < 1:
+        raise InputError(
+            f"{count(n, 'subject')} in {count(span.shape[1], 'group')} leave no error; "
+            "more subjects are needed"
+        )
+    error = float(np.square(left).sum())
+    error = error if error > df * p * floor else 0.0
+    effects = []
+    for names, directions in terms:
+        if not names and not stratum.names:
+            continue
+        found, size = float(np.square(directions.T @ stratum.scores).sum()), directions.shape[1] * p
+        found = found if found > size * floor else 0.0
+        source = ":".join([*names, *stratum.names])
+        within = bool(stratum.names)
+        effects.append(
+            _Effect(source, found, size, error, df * p, left.T @ left, stratum.cells, within)
+        )
+    return effects, error
+
+
+def _row(effect: _Effect, total: float, errors: float) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+    row |= {"source": effect.source, "sum_of_squares": effect.sum_of_squares, "df": effect.df}
+    row |= {"error": effect.error, "df_error": effect.df_error, "note": _note(effect, total)}
+    if total == 0 or effect.sum_of_squares + effect.error == 0:
+        return row
+    ratio = effect.df_error / effect.df
+    f = effect.sum_of_squares / effect.error * ratio if effect.error else math.inf
+    row |= {"f": f, "p_value": _upper_tail(f, effect.df, effect.df_error)}
+    if effect.is_within and effect.error:
+        row |= _corrections(effect, f)
+    return row | {
+        "eta_squared": effect.sum_of_squares / total,
+        "partial_eta_squared": effect.sum_of_squares / (effect.sum_of_squares + effect.error),
+        "generalized_eta_squared": effect.sum_of_squares / (effect.sum_of_squares + errors),
+    }
+
+
+def _corrections(effect: _Effect, f: float) -> dict[str, float]:
+    df = effect.df_error // len(effect.products)
+    w, p_value, greenhouse_geisser, huynh_feldt = sphericity(effect.products, df, effect.cells)
+    shrunk = [
+        _upper_tail(f, epsilon * effect.df, epsilon * effect.df_error)
+        for epsilon in (greenhouse_geisser, huynh_feldt)
+    ]
+    return {
+        "mauchly_w": w,
+        "mauchly_p": p_value,
+        "greenhouse_geisser": greenhouse_geisser,
+        "huynh_feldt": huynh_feldt,
+        "p_greenhouse_geisser": shrunk[0],
+        "p_huynh_feldt": shrunk[1],
+    }
+
+
+def _note(effect: _Effect, total: float) -> str:
+    if total == 0:
+        return "the response is constant: F is 0/0"
+    if effect.error == 0 and effect.sum_of_squares == 0:
+        return "no error and nothing to this term: F is 0/0"
+    if effect.error == 0:
+        return "subjects respond alike: no error beyond float64 rounding, F is infinite"
+    if effect.is_within and effect.df_error // len(effect.products) < len(effect.products):
+        return "fewer error degrees of freedom than contrasts: Mauchly's W is not defined"
+    return ""
+
+
+def _upper_tail(f: float, df1: float, df2: float) -> float:
+    return float(special.betainc(df2 / 2, df1 / 2, df2 / (df2 + df1 * f)))
+
+
+def _mixed(
+    used: pd.DataFrame,
+    value: str,
+    subject: str,
+    within: list[str],
+    between: list[str],
+    missing: int,
+) -> pd.DataFrame:
+    """Test the terms of a mixed model of every observation."""
+    factors = [*within, *between]
+    named = used.assign(**{name: used[name].map("level {}".format) for name in factors})
+    random = [subject]
+    if len(within) > 1:
+        random += [f"{subject}:{name}" for name in within]
+    fitted = fit_components(named, value=value, random=random, fixed=[":".join(factors)])
+    model = _MixedModel.of(fitted, used, value, _subsets([*between, *within]))
+    word = f"{count(missing, 'cell')} missing: mixed model, Satterthwaite's degrees of freedom"
+    rows = []
+    for names in _subsets([*between, *within])[1:]:
+        f, df, df_error = model.test(names)
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+        row |= {"source": ":".join(names), "df": df, "df_error": df_error, "f": f}
+        row |= {"p_value": _upper_tail(f, df, df_error), "note": word}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+class _MixedModel(NamedTuple):
+    """Fixed effects of a mixed model, coded to sum to zero, with what their tests need.
+
+    ``slopes`` holds the derivative of the covariance of the effects by every variance that is not
+    at 0, and ``uncertainty`` the covariance of these variances.
+    """
+
+    effects: Floats
+    covariance: Floats
+    slopes: Floats
+    uncertainty: Floats
+    places: dict[tuple[str, ...], slice]
+    contrasts: dict[tuple[str, ...], Floats]
+
+    @classmethod
+    def of(
+        cls, fitted: Components, used: pd.DataFrame, value: str, terms: list[tuple[str, ...]]
+    ) -> _MixedModel:
+        """Estimate the fixed effects at the variances of a fit.
+
+        Raises
+        ------
+        InputError
+            If nothing is left for the residual, or a cell of the fixed factors is empty.
+        """
+        if fitted.likelihood is None or not fitted.data.has_residual:
+            raise InputError("nothing varies beside the fixed part: the mixed model has no error")
+        columns = [_sum_to_zero(used, names) for names in terms]
+        design = np.hstack(columns)
+        if np.linalg.matrix_rank(design) < design.shape[1]:
+            raise InputError(
+                "no subject was measured in some cell of the factors: "
+                "type 3 tests are not defined; leave out a level"
+            )
+        ends = np.cumsum([0, *(part.shape[1] for part in columns)])
+        places = {names: slice(*ends[i : i + 2]) for i, names in enumerate(terms)}
+        raw = fitted.raw
+        kernels = [(f.codes[:, None] == f.codes).astype(float) for f in fitted.factors]
+        kernels.append(np.eye(len(used)))
+        total = sum(variance * kernel for variance, kernel in zip(raw, kernels, strict=True))
+        weighted = np.linalg.solve(total, design)
+        covariance = np.asarray(np.linalg.inv(design.T @ weighted), dtype=np.float64)
+        measured = centre(used[value].to_numpy(dtype=np.float64) / fitted.scale)
+        active = [place for place, variance in enumerate(raw) if variance > 0]
+        slopes = np.array(
+            [covariance @ (weighted.T @ kernels[k] @ weighted) @ covariance for k in active]
+        )
+        information = fitted.likelihood.observed[np.ix_(active, active)]
+        effects = covariance @ (weighted.T @ measured)
+        uncertainty = np.asarray(np.linalg.inv(information), dtype=np.float64)
+        contrasts = {names: _differences(used, names, len(terms)) for names in terms}
+        return cls(effects, covariance, slopes, uncertainty, places, contrasts)
+
+    def test(self, names: tuple[str, ...]) -> tuple[float, int, float]:
+        """Give F of a term and its degrees of freedom.
+
+        These depend on the contrasts that span the term, if there are several: they are the ones
+        that lmerTest takes under R's default coding.
+        """
+        place, contrasts = self.places[names], self.contrasts[names]
+        sizes, axes = np.linalg.eigh(contrasts @ self.covariance[place, place] @ contrasts.T)
+        rows = axes.T @ contrasts
+        squares = (rows @ self.effects[place]) ** 2 / sizes
+        slopes = np.einsum("ai,kij,aj->ka", rows, self.slopes[:, place, place], rows)
+        degrees = 2 * sizes**2 / np.einsum("ka,kl,la->a", slopes, self.uncertainty, slopes)
+        return float(squares.mean()), len(sizes), _pooled(degrees)
+
+
+def _differences(used: pd.DataFrame, names: tuple[str, ...], terms: int) -> Floats:
+    """Give contrasts of a term in its sum-to-zero effects: differences to the first level.
+
+    A factor that is alone in its model has them made triangular by the numbers of observations,
+    as type 1 contrasts are; lmerTest does so, and the degrees of freedom depend on it.
+    """
+    contrasts = np.ones((1, 1))
+    for name in names:
+        size = used[name].nunique()
+        levels = np.vstack([np.eye(size - 1), -np.ones(size - 1)])
+        contrasts = np.kron(contrasts, levels[1:] - levels[0])
+    if terms == 2 and names:  # noqa: PLR2004
+        design = np.eye(len(contrasts) + 1)[used[names[0]].to_numpy()]
+        design[:, 0] = 1
+        factor = np.linalg.cholesky(design.T @ design)
+        contrasts = (factor / np.diag(factor)).T[1:, 1:] @ contrasts
+    return contrasts
+
+
+def _pooled(degrees: Floats) -> float:
+    """Give the degrees of freedom of a mean of squared t with these degrees of freedom."""
+    if np.ptp(degrees) < 1e-8 * degrees.max():
+        return float(degrees.mean())
+    if (degrees <= 2).any():  # noqa: PLR2004
+        return 2.0
+    expectation = float((degrees / (degrees - 2)).sum())
+    return 2 * expectation / (expectation - len(degrees))
+
+
+def _sum_to_zero(used: pd.DataFrame, names: tuple[str, ...]) -> Floats:
+    columns = np.ones((len(used), 1))
+    for name in names:
+        size = used[name].nunique()
+        coded = np.vstack([np.eye(size - 1), -np.ones(size - 1)])[used[name].to_numpy()]
+        columns = (columns[:, :, None] * coded[:, None, :]).reshape(len(used), -1)
+    return columns
