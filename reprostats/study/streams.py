@@ -66,7 +66,7 @@ class Streams:
 
     def __init__(self, levels: Mapping[str, Level]) -> None:
         self.seeds = {
-            name: secrets.randbits(SEED_BITS) if level == "os" else int(level)  # type: ignore[arg-type]
+            name: secrets.randbits(SEED_BITS) if level == "os" else int(level)
             for name, level in levels.items()
         }
         self.used: set[str] = set()

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import reduce
 from multiprocessing.connection import Connection, wait
@@ -56,8 +57,7 @@ def main() -> None:
             request = json.loads(connection.recv_bytes())
         except EOFError:
             return
-        answer = _serve(connection, wake, function, request | {"environment": environment})
-        connection.send_bytes(json.dumps(answer).encode())
+        _serve(connection, wake, function, request | {"environment": environment})
 
 
 def load_function(setup: dict[str, Any]) -> TrialFunction:
@@ -94,7 +94,12 @@ def _record_environment(folder: Path, commit: str) -> str:
 
 def _serve(
     connection: Connection, wake: int, function: TrialFunction, request: dict[str, Any]
-) -> dict[str, str]:
+) -> None:
+    """Run one trial in a child and answer as soon as its record is there.
+
+    What is left of the child is cleared away after the answer: that takes some milliseconds in
+    which the parent can go on.
+    """
     folder = Path(request["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     started = datetime.now(UTC)
@@ -103,56 +108,53 @@ def _serve(
         connection.close()
         _run_child(function, request)
     _lead_group(child)
-    status = _supervise(child, connection, wake, request["time_limit"])
-    if not record_path(folder).exists():
-        kind: Status = "timeout" if status is None else "killed"
-        reason = _ending(status, request["time_limit"])
-        write_record(folder, failure(request, kind, reason, started))
-        return {"status": kind}
-    return {"status": "recorded"}
+    failed = _supervise(child, connection, wake, request)
+    if failed is not None:
+        status, reason = failed
+        write_record(folder, failure(request, status, reason, started))
+    connection.send_bytes(b"{}")
+    _clear_away(child)
 
 
 def _supervise(
-    child: int, connection: Connection, wake: int, time_limit: float | None
-) -> int | None:
-    """Wait for a trial to end; return its wait status, or None if it ran out of time."""
-    deadline = None if time_limit is None else time.monotonic() + time_limit
+    child: int, connection: Connection, wake: int, request: dict[str, Any]
+) -> tuple[Status, str] | None:
+    """Wait for the record of a trial; return its status and reason if it leaves none."""
+    record, limit = record_path(Path(request["folder"])), request["time_limit"]
+    deadline = None if limit is None else time.monotonic() + limit
     while True:
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
         ready = wait([wake, connection], remaining)
         if wake in ready:
             os.read(wake, 512)
         ended, status = os.waitpid(child, os.WNOHANG)
+        if record.exists():
+            return None
         if ended:
-            _kill_group(child)
-            return status
+            return "killed", _ending(status)
         if connection in ready:  # the parent is gone: nothing is sent while a trial runs
-            _kill_group(child)
+            _clear_away(child)
             os._exit(1)
         if remaining == 0.0:
-            _kill_group(child)
-            os.waitpid(child, 0)
-            return None
+            _clear_away(child)
+            return "timeout", f"ran past its time limit of {limit:g} s"
+
+
+def _clear_away(child: int) -> None:
+    """End a child with all that it started, and wait until it has ended."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(child, 0)
 
 
 def _lead_group(child: int) -> None:
     """Make a trial the leader of its processes; called on both sides, as either may come first."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.setpgid(child, child)
-    except (ProcessLookupError, PermissionError):
-        return
 
 
-def _kill_group(child: int) -> None:
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _ending(status: int | None, time_limit: float | None) -> str:
-    if status is None:
-        return f"ran past its time limit of {time_limit:g} s"
+def _ending(status: int) -> str:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         out_of_memory = "; the system does this to a process that takes too much memory"
@@ -165,19 +167,21 @@ def _run_child(function: TrialFunction, request: dict[str, Any]) -> NoReturn:
     """Run one trial in the forked process and write its record."""
     code = 1
     try:
-        _separate(Path(request["folder"]))
-        write_record(Path(request["folder"]), run_trial(function, request))
+        tell = _separate(Path(request["folder"]))
+        record = run_trial(function, request)
+        sys.stdout.flush()
+        write_record(Path(request["folder"]), record)
+        os.write(tell, b"r")
         code = 0
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
 
 
-def _separate(folder: Path) -> None:
-    signal.set_wakeup_fd(-1)
+def _separate(folder: Path) -> int:
+    """Cut the ties to the worker; return the pipe that wakes it."""
+    tell = signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
@@ -185,6 +189,7 @@ def _separate(folder: Path) -> None:
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    return tell
 
 
 if __name__ == "__main__":
