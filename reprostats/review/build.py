@@ -18,6 +18,7 @@ from reprostats.review.audit import Audited, audit, audit_table
 from reprostats.review.checklists import Compliance, chosen, compliance
 from reprostats.review.figures import Page, explorer, heat_map, review_figures
 from reprostats.review.load import Review, load_papers
+from reprostats.review.memory import without_collection
 from reprostats.review.references import bibtex
 from reprostats.review.tables import review_tables
 
@@ -117,9 +118,10 @@ class Built:
 
     def write(self, folder: Path) -> list[Path]:
         """Write tables, figures and ``references.bib`` into a folder and return the paths."""
-        written = [
-            path for table in self.all_tables() for path in table.write(folder, self.formats)
-        ]
+        with without_collection():
+            written = [
+                path for table in self.all_tables() for path in table.write(folder, self.formats)
+            ]
         for name, chart in self.figures.items():
             written += write_chart(chart, folder, f"figure_{name}", self.figure_formats)
         write_atomically(folder / "references.bib", bibtex(self.review))
@@ -141,18 +143,19 @@ def build(given: Parameters) -> Built:
     """
     formats = _known("table format", given.formats, FORMATS)
     figure_formats = _known("figure format", given.figures, _FIGURE_FORMATS)
-    review = load_papers(found(given.papers)).where(given.where)
-    if not len(review):
-        raise InputError(f"no paper is left where {given.where!r}; ask for less.")
-    return Built(
-        review,
-        review_tables(review),
-        audit(review),
-        compliance(review),
-        formats,
-        figure_formats,
-        given.checklist,
-    )
+    with without_collection():
+        review = load_papers(found(given.papers)).where(given.where)
+        if not len(review):
+            raise InputError(f"no paper is left where {given.where!r}; ask for less.")
+        return Built(
+            review,
+            review_tables(review),
+            audit(review),
+            compliance(review),
+            formats,
+            figure_formats,
+            given.checklist,
+        )
 
 
 def found(papers: str) -> Path:

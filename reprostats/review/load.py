@@ -12,6 +12,7 @@ from reprostats import paths
 from reprostats.errors import InputError, unknown_name
 from reprostats.review.form import Form, papers_model
 from reprostats.review.located import Document, read_yaml
+from reprostats.review.memory import without_collection
 from reprostats.review.mistakes import Mistake, ReviewFileError
 from reprostats.review.questions import QuestionError, Questions
 from reprostats.review.record import PapersFile
@@ -161,7 +162,11 @@ def load_papers(path: Path | str | None = None, text: str | None = None) -> Revi
     Decimal('72')
     """
     place = Path(path) if path is not None else paths.checkout("papers.yaml")
-    document = read_yaml(place, text)
+    with without_collection():
+        return _review(read_yaml(place, text))
+
+
+def _review(document: Document) -> Review:
     form, of_form, mistakes = _form_of(document)
     protocol, more = _with_words(form, of_form) if form else (None, [])
     model = papers_model(form) if form else PapersFile

@@ -13,22 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    Event,
-    MappingEndEvent,
-    MappingStartEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-)
 from ruamel.yaml.reader import ReaderError
 
+from reprostats.review.events import Event, NotForLibyamlError, Place, fast_events, pure_events
 from reprostats.review.mistakes import Mistake, ReviewFileError
 
 Step = str | int
@@ -46,16 +34,22 @@ _DECIMAL_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+
 _ENDLESS_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
-class Place(NamedTuple):
-    """A line and a column, both counted from 1."""
-
-    line: int
-    column: int
+# Places are kept as one number each: there are millions of them in a large file.
+_BITS = 28
 
 
-class _Entry(NamedTuple):
-    key: Place
-    value: Place
+def _packed(key: Place, value: Place) -> int:
+    packed = 0
+    for number in (*key, *value):
+        packed = packed << _BITS | number
+    return packed
+
+
+def _place_in(packed: int, *, at_key: bool) -> Place:
+    if at_key:
+        packed >>= 2 * _BITS
+    line, column = divmod(packed & ((1 << 2 * _BITS) - 1), 1 << _BITS)
+    return Place(line, column)
 
 
 class _Fault(NamedTuple):
@@ -86,7 +80,7 @@ class Document:
     path: Path
     data: object
     mistakes: tuple[Mistake, ...]
-    _places: dict[int, dict[Step, _Entry]]
+    _places: dict[int, dict[Step, int]]
 
     def mistake(
         self, location: Sequence[Step], problem: str, remedy: str, *, at_key: bool = False
@@ -111,11 +105,11 @@ class Document:
             if entry is None:
                 return tuple(location[:depth]), place
             last = depth == len(location) - 1
-            place = entry.key if at_key and last else entry.value
+            place = _place_in(entry, at_key=at_key and last)
             value = _inside(value, step)
         return tuple(location), place
 
-    def _entry(self, value: object, step: Step) -> _Entry | None:
+    def _entry(self, value: object, step: Step) -> int | None:
         container = isinstance(value, dict | list)
         return self._places[id(value)].get(step) if container else None
 
@@ -148,7 +142,14 @@ def read_yaml(path: Path, text: str | None = None) -> Document:
     >>> read_yaml(path).data
     {'sky': ['blue', 5, 'no']}
     """
-    reader = _Reader(_text(path) if text is None else text)
+    content = _text(path) if text is None else text
+    try:
+        return _document(path, _Reader(content, fast_events(content)))
+    except NotForLibyamlError:
+        return _document(path, _Reader(content, pure_events(content)))
+
+
+def _document(path: Path, reader: _Reader) -> Document:
     try:
         data = reader.document()
     except _UnreadableError:
@@ -189,11 +190,11 @@ def _place_after(text: str) -> Place:
 class _Reader:
     """Builds plain data from the events of a YAML parser."""
 
-    def __init__(self, text: str) -> None:
-        self.places: dict[int, dict[Step, _Entry]] = {}
+    def __init__(self, text: str, events: Iterator[Event]) -> None:
+        self.places: dict[int, dict[Step, int]] = {}
         self.faults: list[_Fault] = []
         self._text = text
-        self._events = _events(text)
+        self._events = events
         self._anchored: dict[str, tuple[object, int]] = {}
         self._trail: list[Step] = []
         self._values = 0
@@ -202,14 +203,14 @@ class _Reader:
     def document(self) -> object:
         """Read the only document of the file."""
         event = self._next()
-        while not isinstance(event, DocumentStartEvent):
-            if isinstance(event, StreamEndEvent):
+        while event.kind != "DocumentStart":
+            if event.kind == "StreamEnd":
                 self._stop(Place(1, 1), "the file is empty", "write at least one entry")
             event = self._next()
         data = self._value(self._next())
         self._next()
-        if not isinstance(event := self._next(), StreamEndEvent):
-            self._fault(_place(event), "a second document starts here", "remove the line '---'")
+        if (event := self._next()).kind != "StreamEnd":
+            self._fault(event.place, "a second document starts here", "remove the line '---'")
         if data is None:
             self._stop(Place(1, 1), "the file is empty", "write at least one entry")
         return data
@@ -229,29 +230,29 @@ class _Reader:
     def _value(self, event: Event) -> object:
         if len(self._trail) > _DEEPEST_NESTING:
             self._stop(
-                _place(event),
+                event.place,
                 f"the values are nested more than {_DEEPEST_NESTING} deep",
                 "write a record as the schema has it",
             )
-        if isinstance(event, AliasEvent):
+        if event.kind == "Alias":
             return self._repeat(event)
         before = self._values
         self._values += 1
         value = self._fresh_value(event)
-        if isinstance(event, NodeEvent) and event.anchor:
+        if event.anchor:
             self._anchored[event.anchor] = (value, self._values - before)
         return value
 
     def _fresh_value(self, event: Event) -> object:
         self._check_tag(event)
-        if isinstance(event, MappingStartEvent):
+        if event.kind == "MappingStart":
             return self._mapping()
-        if isinstance(event, SequenceStartEvent):
+        if event.kind == "SequenceStart":
             return self._list()
         return _scalar(event)
 
-    def _repeat(self, event: AliasEvent) -> object:
-        place = _place(event)
+    def _repeat(self, event: Event) -> object:
+        place = event.place
         if event.anchor not in self._anchored:
             known = ", ".join(self._anchored) or "none"
             self._stop(place, f"nothing is named &{event.anchor} above", f"named here: {known}")
@@ -269,9 +270,9 @@ class _Reader:
     def _list(self) -> list[object]:
         values: list[object] = []
         places = self.places[id(values)] = {}
-        while not isinstance(event := self._next(), SequenceEndEvent):
-            place = _place(event)
-            places[len(values)] = _Entry(place, place)
+        while (event := self._next()).kind != "SequenceEnd":
+            place = event.place
+            places[len(values)] = _packed(place, place)
             self._trail.append(len(values))
             values.append(self._value(event))
             self._trail.pop()
@@ -280,22 +281,22 @@ class _Reader:
     def _mapping(self) -> dict[str, object]:
         values: dict[str, object] = {}
         places = self.places[id(values)] = {}
-        while not isinstance(event := self._next(), MappingEndEvent):
+        while (event := self._next()).kind != "MappingEnd":
             key = self._key(event)
             value_event = self._next()
             self._trail.append(key)
             if key in values:
-                self._given_twice(key, _place(event), places[key].key)
+                self._given_twice(key, event.place, _place_in(places[key], at_key=True))
                 self._value(value_event)
             else:
-                places[key] = _Entry(_place(event), _place(value_event))
+                places[key] = _packed(event.place, value_event.place)
                 values[key] = self._value(value_event)
             self._trail.pop()
         return values
 
     def _key(self, event: Event) -> str:
-        if not isinstance(event, ScalarEvent):
-            self._stop(_place(event), "a key is not a word", "write a key as plain text")
+        if event.kind != "Scalar":
+            self._stop(event.place, "a key is not a word", "write a key as plain text")
         return _whole_characters(event.value)
 
     def _given_twice(self, key: str, place: Place, first: Place) -> None:
@@ -303,10 +304,10 @@ class _Reader:
         self._fault(place, problem, "keep one of the two")
 
     def _check_tag(self, event: Event) -> None:
-        tag = getattr(event, "tag", None)
-        if (None if tag is None else str(tag)) not in _TEXT_TAGS:
-            problem = f"the tag {str(tag).replace('tag:yaml.org,2002:', '!!')} is not allowed"
-            self._fault(_place(event), problem, "write the plain value without a tag")
+        if event.tag not in _TEXT_TAGS:
+            tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
+            problem = f"the tag {tag} is not allowed"
+            self._fault(event.place, problem, "write the plain value without a tag")
 
     def _fault(self, place: Place, problem: str, remedy: str) -> None:
         self.faults.append(_Fault(tuple(self._trail), place, problem, remedy))
@@ -316,19 +317,10 @@ class _Reader:
         raise _UnreadableError
 
 
-def _events(text: str) -> Iterator[Event]:
-    yield from YAML(typ="safe", pure=True).parse(text)
-
-
-def _place(event: Event) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
-
-
 def _scalar(event: Event) -> object:
-    if not isinstance(event, ScalarEvent):
+    if event.kind != "Scalar":
         return None
-    plain = event.implicit[0] and event.tag is None
-    return resolved(event.value) if plain else _whole_characters(event.value)
+    return resolved(event.value) if event.plain else _whole_characters(event.value)
 
 
 def _whole_characters(text: str) -> str:

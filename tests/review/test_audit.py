@@ -134,5 +134,5 @@ def test_a_rule_that_cannot_be_asked(desk: Desk, rule: str, problem: str, remedy
 def test_words_need_a_meaning(desk: Desk, stated: str) -> None:
     claim = f"source: x\nclaims: [{{number: '1', claim: c, stated: '{stated}', why: w}}]\n"
     (desk.folder / "audit.yaml").write_text(claim, encoding="utf-8")
-    with pytest.raises(ReviewFileError, match="is no figure; say with means|enough"):
+    with pytest.raises(ReviewFileError, match="is no figure; say with means"):
         audit(load_papers(desk.write().path))
