@@ -185,8 +185,8 @@ def scalar(value: object) -> str:
     """
     if not isinstance(value, str):
         return json.dumps(value)
-    if any(ord(sign) < ord(" ") for sign in value):
-        return json.dumps(value)
+    if not value.isprintable():
+        return json.dumps(value).replace("\x7f", r"\x7f")
     plain = _PLAIN.fullmatch(value) and value == value.strip() and resolved(value) == value
     return value if plain else "'" + value.replace("'", "''") + "'"
 

@@ -12,10 +12,11 @@ from reprostats import paths
 from reprostats.review import events, located
 from reprostats.review.mistakes import ReviewFileError
 
-PIECES = ["a", "b: ", "- ", "\n", "  ", "{", "}", "[", "]", ", ", ": ", "'", '"', "#", " # x",
-          "&x ", "*x", "!t ", "|\n", ">\n", "≤10", "no", "0o7", "1_000", "? ", "%", "---", "...", "\t",
-          "é", "😀", "12:30", "null", "~", "\\u00e9",
-          "<<: "]  # fmt: skip
+PIECES = [
+    *("a", "b: ", "- ", "\n", "  ", "{", "}", "[", "]", ", ", ": ", "'", '"', "#", " # x"),
+    *("&x ", "*x", "!t ", "|\n", ">\n", "≤10", "no", "0o7", "1_000", "? ", "%", "---", "..."),
+    *("\t", "é", "😀", "12:30", "null", "~", "\\u00e9", "<<: "),
+]
 
 
 def _read(text: str) -> object:
