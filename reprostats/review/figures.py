@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -201,6 +201,7 @@ def explorer(found: Compliance) -> AnyChart:
     item = alt.selection_point(name="item", fields=["item"])
     paper = alt.selection_point(name="paper", fields=["paper"])
     base = _base(found)
+    items = [title(one) for one in found.checklist.items]
     cells = (
         _cells(base, found)
         .add_params(item, paper)
@@ -208,19 +209,21 @@ def explorer(found: Compliance) -> AnyChart:
         .properties(title=f"{found.checklist.title}: click a cell")
     )
     below = alt.hconcat(
-        _list(base, "item", "paper:N", "Papers, for the item of that cell"),
-        _list(base, "paper", "item:N", "Items, for the paper of that cell"),
+        _list(base, "item", "paper:N", found.papers, "Papers, for the item of that cell"),
+        _list(base, "paper", "item:N", items, "Items, for the paper of that cell"),
     ).resolve_scale(y="independent")
     return alt.vconcat(cells, below)
 
 
-def _list(base: AnyChart, chosen: str, field: str, heading: str) -> AnyChart:
+def _list(base: AnyChart, chosen: str, field: str, rows: Sequence[str], heading: str) -> AnyChart:
+    """Draw one row for each paper or item; all of them have a place before any is chosen."""
+    every_row, every_answer = alt.Scale(domain=list(rows)), alt.Scale(domain=list(ANSWERS))
     return (
         base.transform_filter({"param": chosen, "empty": False})
         .mark_rect()
         .encode(
-            y=alt.Y(field, title=None, axis=alt.Axis(labelLimit=420)),
-            x=alt.X("answer:N", sort=list(ANSWERS), title=None, axis=alt.Axis(labelAngle=-25)),
+            y=alt.Y(field, scale=every_row, title=None, axis=alt.Axis(labelLimit=420, grid=False)),
+            x=alt.X("answer:N", scale=every_answer, title=None, axis=alt.Axis(labelAngle=-25)),
             color=_colour(),
             tooltip=["paper:N", "item:N", "answer:N"],
         )
@@ -243,7 +246,7 @@ class Page:
     """
 
     chart: AnyChart
-    height: int = 900
+    height: int = 1200
 
     def html(self) -> str:
         """Give the page."""
