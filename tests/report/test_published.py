@@ -1,0 +1,89 @@
+"""What a re-analysis of the published tables finds, number by number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reprostats.errors import InputError
+from reprostats.report import published
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    return published.Parameters()
+
+
+def test_cells_are_read_as_printed():
+    runs = published.marrone()
+    assert len(runs) == 50
+    assert runs.groupby("configuration").size().tolist() == [10] * 5
+    assert runs.loc[0, ["dsc", "low", "high", "size"]].tolist() == [95.80, 95.24, 96.37, 1.13]
+    assert published.misprints().frame["Printed"].tolist() == ["88.58v"]
+
+
+def test_median_sizes():
+    """Medians of the ten printed sizes: 1.125, 1.36, 0.955, 1.225, 0.94."""
+    found = published.marrone().groupby("configuration")["size"].median()
+    np.testing.assert_allclose(found, [1.125, 1.36, 0.955, 1.225, 0.94], atol=1e-9)
+
+
+def test_framework_or_hardware():
+    """Eta squared of CI size against sums of squares by hand, from the four cell means."""
+    runs = published.marrone().query("conf in ['B', 'C']")
+    total = runs["size"].var(ddof=0) * 40
+    means = runs.groupby("framework")["size"].mean()
+    expected = 20 * ((means - runs["size"].mean()) ** 2).sum() / total
+    found = published.framework_or_hardware().frame.set_index(["Result", "Factor"])
+    assert found.loc[("CI size", "Framework"), "Eta squared"] == pytest.approx(expected, rel=1e-9)
+    assert found.loc[("CI size", "Framework"), "p"] < 0.001
+    assert found.loc[("CI size", "Hardware"), "p"] > 0.4
+    assert (found.loc["Median Dice", "p"] > 0.5).all()
+
+
+def test_equivalence_depends_on_the_margin(chosen):
+    strict = published.equivalence(chosen).frame
+    assert len(strict) == 10
+    assert not strict["Equivalent"].any()
+    wide = published.equivalence(published.Parameters(margin=0.3)).frame
+    assert wide["Equivalent"].all()
+
+
+def test_degrees_of_freedom():
+    """7.15 +- 0.737 needs ddof 0; 7.14 +- 0.731 and 0.044 need ddof 1, cut off."""
+    found = published.degrees_of_freedom().frame["Given by"].tolist()
+    assert found == ["ddof 0, rounded", "ddof 1, cut off", "ddof 1, cut off"]
+
+
+def test_against_baseline():
+    """Mean accuracy, left atrium: -0.74 points in Table 6.1 and -0.46 in Table 6.4."""
+    table = published.against_baseline().frame.set_index("Metric")
+    assert table.loc["MA", "Worse in"].split(", ")[:2] == ["6.1", "6.4"]
+    pairs = published._last_and_baseline().set_index("table")
+    gains = (pairs["MA, last"] - pairs["MA, baseline"]).round(2)
+    assert (gains["6.1"], gains["6.4"]) == (-0.74, -0.46)
+
+
+def test_claims(chosen):
+    found = published.claims(chosen).frame
+    follows = found.set_index("Claim")["Follows"]
+    assert follows["framework matters more than hardware, for CI size"]
+    assert not follows["framework matters more than hardware, for Median Dice"]
+    assert not follows[[c for c in follows.index if "always outperforms" in c]].any()
+    assert not follows["SDs are computed in one way"]
+    assert follows["error rates are shares of 535 cells"]
+    shown = found.set_index("Claim")["From the tables"]
+    twice = "Table 6.6, iteration 3 = Table 6.8, iteration 1"
+    assert shown["every row is a training of its own"] == twice
+    assert shown["intervals of M are about 27% smaller than those of BK, CK"] == "26.7% smaller"
+
+
+def test_figures(chosen):
+    assert published.size_plot().to_dict()["title"].startswith("Intervals that Marrone")
+    table = published.equivalence(chosen)
+    assert "0.1 points" in published.equivalence_plot(table, chosen).to_dict()["title"]
+
+
+def test_no_such_table(tmp_path):
+    with pytest.raises(InputError, match=r"no published table nothing\.csv"):
+        published.read("nothing", tmp_path)
