@@ -76,7 +76,7 @@ def build(
     for name, layer in model.named_modules():
         if isinstance(layer, Weighted):
             INITIALISERS[initialiser](layer, generator)
-        elif any(True for _ in layer.parameters(recurse=False)):
+        elif any(True for _ in (*layer.parameters(recurse=False), *layer.buffers(recurse=False))):
             raise InputError(f"no rule for the parameters of {name!r} ({type(layer).__name__}).")
     return model
 

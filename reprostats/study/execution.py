@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reprostats.errors import DivergedError, NotAvailableError
-from reprostats.study.outcome import Row, has_diverged, metric_rows
+from pydantic import ValidationError
+
+from reprostats.errors import DivergedError, InputError, NotAvailableError
+from reprostats.study.outcome import WHOLE, Row, check_doubles, clean, has_diverged, metric_rows
 from reprostats.study.provenance import read_back
 from reprostats.study.record import Record, Status, planned_part
 from reprostats.study.streams import global_states, seed_global_generators, seed_sequence
@@ -18,38 +20,69 @@ from reprostats.study.trial import Trial
 
 TrialFunction = Callable[[Trial], object]
 
+_TIME = "_time"
 _CAPABILITY = {"baseline": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512"}
 
 
 def run_trial(function: TrialFunction, request: dict[str, Any]) -> Record:
     """Call a trial function in this process and record what came out, whatever it was."""
-    started = datetime.now(UTC)
+    planned = {name: request[name] for name in ("config", "levels", "repeat", "fold")}
+    trial = Trial(**planned, folder=Path(request["folder"]))
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     clock = time.perf_counter()
-    trial = Trial(**{name: request[name] for name in ("config", "levels", "repeat", "fold")},
-                  folder=Path(request["folder"]))  # fmt: skip
-    base = planned_part(request) | {"started": started.isoformat(timespec="seconds")}
-    status: Status = "ok"
-    reason = details = ""
-    rows: list[Row] = []
+    outcome = _outcome(function, trial)
+    described = planned_part(request) | {
+        "seeds": trial.streams.seeds,
+        "used": sorted(trial.streams.used),
+        "started": started,
+        "seconds": time.perf_counter() - clock,
+    }
     try:
-        base["effective"] = _apply_levels(trial)
+        return Record(**described, **outcome, fingerprints=trial.fingerprints)
+    except ValidationError as error:
+        return Record(**described, **_failure("failed", InputError(f"not recordable: {error}")))
+
+
+def _outcome(function: TrialFunction, trial: Trial) -> dict[str, Any]:
+    """Give the part of a record that depends on what the function did."""
+    try:
+        effective = _apply_levels(trial)
         untouched = global_states()
         rows = metric_rows(function(trial))
-        if diverged := has_diverged(rows):
-            status, reason = "diverged", f"metric {diverged!r} has no finite value"
+        check_doubles([*rows, *_times(trial), (f"trial{_TIME}", WHOLE, 0.0)])
     except DivergedError as error:
-        status, reason, details = "diverged", str(error), traceback.format_exc()
-    except (Exception, SystemExit) as error:
-        status, reason, details = "failed", _describe(error), traceback.format_exc()
-    else:
-        if global_states() != untouched:
-            trial.streams.used.add("dropout")
-    seconds = time.perf_counter() - clock
-    rows += [(f"{name}_time", "all", value) for name, value in trial.times.items()]
-    return Record(
-        **base, status=status, reason=reason, traceback=details, metrics=rows, seconds=seconds,
-        fingerprints=trial.fingerprints, seeds=trial.streams.seeds, used=sorted(trial.streams.used),
-    )  # fmt: skip
+        return _failure("diverged", error)
+    except BaseException as error:  # an exit or interrupt in somebody's code is no end of ours
+        return _failure("failed", error)
+    if global_states() != untouched:
+        trial.streams.used.add("dropout")
+    outcome = {"effective": effective, "metrics": [*rows, *_times(trial)]}
+    if diverged := has_diverged(rows):
+        reason = f"metric {diverged!r} has no finite value"
+        return outcome | {"status": "diverged", "reason": reason}
+    return outcome | {"status": "ok"}
+
+
+def _times(trial: Trial) -> list[Row]:
+    return [(f"{name}{_TIME}", WHOLE, seconds) for name, seconds in trial.times.items()]
+
+
+def _failure(status: Status, error: BaseException) -> dict[str, Any]:
+    """Say what was raised and, unless the training diverged, where."""
+    said = clean(_said(error))
+    if status != "diverged":
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        where = "".join(f" ({Path(each.filename).name}, line {each.lineno})" for each in place)
+        said = f"{type(error).__name__}: {said}{where}"
+    details = clean("".join(traceback.format_exception(error)))
+    return {"status": status, "reason": said, "traceback": details}
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as worse:
+        return f"(its message cannot be read: {type(worse).__name__})"
 
 
 def rehearse() -> None:
@@ -66,12 +99,6 @@ def rehearse() -> None:
     torch.optim.Adam([weight]).step()
 
 
-def _describe(error: BaseException) -> str:
-    """Say in one line what was raised and where."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
-
-
 def _apply_levels(trial: Trial) -> dict[str, bool | int | str]:
     """Set what is set inside the process, then read back what PyTorch really uses.
 
@@ -83,8 +110,9 @@ def _apply_levels(trial: Trial) -> dict[str, bool | int | str]:
     import torch
 
     levels = trial.levels
-    if "dropout" in trial.streams.seeds:
-        seed_global_generators(seed_sequence("dropout", trial.streams.seeds["dropout"]))
+    if trial.device.startswith("cuda"):
+        torch.cuda.init()  # before seeding: a seed kept for later would be that of the last stream
+    trial.streams.seed_globally("dropout")
     torch.set_num_threads(int(levels["threads"]))
     if levels["deterministic"]:
         torch.use_deterministic_algorithms(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
 from reprostats.errors import InputError
@@ -39,10 +40,30 @@ def metric_rows(returned: object) -> list[Row]:
     rows: list[Row] = []
     for metric, value in returned.items():
         cases = value if isinstance(value, Mapping) else {WHOLE: value}
-        rows += [
-            (str(metric), str(case), _number(metric, number)) for case, number in cases.items()
-        ]
+        if not cases:
+            raise InputError(f"metric {metric!r} has no cases.")
+        rows += [(clean(metric), clean(case), _number(metric, x)) for case, x in cases.items()]
+    if not rows:
+        raise InputError("the trial function returned no metric.")
     return rows
+
+
+def check_doubles(rows: list[Row]) -> None:
+    """Refuse two values for one metric and case.
+
+    Raises
+    ------
+    InputError
+        If something is there twice.
+    """
+    (place, times), *_ = Counter((metric, case) for metric, case, _ in rows).most_common(1)
+    if times > 1:
+        raise InputError(f"metric {place[0]!r}, case {place[1]!r}: there are {times} values.")
+
+
+def clean(text: object) -> str:
+    """Give text that can be written as UTF-8."""
+    return str(text).encode(errors="backslashreplace").decode()
 
 
 def has_diverged(rows: list[Row]) -> str | None:

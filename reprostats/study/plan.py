@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 from reprostats.errors import InputError
 from reprostats.study.identity import digest
@@ -42,6 +43,11 @@ class Condition:
     )
     repeats: int = 1
 
+    def names(self) -> set[str]:
+        """Give the names of all sources that the condition fixes or varies."""
+        settings = [self.varied] if isinstance(self.varied, Mapping) else self.varied
+        return set(self.fixed).union(*settings)
+
     def varied_together(self) -> list[set[str]]:
         """Give the sources that take more than one level, in groups that change together."""
         if isinstance(self.varied, Mapping):
@@ -61,19 +67,34 @@ class Condition:
         """
         if isinstance(self.repeats, bool) or not isinstance(self.repeats, int) or self.repeats < 1:
             raise InputError(f"repeats must be a whole number from 1, not {self.repeats!r}.")
+        seen: list[dict[str, Level]] = []
         for chosen in self._varied_settings():
             if both := sorted(self.fixed.keys() & chosen.keys()):
                 raise InputError(f"{', '.join(both)}: both fixed and varied; choose one.")
-            yield complete_levels({**self.fixed, **chosen})
+            setting = complete_levels({**self.fixed, **chosen})
+            if setting in seen:
+                raise InputError(f"{chosen} is listed twice; to run it again, use repeats.")
+            seen.append(setting)
+            yield setting
 
     def _varied_settings(self) -> list[dict[str, Level]]:
-        if not isinstance(self.varied, Mapping):
-            return [dict(setting) for setting in self.varied] or [{}]
-        for name, levels in self.varied.items():
-            if isinstance(levels, str) or not len(levels):
-                raise InputError(f"varied[{name!r}] must list its levels, not {levels!r}.")
-        combinations = product(*self.varied.values())
-        return [dict(zip(self.varied, levels, strict=True)) for levels in combinations]
+        if isinstance(self.varied, Mapping):
+            levels = [_listed(levels, f"varied[{name!r}]") for name, levels in self.varied.items()]
+            return [dict(zip(self.varied, each, strict=True)) for each in product(*levels)]
+        settings = _listed(self.varied, "varied") if len(self.varied) else [{}]
+        for setting in settings:
+            if not isinstance(setting, Mapping):
+                raise InputError(
+                    f"varied must hold mappings from source to level, not {setting!r}."
+                )
+        return [dict(setting) for setting in settings]
+
+
+def _listed(levels: object, place: str) -> list[Any]:
+    """Give levels as a list; refuse what is none, or empty."""
+    if isinstance(levels, str) or not isinstance(levels, Iterable) or not (found := list(levels)):
+        raise InputError(f"{place} must list its levels, not {levels!r}.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -115,6 +136,8 @@ def planned_trials(
     condition: Condition, function: str, code: str, config: Mapping[str, object], folds: int | None
 ) -> list[PlannedTrial]:
     """Give the trials of one condition: every setting x fold x repeat."""
+    if folds is not None and not (isinstance(folds, int) and folds >= 1):
+        raise InputError(f"folds must be a whole number from 1, or None, not {folds!r}.")
     numbers: Sequence[int | None] = [None] if folds is None else range(folds)
     return [
         PlannedTrial(function, code, config, levels, repeat, fold)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from multiprocessing import Pipe
@@ -24,6 +27,11 @@ from reprostats.errors import ReprostatsError
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.record import failure, record_path, write_record
 from reprostats.study.sources import environment
+
+_START = "import sys; sys.path.append(sys.argv[2]); import reprostats.study.worker as w; w.main()"
+_PACKAGES = str(Path(__file__).resolve().parents[2])
+_PATIENCE = 2.0
+_STOPPED = "the study was stopped while a trial was running."
 
 
 class WorkerError(ReprostatsError):
@@ -48,12 +56,15 @@ class Task:
         How a worker finds the trial function, as JSON; see `reprostats.study.worker`.
     time_limit
         Seconds after which the trial is ended, or None.
+    run
+        Name of the run; its workers are its own.
     """
 
     trial: PlannedTrial
     folder: Path
     setup: str
     time_limit: float | None
+    run: str
 
     def request(self) -> dict[str, Any]:
         """Give what the worker is asked."""
@@ -69,21 +80,17 @@ class Worker:
         The environment it is started with.
     setup
         How it finds the trial function, as JSON.
-
-    Raises
-    ------
-    WorkerError
-        If it cannot be started or the function cannot be loaded in it.
     """
 
     def __init__(self, variables: Mapping[str, str], setup: str) -> None:
+        self._setup = json.loads(setup)
         self._closed = False
         self._connection, theirs = Pipe()
-        log = Path(json.loads(setup)["folder"]) / "workers.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with theirs, log.open("ab") as output:
+        self.log = Path(self._setup["folder"]) / "workers.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with theirs, self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "reprostats.study.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-c", _START, str(theirs.fileno()), _PACKAGES],
                 env=dict(variables),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -91,17 +98,23 @@ class Worker:
                 stderr=output,
                 start_new_session=True,
             )
+
+    def load(self) -> None:
+        """Let the process load the trial function.
+
+        Raises
+        ------
+        WorkerError
+            If the process ends, or the function cannot be loaded in it.
+        """
         try:
-            answer = self.ask(json.loads(setup))
+            answer = self.ask(self._setup)
         except WorkerDiedError as error:
-            raise WorkerError(
-                f"a worker process could not be started: {error}; see {log}."
-            ) from None
+            text = f"a worker process could not be started: {error}; see {self.log}."
+            raise WorkerError(text) from None
         if "error" in answer:
-            self.close()
-            raise WorkerError(
-                f"the trial function cannot be loaded in a worker:\n{answer['error']}"
-            )
+            text = f"the trial function cannot be loaded in a worker:\n{answer['error']}"
+            raise WorkerError(text)
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send a message and wait for the answer.
@@ -110,6 +123,8 @@ class Worker:
         ------
         WorkerDiedError
             If the process ends before it answers.
+        WorkerError
+            If the worker was closed meanwhile.
         """
         try:
             self._connection.send_bytes(json.dumps(message).encode())
@@ -117,73 +132,100 @@ class Worker:
         except (EOFError, OSError):
             code = self._process.wait()
             if self._closed:
-                raise WorkerError("the study was stopped while a trial was running.") from None
+                raise WorkerError(_STOPPED) from None
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             raise WorkerDiedError(f"its worker process ended with {how}") from None
 
     def close(self) -> None:
-        """End the process, with a trial that may be running in it."""
+        """End the process, with a trial that may be running in it and all that the trial started.
+
+        A worker whose connection ends does that by itself; one that cannot is killed.
+        """
         self._closed = True
-        self._process.kill()
-        self._process.wait()
+        with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 class WorkerPool:
-    """Idle workers by environment. At most one idle worker is kept for each thread that asks."""
+    """The workers of one run in one process, by environment.
+
+    At most one idle worker is kept for each thread that asks.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[tuple[object, Worker]] = []
         self._busy: set[Worker] = set()
+        self._closed = False
 
-    def run(self, task: Task) -> None:
+    def run(self, task: Task) -> dict[str, Any]:
         """Run a task in a worker with its environment, started if there is none.
 
         Raises
         ------
         WorkerDiedError
             If the worker ends while the trial runs.
+        WorkerError
+            If the worker cannot be started, or the pool was closed.
         """
         variables = environment(task.trial.levels)
         key = (tuple(sorted(variables.items())), task.setup)
-        worker = self._take(key) or Worker(variables, task.setup)
-        with self._lock:
-            self._busy.add(worker)
+        worker, is_new = self._take(key, variables, task.setup)
         try:
-            worker.ask(task.request())
-            with self._lock:
-                self._idle.append((key, worker))
+            if is_new:
+                worker.load()
+            answer = worker.ask(task.request())
+        except BaseException:
+            worker.close()
+            raise
         finally:
             with self._lock:
                 self._busy.discard(worker)
-
-    def _take(self, key: object) -> Worker | None:
-        """Take an idle worker of this kind; failing that, end one of another kind to make room."""
         with self._lock:
-            for position, (kind, _) in enumerate(self._idle):
-                if kind == key:
-                    return self._idle.pop(position)[1]
-            other = self._idle.pop(0)[1] if self._idle else None
-        if other is not None:
-            other.close()
-        return None
+            self._idle.append((key, worker))
+        return answer
+
+    def _take(self, key: object, variables: Mapping[str, str], setup: str) -> tuple[Worker, bool]:
+        """Take an idle worker of this kind; failing that, start one in the place of another."""
+        with self._lock:
+            if self._closed:
+                raise WorkerError(_STOPPED)
+            kinds = [kind for kind, _ in self._idle]
+            place = kinds.index(key) if key in kinds else 0
+            taken = self._idle.pop(place)[1] if self._idle else None
+            worker = taken if taken and key in kinds else Worker(variables, setup)
+            self._busy.add(worker)
+        if taken and taken is not worker:
+            taken.close()
+        return worker, taken is not worker
 
     def close(self) -> None:
         """End all workers. A trial that is running is left without a record."""
         with self._lock:
+            self._closed = True
             workers = [worker for _, worker in self._idle] + list(self._busy)
             self._idle.clear()
         for worker in workers:
             worker.close()
 
 
-_POOL = WorkerPool()
-atexit.register(_POOL.close)
+_POOLS: dict[str, WorkerPool] = {}
 
 
-def close_workers() -> None:
-    """End the worker processes of this process."""
-    _POOL.close()
+def close_workers(run: str) -> None:
+    """End the worker processes that this process holds for a run."""
+    _POOLS.setdefault(run, WorkerPool()).close()
+
+
+@atexit.register
+def _close_all() -> None:
+    for pool in _POOLS.values():
+        pool.close()
 
 
 def execute(task: Task) -> str:
@@ -206,7 +248,10 @@ def execute(task: Task) -> str:
 def _run_and_record(task: Task) -> None:
     started = datetime.now(UTC)
     try:
-        _POOL.run(task)
+        answer = _POOLS.setdefault(task.run, WorkerPool()).run(task)
     except WorkerDiedError as error:
         request = task.request() | {"environment": ""}
         write_record(task.folder, failure(request, "killed", str(error), started))
+        return
+    if "error" in answer:
+        raise WorkerError(f"trial {task.trial.identity} could not be recorded: {answer['error']}")

@@ -122,7 +122,8 @@ def failure(request: Mapping[str, Any], status: Status, reason: str, started: da
 
 def set_aside(folder: Path) -> Path:
     """Rename the record of a trial, so that the trial counts as not yet done; keep what it says."""
-    number = len(list(folder.glob("record.attempt-*.json"))) + 1
+    older = [path.stem.rpartition("-")[2] for path in folder.glob("record.attempt-*.json")]
+    number = max((int(each) for each in older if each.isdigit()), default=0) + 1
     return record_path(folder).rename(folder / f"record.attempt-{number}.json")
 
 

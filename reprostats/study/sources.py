@@ -12,12 +12,16 @@ flag
 
 from __future__ import annotations
 
+import operator
 import os
 import platform
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from reprostats.errors import InputError, NotAvailableError, unknown_name
 
@@ -90,6 +94,11 @@ class Source:
         return NotAvailableError(
             f"level {level!r} of source {self.name!r} is not available on this machine: {why}."
         )
+
+
+def _plain_level(level: object) -> object:
+    """Give NumPy's whole numbers as Python's."""
+    return operator.index(level) if isinstance(level, np.integer) else level
 
 
 def _check_seed(source: Source, level: object) -> None:
@@ -174,7 +183,7 @@ SOURCES: dict[str, Source] = {
         Source(
             "isa",
             "environment",
-            "instruction set of the kernels",
+            "instruction set of PyTorch's kernels (not of NumPy's)",
             "native",
             "one of " + ", ".join(repr(name) for name in _INSTRUCTION_SETS),
             _check_instruction_set,
@@ -182,7 +191,7 @@ SOURCES: dict[str, Source] = {
         Source(
             "hash_seed",
             "environment",
-            "order of Python's sets",
+            "order of Python's sets; 'random' starts a new process for every trial",
             0,
             f"a whole number from 0 to {_LARGEST_HASH_SEED}, or 'random'",
             _check_hash_seed,
@@ -244,8 +253,9 @@ def complete_levels(chosen: Mapping[str, object]) -> dict[str, Level]:
     for name, level in chosen.items():
         if name not in SOURCES:
             raise unknown_name("source of variability", name, SOURCES)
-        SOURCES[name].check(SOURCES[name], level)
-        levels[name] = level  # type: ignore[assignment]
+        found = _plain_level(level)
+        SOURCES[name].check(SOURCES[name], found)
+        levels[name] = found  # type: ignore[assignment]
     return levels
 
 
@@ -275,12 +285,15 @@ def environment(levels: Mapping[str, Level]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in _CONTROLLED}
     chosen = dict.fromkeys(_THREAD_VARIABLES, str(levels["threads"]))
     chosen |= _INSTRUCTION_SETS[str(levels["isa"])]
-    chosen["PYTHONHASHSEED"] = str(levels["hash_seed"])
+    drawn = levels["hash_seed"] == "random"  # here and not by Python, so that it is recorded
+    chosen["PYTHONHASHSEED"] = str(secrets.randbits(32) if drawn else levels["hash_seed"])
     # Threads that wait by spinning take the cores from other trials: two trials of two threads
     # each, on two cores, were thirty times slower. How they wait changes no result.
     chosen["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
     if levels["deterministic"]:
         chosen["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    # Asks the driver without starting CUDA, which no process may do before it forks.
+    chosen["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     return inherited | chosen
 
 

@@ -95,6 +95,12 @@ class Streams:
         generator.manual_seed(_as_integer(self._begin(source)))
         return generator
 
+    def seed_globally(self, source: str) -> None:
+        """Seed the global generators from a stream, which does not count as using it."""
+        sequence = self._begin(source)
+        self.used.discard(source)
+        seed_global_generators(sequence)
+
     @contextmanager
     def globally(self, source: str) -> Iterator[None]:
         """Let the global generators draw from a stream, and put them back afterwards."""

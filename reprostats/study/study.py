@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import math
 import os
 import sys
 import warnings
@@ -13,13 +15,15 @@ from importlib.machinery import PathFinder
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 
 from reprostats import paths
 from reprostats.errors import DamagedFileError, InputError
 from reprostats.files import write_atomically
-from reprostats.study.identity import canonical_json, code_digest, function_name, plain_config
+from reprostats.study.code import function_name, reached_code
+from reprostats.study.identity import canonical_json, digest, plain_config
 from reprostats.study.plan import Condition, PlannedTrial, planned_trials
 from reprostats.study.pool import Task, close_workers, execute
 from reprostats.study.provenance import git_commit
@@ -36,7 +40,7 @@ class Study:
     ----------
     function
         Takes a `Trial` and returns a mapping from metric to a number, or from metric to a mapping
-        from case to number. Any callable that is a plain function will do.
+        from case to number. Any plain function will do; what it needs comes through ``config``.
     config
         What the function shall do: a mapping, dataclass or pydantic model of plain values.
     fixed, varied, repeats
@@ -80,21 +84,21 @@ class Study:
         name: str | None = None,
         folder: Path | str | None = None,
     ) -> None:
+        called = function_name(function)
         self.function = function
-        self.name = name or function.__name__
+        self.name = _checked_name(function.__name__ if name is None else name)
         self.folder = paths.study(self.name) if folder is None else Path(folder).resolve()
         self.config = plain_config(config)
         if conditions is None:
             conditions = {self.name: Condition(fixed or {}, varied or {}, repeats)}
-        elif varied is not None or repeats != 1:
-            raise InputError("give varied and repeats inside conditions, or no conditions.")
-        self.conditions = {
-            name: Condition({**(fixed or {}), **each.fixed}, each.varied, each.repeats)
-            for name, each in conditions.items()
-        }
-        code = code_digest(function)
+        elif varied is not None or repeats != 1 or not conditions:
+            raise InputError("give varied and repeats inside conditions, or no conditions at all.")
+        else:
+            conditions = {name: _with(fixed or {}, each) for name, each in conditions.items()}
+        self.conditions = dict(conditions)
+        self._code = reached_code(function)
         self._planned = {
-            name: planned_trials(each, function_name(function), code, self.config, folds)
+            name: planned_trials(each, called, digest(self._code), self.config, folds)
             for name, each in self.conditions.items()
         }
 
@@ -144,11 +148,13 @@ class Study:
         UserWarning
             If a varied random stream was not drawn from by any trial: varying it did nothing.
         """
+        _check_run(workers, time_limit)
         done = self._recorded(retry=retry)
         missing = [trial for trial in self.trials if trial.identity not in done]
         self._execute(missing, workers or self._default_workers(), time_limit, progress)
         done |= {trial.identity: read_record(self._place(trial)) for trial in missing}
         self._warn_of_idle_streams(done.values())
+        self._warn_of_mixed_environments(done.values())
         results = self._table(done)
         buffer = BytesIO()
         results.to_parquet(buffer, index=False)
@@ -177,13 +183,15 @@ class Study:
             except DamagedFileError as error:
                 damaged.append(str(error))
                 continue
-            if retry and record.status != "ok":
-                set_aside(self._place(trial))
-            else:
-                done[trial.identity] = record
+            done[trial.identity] = record
         if damaged:
             raise DamagedFileError("\n".join(damaged))
-        return done
+        if not retry:
+            return done
+        again = {identity for identity, record in done.items() if record.status != "ok"}
+        for identity in again:
+            set_aside(self.folder / "trials" / identity)
+        return {identity: each for identity, each in done.items() if identity not in again}
 
     def _table(self, done: Mapping[str, Record]) -> pd.DataFrame:
         recorded = [
@@ -209,7 +217,8 @@ class Study:
         if not missing:
             return
         setup = canonical_json(self._setup())
-        tasks = [Task(trial, self._place(trial), setup, time_limit) for trial in missing]
+        run = uuid4().hex
+        tasks = [Task(trial, self._place(trial), setup, time_limit, run) for trial in missing]
         parallel = Parallel(
             n_jobs=workers, prefer="threads", batch_size=1, return_as="generator_unordered"
         )
@@ -219,12 +228,13 @@ class Study:
                 for _ in finished:
                     bar.update()
         finally:
-            close_workers()
+            close_workers(run)
 
     def _setup(self) -> dict[str, Any]:
         """Say how a worker finds the trial function."""
         setup = {
             "function": function_name(self.function),
+            "code": self._code,
             "folder": str(self.folder),
             "working_folder": str(Path.cwd()),
             "sys_path": [entry or os.getcwd() for entry in sys.path],  # noqa: PTH109
@@ -235,7 +245,10 @@ class Study:
         return setup
 
     def _warn_of_idle_streams(self, records: Iterable[Record]) -> None:
-        used = {name for record in records for name in record.used}
+        ended_well = [record for record in records if record.status == "ok"]
+        if not ended_well:
+            return
+        used = {name for record in ended_well for name in record.used}
         varied = [group for each in self.conditions.values() for group in each.varied_together()]
         idle = [group for group in varied if group <= set(STREAMS) - used]
         if idle:
@@ -245,6 +258,39 @@ class Study:
                 "trial.stream(NAME) or trial.generator(NAME) in the trial function.",
                 stacklevel=3,
             )
+
+    def _warn_of_mixed_environments(self, records: Iterable[Record]) -> None:
+        described = {}
+        for name in {record.environment for record in records} - {""}:
+            content = json.loads((self.folder / "environments" / f"{name}.json").read_text())
+            described[name] = {part: content[part] for part in ("python", "machine", "packages")}
+        if len(set(map(canonical_json, described.values()))) > 1:
+            warnings.warn(
+                f"the trials of {self.name!r} ran on different machines or with different "
+                f"packages: compare {', '.join(sorted(described))} in {self.folder}/environments.",
+                stacklevel=3,
+            )
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."}:
+        raise InputError(f"a study's name is the name of a folder, not {name!r}.")
+    return name
+
+
+def _with(fixed: Mapping[str, Level], condition: Condition) -> Condition:
+    """Give a condition with what is fixed for the whole study, unless it names it."""
+    held = {name: level for name, level in fixed.items() if name not in condition.names()}
+    return Condition({**held, **condition.fixed}, condition.varied, condition.repeats)
+
+
+def _check_run(workers: object, time_limit: object) -> None:
+    if workers is not None and not (isinstance(workers, int) and workers >= 1):
+        raise InputError(f"workers must be a whole number from 1, not {workers!r}.")
+    if time_limit is not None and not (
+        isinstance(time_limit, int | float) and 0 < time_limit < math.inf
+    ):
+        raise InputError(f"time_limit must be a number of seconds above 0, not {time_limit!r}.")
 
 
 def _is_importable(function: Callable[..., object]) -> bool:

@@ -3,13 +3,16 @@
 It is started with the environment of its trials, loads PyTorch and the trial function once, and
 then forks for every trial. So each trial begins from the same untouched process: nothing that a
 trial changes, leaks or breaks reaches another one, and a trial can be ended without losing the
-worker.
+worker. What depends on where objects lie in memory repeats between such trials, though it may
+differ from one start of Python to the next; ``hash_seed="random"`` starts a worker for each.
 """
 
 from __future__ import annotations
 
 import base64
 import ctypes
+import errno
+import faulthandler
 import gc
 import importlib
 import json
@@ -25,13 +28,21 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
+from reprostats.errors import ReprostatsError
 from reprostats.files import write_atomically
+from reprostats.study.code import reached_code
 from reprostats.study.execution import TrialFunction, rehearse, run_trial
 from reprostats.study.identity import digest
 from reprostats.study.provenance import describe_environment
 from reprostats.study.record import Status, failure, record_path, write_record
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+_NOT_WRITTEN = 74  # EX_IOERR of sysexits.h
+_LONGEST_WAIT = 3600.0
+
+
+class WrongCodeError(ReprostatsError):
+    """A worker loaded other code than that for which the study was planned."""
 
 
 def main() -> None:
@@ -41,7 +52,8 @@ def main() -> None:
     try:
         function = load_function(setup)
         environment = _record_environment(Path(setup["folder"]), setup["git_commit"])
-    except Exception:
+        _check_code(function, setup)
+    except BaseException:
         connection.send_bytes(json.dumps({"error": traceback.format_exc()}).encode())
         return
     connection.send_bytes(json.dumps({"ready": True}).encode())
@@ -83,6 +95,25 @@ def load_function(setup: dict[str, Any]) -> TrialFunction:
     return reduce(getattr, name.split("."), importlib.import_module(module))  # type: ignore[return-value]
 
 
+def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:
+    """Refuse to run code other than that which the identity of the trials was made from.
+
+    Raises
+    ------
+    WrongCodeError
+        If the files were edited since they were imported, or values were changed in memory.
+    """
+    if "pickled" in setup:
+        return
+    here, planned = reached_code(function), setup["code"]
+    if differing := sorted(n for n in here | planned if here.get(n) != planned.get(n)):
+        raise WrongCodeError(
+            f"{', '.join(differing)}: not the same here as where the study was planned. Was a "
+            "file edited since it was imported? Then restart Python or the kernel. Values made "
+            "anew at each import (random numbers, times) belong inside the trial function."
+        )
+
+
 def _record_environment(folder: Path, commit: str) -> str:
     content = describe_environment() | {"git_commit": commit}
     name = digest(content)[:20]
@@ -108,11 +139,13 @@ def _serve(
         connection.close()
         _run_child(function, request)
     _lead_group(child)
-    failed = _supervise(child, connection, wake, request)
-    if failed is not None:
-        status, reason = failed
-        write_record(folder, failure(request, status, reason, started))
-    connection.send_bytes(b"{}")
+    answer = {}
+    try:
+        if failed := _supervise(child, connection, wake, request):
+            write_record(folder, failure(request, *failed, started))
+    except OSError as error:
+        answer = {"error": f"{error.strerror}: {error.filename}"}
+    connection.send_bytes(json.dumps(answer).encode())
     _clear_away(child)
 
 
@@ -124,12 +157,17 @@ def _supervise(
     deadline = None if limit is None else time.monotonic() + limit
     while True:
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready = wait([wake, connection], remaining)
+        ready = wait(
+            [wake, connection],
+            _LONGEST_WAIT if remaining is None else min(remaining, _LONGEST_WAIT),
+        )
         if wake in ready:
             os.read(wake, 512)
         ended, status = os.waitpid(child, os.WNOHANG)
         if record.exists():
             return None
+        if ended and os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NOT_WRITTEN:
+            raise OSError(errno.EIO, "the record could not be written", str(record))
         if ended:
             return "killed", _ending(status)
         if connection in ready:  # the parent is gone: nothing is sent while a trial runs
@@ -159,8 +197,9 @@ def _ending(status: int) -> str:
         number = os.WTERMSIG(status)
         out_of_memory = "; the system does this to a process that takes too much memory"
         hint = out_of_memory if number == signal.SIGKILL else ""
-        return f"its process was ended by signal {number} ({signal.Signals(number).name}){hint}"
-    return f"its process ended by itself with exit code {os.WEXITSTATUS(status)} and no result"
+        name = signal.strsignal(number) or "no name"
+        return f"its process was ended by signal {number} ({name}){hint}; see its log.txt"
+    return f"its process ended by itself with exit code {os.WEXITSTATUS(status)}; see its log.txt"
 
 
 def _run_child(function: TrialFunction, request: dict[str, Any]) -> NoReturn:
@@ -173,6 +212,9 @@ def _run_child(function: TrialFunction, request: dict[str, Any]) -> NoReturn:
         write_record(Path(request["folder"]), record)
         os.write(tell, b"r")
         code = 0
+    except OSError:
+        traceback.print_exc()
+        code = _NOT_WRITTEN
     except BaseException:
         traceback.print_exc()
     finally:
@@ -189,8 +231,6 @@ def _separate(folder: Path) -> int:
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.enable()
     return tell
-
-
-if __name__ == "__main__":
-    main()

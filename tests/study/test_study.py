@@ -1,11 +1,15 @@
 """The engine: what it runs, in which environment, what it records, and what it survives."""
 
+import functools
 import json
 import math
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +19,9 @@ import pytest
 
 from reprostats import Condition, Study
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.study import pool
 from reprostats.study.pool import WorkerError
+from reprostats.study.record import write_record
 from reprostats.study.sources import instruction_sets
 from tests.study import trials
 
@@ -217,9 +223,9 @@ class TestFailures:
             (1, "failed", "ValueError: the seventh image has no mask (trials.py, line"),
             (2, "diverged", "metric 'loss' has no finite value"),
             (3, "diverged", "the loss is nan in epoch 3"),
-            (4, "killed", "signal 9 (SIGKILL); the system does this to a process that takes too"),
+            (4, "killed", "signal 9 (Killed); the system does this to a process that takes too"),
             (5, "timeout", "ran past its time limit of 3 s"),
-            (6, "killed", "exit code 3 and no result"),
+            (6, "killed", "exit code 3; see its log.txt"),
             (7, "failed", "the trial function returned list; it must return a mapping"),
             (8, "failed", "metric 'loss' is 'low'; return a number or a mapping"),
             (9, "failed", "SystemExit: 1"),
@@ -231,9 +237,20 @@ class TestFailures:
         assert set(rows["status"]) == {status}
         assert reason in rows["reason"].iloc[0]
 
+    def test_what_cannot_be_recorded_is_said(self, tmp_path):
+        results = study(trials.unwritable, tmp_path, repeats=6).run(workers=1, progress=False)
+        reasons = results.drop_duplicates("trial").set_index("repeat")["reason"]
+        assert "fingerprints.weights" in reasons[0]
+        assert "\\udcff" in reasons[1]
+        assert "returned no metric" in reasons[2]
+        assert "metric 'x', case '2': there are 2 values" in reasons[3]
+        assert "KeyboardInterrupt" in reasons[4]
+        last = results[results["repeat"] == 5]["trial"].iloc[0]
+        assert (tmp_path / "trials" / last / "log.txt").read_text().startswith("epoch 1\n")
+
     def test_traceback_is_kept(self, faults):
         planned, results = faults
-        trial = results.query("repeat == 1")["trial"].iloc[0]
+        trial = results[results["repeat"] == 1]["trial"].iloc[0]
         assert "raise ValueError" in planned.record(trial).traceback
 
     def test_failed_trials_are_not_run_again_unless_asked(self, faults):
@@ -252,14 +269,7 @@ class TestFailures:
     def test_nothing_is_left_running(self, tmp_path):
         results = study(trials.leaves_process, tmp_path).run(workers=1, progress=False)
         (child,) = value(results, "child")
-        deadline = time.monotonic() + 5
-        while psutil.pid_exists(int(child)) and time.monotonic() < deadline:
-            if psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE:
-                break
-            time.sleep(0.05)
-        assert not psutil.pid_exists(int(child)) or (
-            psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE
-        )
+        assert _has_ended(int(child))
 
     def test_function_that_workers_cannot_load(self, tmp_path, monkeypatch):
         (tmp_path / "breaks_elsewhere.py").write_text(
@@ -338,6 +348,13 @@ class TestBadInput:
             ({"fixed": {"init": 1}, "varied": {"init": [1, 2]}}, "init: both fixed and varied"),
             ({"repeats": 0}, "repeats must be a whole number from 1"),
             ({"config": {"x": {1, 2}}}, r"config\['x'\] = \{1, 2\} cannot be part of"),
+            ({"config": {"x": {1: 2}}}, r"config\['x'\]: key 1 must be text"),
+            ({"varied": {"init": 5}}, r"varied\['init'\] must list its levels, not 5"),
+            ({"varied": ["init"]}, "must hold mappings from source to level, not 'init'"),
+            ({"varied": {"init": [1, 1]}}, "is listed twice; to run it again, use repeats"),
+            ({"folds": 0}, "folds must be a whole number from 1"),
+            ({"conditions": {}}, "inside conditions, or no conditions"),
+            ({"name": "../x"}, "a study's name is the name of a folder, not '../x'"),
             ({"config": {"x": float("nan")}}, r"config\['x'\] = nan"),
             ({"config": 3}, "config must be a mapping"),
             ({"varied": {"init": [1]}, "conditions": {"a": Condition()}}, "inside conditions"),
@@ -347,6 +364,18 @@ class TestBadInput:
         with pytest.raises(InputError, match=message):
             study(trials.constant, tmp_path, **settings)
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "settings", [{"time_limit": "5"}, {"time_limit": 0}, {"workers": 0}, {"workers": 1.5}]
+    )
+    def test_settings_of_a_run(self, tmp_path, settings):
+        with pytest.raises(InputError, match="must be a"):
+            study(trials.constant, tmp_path).run(progress=False, **settings)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_callable_that_is_no_function(self, tmp_path):
+        with pytest.raises(InputError, match="must be a plain function, not partial"):
+            study(functools.partial(trials.constant), tmp_path)
 
     @pytest.mark.parametrize("levels", [{"device": "cuda:7"}, {"tf32": True}])
     def test_level_that_this_machine_lacks(self, tmp_path, levels):
@@ -358,7 +387,65 @@ class TestBadInput:
             study(trials.constant, tmp_path, fixed=levels)
 
 
+class TestCode:
+    def test_edited_file_is_not_run_under_the_old_identity(self, tmp_path, monkeypatch):
+        module = tmp_path / "edited_later.py"
+        module.write_text("RATE = 1\ndef train(trial):\n    return {'rate': RATE}\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        import edited_later
+
+        planned = study(edited_later.train, tmp_path / "s")
+        module.write_text("RATE = 2\ndef train(trial):\n    return {'rate': RATE}\n")
+        with pytest.raises(WorkerError, match="edited_later:train: not the same here"):
+            planned.run(progress=False)
+
+    def test_fixed_for_all_gives_way_to_a_condition(self, tmp_path):
+        conditions = {"a": Condition({"init": 1}), "b": Condition(varied={"init": [2, 3]})}
+        planned = study(trials.constant, tmp_path, fixed={"init": 9}, conditions=conditions)
+        assert sorted(each.levels["init"] for each in planned.trials) == [1, 2, 3]
+
+    def test_hash_seed_drawn_for_each_trial_is_recorded(self, tmp_path):
+        planned = study(trials.environment, tmp_path, fixed={"hash_seed": "random"}, repeats=2)
+        results = planned.run(workers=1, progress=False)
+        seeds = {planned.record(each.identity).effective["hash_seed"] for each in planned.trials}
+        assert len(set(value(results, "hash"))) == len(seeds) == 2
+
+    def test_mixed_environments_are_said(self, tmp_path):
+        planned = study(trials.constant, tmp_path, repeats=2)
+        planned.run(workers=1, progress=False)
+        folder = tmp_path / "environments"
+        (described,) = folder.iterdir()
+        content = json.loads(described.read_text())
+        content["packages"]["torch"] = "1.3"
+        (folder / "other.json").write_text(json.dumps(content))
+        record = planned.record(planned.trials[0].identity)
+        changed = record.model_copy(update={"environment": "other"})
+        write_record(tmp_path / "trials" / planned.trials[0].identity, changed)
+        with pytest.warns(UserWarning, match="different machines or with different packages"):
+            planned.run(progress=False)
+
+
 class TestInterruption:
+    def test_closing_ends_what_a_trial_started(self, tmp_path):
+        planned = study(trials.starts_a_program, tmp_path)
+        runner = threading.Thread(target=_run_to_the_end, args=(planned,))
+        runner.start()
+        marker = tmp_path / "trials" / planned.trials[0].identity / "pid"
+        deadline = time.monotonic() + 60
+        while not (marker.exists() and marker.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for pool_ in list(pool._POOLS.values()):
+            pool_.close()
+        runner.join()
+        assert _has_ended(int(marker.read_text()))
+
+    def test_two_studies_in_two_threads_leave_each_other_alone(self, tmp_path):
+        short = study(trials.constant, tmp_path / "short")
+        long = study(trials.sleeper, tmp_path / "long", config={"seconds": 6})
+        with ThreadPoolExecutor(2) as threads:
+            ends = [threads.submit(each.run, workers=1, progress=False) for each in (short, long)]
+        assert [set(end.result()["status"]) for end in ends] == [{"ok"}, {"ok"}]
+
     def test_kill_loses_only_the_trials_in_flight(self, tmp_path):
         log = tmp_path / "log"
         program = (
@@ -402,6 +489,23 @@ class TestInterruption:
         runs = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
         assert [run.wait() for run in runs] == [0, 0]
         assert log.read_text().count("ran") == 40
+
+
+def _has_ended(process: int) -> bool:
+    """Wait a little for a process to end; a zombie has ended, though nobody has asked yet."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        with suppress(psutil.NoSuchProcess):
+            if psutil.Process(process).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.05)
+                continue
+        return True
+    return False
+
+
+def _run_to_the_end(planned: Study) -> None:
+    with suppress(WorkerError):
+        planned.run(workers=1, progress=False)
 
 
 def _wait_until_no_worker_is_left(parent: int) -> None:

@@ -1,6 +1,11 @@
 """Parts of the engine that need no worker."""
 
+import functools
 import math
+import os
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -8,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
-from reprostats.study import identity
-from reprostats.study.outcome import has_diverged, metric_rows
+from reprostats.study.code import function_name, reached_code
+from reprostats.study.outcome import check_doubles, has_diverged, metric_rows
 from reprostats.study.plan import Condition, PlannedTrial
 from reprostats.study.record import Record, read_record, write_record
 from reprostats.study.sources import SOURCES, STREAMS, complete_levels, environment
@@ -35,34 +40,132 @@ def uses_class(trial):
     return {"value": Model().forward()}
 
 
-class TestCodeDigest:
-    def test_changes_with_a_constant_it_reaches(self, monkeypatch):
-        before = identity.code_digest(uses_helper)
-        monkeypatch.setitem(globals(), "FACTOR", 3)
-        assert identity.code_digest(uses_helper) != before
+FUNCTIONS = {"double": helper}
+LIMIT = [1, 2]
 
-    def test_reaches_through_a_class(self, monkeypatch):
-        before = identity.code_digest(uses_class)
+
+class Base:
+    def start(self):
+        return 0
+
+
+class Derived(Base):
+    rate = 0.5
+
+    def forward(self):
+        return self.start()
+
+
+@functools.lru_cache
+def cached(x):
+    return helper(x)
+
+
+def uses_dispatch(trial):
+    return {"value": FUNCTIONS["double"](1)}
+
+
+def uses_list(trial):
+    return {"value": LIMIT[0]}
+
+
+def uses_derived(trial):
+    return {"value": Derived().forward()}
+
+
+def uses_cached(trial):
+    return {"value": cached(1)}
+
+
+def uses_default(trial, rate=FACTOR):
+    return {"value": rate}
+
+
+def imports_late(trial):
+    from tests.study import trials
+
+    return trials.constant(trial)
+
+
+class TestReachedCode:
+    @pytest.mark.parametrize(
+        "function", [uses_helper, uses_class, uses_dispatch, uses_cached], ids=lambda f: f.__name__
+    )
+    def test_changes_with_a_value_behind_what_it_calls(self, monkeypatch, function):
+        before = reached_code(function)
         monkeypatch.setitem(globals(), "FACTOR", 3)
-        assert identity.code_digest(uses_class) != before
+        assert reached_code(function) != before
+
+    def test_changes_with_an_element_of_a_list(self, monkeypatch):
+        before = reached_code(uses_list)
+        monkeypatch.setitem(globals(), "LIMIT", [1, 3])
+        assert reached_code(uses_list) != before
+
+    def test_changes_with_a_default(self, monkeypatch):
+        before = reached_code(uses_default)
+        monkeypatch.setattr(uses_default, "__defaults__", (3,))
+        assert reached_code(uses_default) != before
+
+    def test_changes_with_a_base_class_and_a_class_attribute(self, monkeypatch):
+        before = reached_code(uses_derived)
+        monkeypatch.setattr(Derived, "rate", 0.6)
+        middle = reached_code(uses_derived)
+        monkeypatch.setattr(Base, "start", helper)
+        assert before != middle != reached_code(uses_derived)
+
+    def test_follows_imports_inside_the_function(self):
+        assert "tests.study.trials:constant" in reached_code(imports_late)
+
+    def test_follows_the_experiment_down_to_its_initialiser(self):
+        from reprostats.experiments.repeatability import train_lenet
+
+        found = reached_code(train_lenet)
+        assert "reprostats.models.initialisers:_glorot_uniform" in found
+        assert "reprostats.learning.loop:fit" in found
+        assert not any(name.startswith(("torch", "pydantic")) for name in found)
+
+    def test_is_the_same_in_another_process_with_another_hash_seed(self):
+        program = (
+            "from tests.study.test_units import uses_class, uses_dispatch\n"
+            "from reprostats.experiments.repeatability import train_lenet\n"
+            "from reprostats.study.code import reached_code\n"
+            "print([reached_code(f) for f in (uses_class, uses_dispatch, train_lenet)])"
+        )
+        said = {
+            subprocess.run(
+                [sys.executable, "-c", program],
+                env=os.environ | {"PYTHONHASHSEED": seed},
+                capture_output=True,
+                check=True,
+            ).stdout
+            for seed in ("1", "2")
+        }
+        assert len(said) == 1
 
     def test_ignores_what_it_does_not_reach(self, monkeypatch):
-        before = identity.code_digest(uses_helper)
+        before = reached_code(uses_helper)
         monkeypatch.setitem(globals(), "Model", None)
-        assert identity.code_digest(uses_helper) == before
+        assert reached_code(uses_helper) == before
 
-    def test_refuses_values_of_an_enclosing_function(self):
-        hidden = 3
+    def test_counts_the_values_of_an_enclosing_function(self):
+        def made(hidden):
+            def train(trial):
+                return {"value": hidden}
 
-        def train(trial):
-            return {"value": hidden}
+            return train
 
-        with pytest.raises(InputError, match="uses hidden of an enclosing function"):
-            identity.code_digest(train)
+        assert reached_code(made(3)) == reached_code(made(3)) != reached_code(made(4))
+
+    def test_says_what_it_cannot_tell(self, monkeypatch):
+        monkeypatch.setitem(globals(), "FACTOR", threading.Lock())
+        with pytest.warns(
+            UserWarning, match="reaches 'FACTOR', a lock whose content cannot be told"
+        ):
+            reached_code(uses_helper)
 
     def test_refuses_what_is_no_function(self):
         with pytest.raises(InputError, match="plain function, not type"):
-            identity.code_digest(Model)
+            function_name(Model)
 
 
 class TestIdentity:
@@ -129,6 +232,14 @@ class TestStreams:
                 drawn.append(np.random.rand())  # noqa: NPY002
         assert drawn[0] != drawn[1]
 
+    def test_the_stream_of_the_global_generators_goes_on_where_it_is_entered(self):
+        streams, drawn = Streams({"dropout": 1}), []
+        streams.seed_globally("dropout")
+        drawn.append(np.random.rand())  # noqa: NPY002
+        with streams.globally("dropout"):
+            drawn.append(np.random.rand())  # noqa: NPY002
+        assert drawn[0] != drawn[1]
+
     def test_unknown_stream(self):
         with pytest.raises(InputError, match="unknown random stream 'inti'; did you mean 'init'"):
             Streams({"init": 1}).generator("inti")
@@ -138,6 +249,17 @@ class TestOutcome:
     @pytest.mark.parametrize("returned", [None, 3, "text", [("a", 1)]])
     def test_must_be_a_mapping(self, returned):
         with pytest.raises(InputError, match="must return a mapping"):
+            metric_rows(returned)
+
+    def test_doubles_are_refused(self):
+        with pytest.raises(InputError, match="metric 'a', case '1': there are 2 values"):
+            check_doubles([("a", "1", 0.0), ("a", "1", 1.0)])
+
+    @pytest.mark.parametrize(
+        ("returned", "message"), [({}, "no metric"), ({"dice": {}}, "'dice' has no cases")]
+    )
+    def test_nothing_is_refused(self, returned, message):
+        with pytest.raises(InputError, match=message):
             metric_rows(returned)
 
     @pytest.mark.parametrize("value", ["low", None, [1], np.ones(2)])

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -131,3 +132,28 @@ def big(trial):
     trial.fingerprints["folder"] = str(trial.folder)
     print("printed by the trial")
     return {"x": {str(number): number / 7 for number in range(1000)}}
+
+
+def starts_a_program(trial):
+    child = subprocess.Popen(["sleep", "120"])
+    (trial.folder / "pid").write_text(str(child.pid))
+    time.sleep(120)
+    return {"value": 1.0}
+
+
+def unwritable(trial):
+    match trial.repeat:
+        case 0:
+            trial.fingerprints["weights"] = 123
+        case 1:
+            raise ValueError("\udcff")
+        case 2:
+            return {}
+        case 3:
+            return {"x": {2: 1.0, "2": 1.0}}
+        case 4:
+            raise KeyboardInterrupt
+        case 5:
+            print("epoch 1")
+            os.kill(os.getpid(), signal.SIGKILL)
+    return {"value": 1.0}
