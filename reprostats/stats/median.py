@@ -161,7 +161,7 @@ def median_difference(
         One row: ``difference`` (first minus second), ``ci_low``, ``ci_high``, ``coverage``,
         ``n_first``, ``n_second``, ``method`` and ``note``. Paired: exact, as `median_ci`. Not
         paired: the percentile bootstrap with infinitely many resamples, whose coverage is not
-        known in general (NaN); with ten values each it was measured as 96 to 97 %.
+        known in general (NaN); with ten normal values each it was measured as 96 %.
 
     Raises
     ------
