@@ -74,19 +74,26 @@ class Components:
         """Whether nothing varies beyond float64 rounding."""
         return not self.data.has_residual and not any(layer.squares.any() for layer in self.layers)
 
-    @cached_property
-    def variances(self) -> Floats:
-        """Estimates, none below 0, in the squared unit of the response."""
-        if self.is_constant:
-            return np.full(len(self.raw), np.nan)
-        return self._in_unit(np.maximum(self.raw, 0.0))
+    @property
+    def _inside(self) -> Floats:
+        """Estimates, none below 0, in squared units of ``scale``."""
+        return np.full(len(self.raw), np.nan) if self.is_constant else np.maximum(self.raw, 0.0)
 
     @cached_property
-    def draws(self) -> Floats:
-        """Generalised pivots of the variances, shape (components + 1, draws)."""
+    def _drawn(self) -> Floats:
         if self.is_constant:
             return np.full((len(self.raw), 1), np.nan)
-        return self._in_unit(draws(self.data, self.factors, self.layers))
+        return draws(self.data, self.factors, self.layers)
+
+    @property
+    def variances(self) -> Floats:
+        """Estimates, none below 0, in the squared unit of the response."""
+        return self._in_unit(self._inside)
+
+    @property
+    def draws(self) -> Floats:
+        """Generalised pivots of the variances, shape (components + 1, draws)."""
+        return self._in_unit(self._drawn)
 
     def table(self, confidence_level: float = 0.95) -> pd.DataFrame:
         """Give one row a component, the residual and the total; see `variance_components`."""
@@ -114,13 +121,14 @@ class Components:
             ``variance``, ``sd``, ``share``, ``ci_low``, ``ci_high`` (of the variance),
             ``share_low`` and ``share_high``, one row a sum.
         """
-        variance, drawn = weights @ self.variances, weights @ self.draws
-        total = self.variances.sum()
+        variance, drawn = weights @ self._inside, weights @ self._drawn
+        total = self._inside.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
-            share, shares = variance / total, drawn / self.draws.sum(axis=0)
+            share, shares = variance / total, drawn / self._drawn.sum(axis=0)
         low, high = limits(np.vstack([drawn, shares]), confidence_level).reshape(2, 2, -1)
-        columns = {"variance": variance, "sd": np.sqrt(variance), "share": share}
-        columns |= {"ci_low": low[0], "ci_high": high[0]}
+        columns = {"variance": self._in_unit(variance), "sd": self.scale * np.sqrt(variance)}
+        columns |= {"share": share, "ci_low": self._in_unit(low[0])}
+        columns |= {"ci_high": self._in_unit(high[0])}
         return pd.DataFrame(columns | {"share_low": low[1], "share_high": high[1]})
 
     def gage(
@@ -177,7 +185,7 @@ class Components:
         if self.is_constant:
             return _CONSTANT
         notes = [self._note_of_estimate(place)]
-        if np.isnan(self.draws[place]).any():
+        if np.isnan(self._drawn[place]).any():
             notes.append("no stratum of its own: no interval")
         return "; ".join(note for note in notes if note)
 
@@ -185,7 +193,7 @@ class Components:
         is_residual = place == len(self.factors)
         if is_residual and not self.data.has_residual:
             return "repeats are equal to within float64 rounding: the variance is 0 with certainty"
-        if not is_residual and not self.data.has_residual and not self.variances[place]:
+        if not is_residual and not self.data.has_residual and not self.raw[place] > 0:
             return "levels do not differ beyond float64 rounding: the variance is 0"
         if self.raw[place] < 0:
             return f"the mean squares give {self._in_unit(self.raw)[place]:.4g}; set to 0"

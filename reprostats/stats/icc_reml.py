@@ -124,7 +124,9 @@ class Fit:
     @property
     def odds(self) -> float:
         """Variance of subjects over what they are compared with, at the estimate."""
-        subjects, *rest = self.components.variances
+        if self.components.is_constant:
+            return math.nan
+        subjects, *rest = np.maximum(self.components.raw, 0.0)
         other = sum(rest) if self.model == "agreement" else rest[-1]
         if not other:
             return math.inf if subjects > 0 else math.nan
