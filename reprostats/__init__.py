@@ -10,10 +10,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reprostats.stats.agreement import cohen_kappa as cohen_kappa
+    from reprostats.stats.agreement import gwet_ac1 as gwet_ac1
     from reprostats.stats.anova import anova as anova
+    from reprostats.stats.comparison import critical_difference as critical_difference
+    from reprostats.stats.comparison import interquartile_mean as interquartile_mean
+    from reprostats.stats.comparison import performance_profile as performance_profile
+    from reprostats.stats.comparison import probability_of_improvement as probability_of_improvement
+    from reprostats.stats.components import (
+        gage_repeatability_reproducibility as gage_repeatability_reproducibility,
+    )
+    from reprostats.stats.components import variance_components as variance_components
+    from reprostats.stats.equivalence import equivalence_test as equivalence_test
+    from reprostats.stats.family import adjust_p_values as adjust_p_values
+    from reprostats.stats.family import paired_comparisons as paired_comparisons
     from reprostats.stats.icc import icc as icc
+    from reprostats.stats.icc_map import icc_map as icc_map
+    from reprostats.stats.measurement import bland_altman as bland_altman
+    from reprostats.stats.measurement import measurement_error as measurement_error
     from reprostats.stats.median import median_ci as median_ci
+    from reprostats.stats.median import median_ci_size as median_ci_size
+    from reprostats.stats.median import median_difference as median_difference
     from reprostats.stats.paired import paired_ttest as paired_ttest
+    from reprostats.stats.planning import cases_for_paired_power as cases_for_paired_power
+    from reprostats.stats.planning import repeats_for_mean as repeats_for_mean
+    from reprostats.stats.planning import repeats_for_median as repeats_for_median
+    from reprostats.stats.planning import subjects_for_icc as subjects_for_icc
+    from reprostats.stats.proportion import wilson_interval as wilson_interval
+    from reprostats.stats.reliability import reliability as reliability
+    from reprostats.stats.repeated import repeated_measures_anova as repeated_measures_anova
+    from reprostats.stats.repeated import sphericity as sphericity
+    from reprostats.stats.signed_rank import hodges_lehmann as hodges_lehmann
+    from reprostats.stats.signed_rank import wilcoxon_test as wilcoxon_test
     from reprostats.study.plan import Condition as Condition
     from reprostats.study.study import Study as Study
     from reprostats.study.trial import Trial as Trial
@@ -24,10 +52,36 @@ _HOMES = {
     "Condition": "reprostats.study.plan",
     "Study": "reprostats.study.study",
     "Trial": "reprostats.study.trial",
+    "adjust_p_values": "reprostats.stats.family",
     "anova": "reprostats.stats.anova",
+    "bland_altman": "reprostats.stats.measurement",
+    "cases_for_paired_power": "reprostats.stats.planning",
+    "cohen_kappa": "reprostats.stats.agreement",
+    "critical_difference": "reprostats.stats.comparison",
+    "equivalence_test": "reprostats.stats.equivalence",
+    "gage_repeatability_reproducibility": "reprostats.stats.components",
+    "gwet_ac1": "reprostats.stats.agreement",
+    "hodges_lehmann": "reprostats.stats.signed_rank",
     "icc": "reprostats.stats.icc",
+    "icc_map": "reprostats.stats.icc_map",
+    "interquartile_mean": "reprostats.stats.comparison",
+    "measurement_error": "reprostats.stats.measurement",
     "median_ci": "reprostats.stats.median",
+    "median_ci_size": "reprostats.stats.median",
+    "median_difference": "reprostats.stats.median",
+    "paired_comparisons": "reprostats.stats.family",
     "paired_ttest": "reprostats.stats.paired",
+    "performance_profile": "reprostats.stats.comparison",
+    "probability_of_improvement": "reprostats.stats.comparison",
+    "reliability": "reprostats.stats.reliability",
+    "repeated_measures_anova": "reprostats.stats.repeated",
+    "repeats_for_mean": "reprostats.stats.planning",
+    "repeats_for_median": "reprostats.stats.planning",
+    "sphericity": "reprostats.stats.repeated",
+    "subjects_for_icc": "reprostats.stats.planning",
+    "variance_components": "reprostats.stats.components",
+    "wilcoxon_test": "reprostats.stats.signed_rank",
+    "wilson_interval": "reprostats.stats.proportion",
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are those of _HOMES
