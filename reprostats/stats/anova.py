@@ -221,8 +221,10 @@ def _sums(source: str, part: _Part) -> dict[str, Any]:
 
 def _row(term: _Term, part: _Part, residual: _Part, total: float) -> dict[str, Any]:
     row = _sums(term.name, part) | {"note": _note(term, part, residual, total)}
-    if not part.df or total == 0 or part.sum_of_squares + residual.sum_of_squares == 0:
+    if not part.df or total == 0:
         return row
+    if part.sum_of_squares + residual.sum_of_squares == 0:
+        return row | {"eta_squared": 0.0, "omega_squared": 0.0}  # none of a total that is not 0
     f = part.mean_square / residual.mean_square if residual.sum_of_squares else np.inf
     share = residual.df / (residual.df + part.df * f)
     noise = part.df * residual.mean_square

@@ -358,3 +358,12 @@ class TestInput:
     def test_not_a_table(self, table):
         with pytest.raises(InputError, match="table must be a DataFrame"):
             anova(table, "dice ~ init")
+
+
+def test_term_without_effect_in_an_exact_fit_has_a_share_of_0():
+    table = pd.DataFrame(
+        {"a": list("xxyyzz"), "b": list("pqpqpq"), "value": [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]}
+    )
+    row = anova(table, "value ~ C(a) + C(b)").set_index("source").loc["C(b)"]
+    assert row["eta_squared"] == row["omega_squared"] == 0
+    assert np.isnan(row["partial_eta_squared"])  # 0 of 0: neither the term nor the residual
