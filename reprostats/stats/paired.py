@@ -238,13 +238,23 @@ def _noncentrality(t: float, df: float, probability: float) -> float:
     low = high = t - float(special.ndtri(probability)) * spread
 
     def excess(noncentrality: float) -> float:
-        return float(special.nctdtr(df, noncentrality, t)) - probability
+        return _probability_below(t, df, noncentrality) - probability
 
     while excess(low) < 0:
         low -= spread
     while excess(high) > 0:
         high += spread
     return float(optimize.brentq(excess, low, high, xtol=1e-13, rtol=1e-13)) if low < high else low
+
+
+def _probability_below(t: float, df: float, noncentrality: float) -> float:
+    """Give the probability that noncentral t stays below ``t``, which is not negative.
+
+    SciPy gives NaN for some noncentralities below -5.8. A standard normal below minus the
+    noncentrality already puts the statistic below 0, so the probability there is 1 to 3e-9.
+    """
+    found = float(special.nctdtr(df, noncentrality, t))
+    return float(special.ndtr(-noncentrality)) if math.isnan(found) else found
 
 
 def _constant(mean: float, alternative: Alternative) -> _Result:

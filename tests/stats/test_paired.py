@@ -228,3 +228,14 @@ class TestInput:
         table = pd.DataFrame({"model": ["a", "b"] * 3, "dice": [1.0, 2, 3, 5, 4, 9]})
         sides = [table.loc[table["model"] == name, "dice"] for name in "ab"]
         assert result(*sides)["difference"] == pytest.approx(-8 / 3)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.999])
+def test_effect_size_where_scipy_gives_nan_for_noncentral_t(level):
+    """Two pairs with t = 49: SciPy's distribution is NaN at a noncentrality of -15.5."""
+    pairs = np.array([[0.0, 841.0], [0.0, 876.0]])
+    there, back = (
+        paired_ttest(each, confidence_level=level).iloc[0] for each in (pairs, pairs[:, ::-1])
+    )
+    assert there["cohen_dz_low"] < there["cohen_dz"] < there["cohen_dz_high"]
+    assert there["cohen_dz_low"] == pytest.approx(-back["cohen_dz_high"], rel=1e-12)
