@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parent.parent / "reprostats"
 # A room may import itself and those named here: nothing downstream.
 BASE = {"errors", "files", "paths"}
 MAY_IMPORT = {
+    "metrics": set(),
     "models": set(),
     "datasets": set(),
     "learning": set(),
-    "study": set(),
-    "experiments": {"datasets", "learning", "models", "study"},
+    "study": {"learning"},
+    "experiments": {"datasets", "learning", "metrics", "models", "study"},
     "stats": set(),
     "report": {"stats"},
     "review": {"stats", "report"},
