@@ -1,7 +1,12 @@
 """Initial weights drawn from a generator of their own, by named rules.
 
 Alahmari et al. (2020) trace differences between libraries to two variants of Glorot's uniform
-rule; both are here, as printed, beside PyTorch's default.
+rule; both are here, as printed, beside PyTorch's default and the normal rule of Marrone et al.
+(2019).
+
+The rules are for the weights and biases of linear layers, convolutions and transposed
+convolutions. Batch normalisation starts the same under every rule: it scales by 1 and shifts by 0,
+with a running mean of 0 and a running variance of 1.
 """
 
 from __future__ import annotations
@@ -14,7 +19,18 @@ from torch import nn
 
 from reprostats.errors import InputError, unknown_name
 
-Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+Weighted = (
+    nn.Linear
+    | nn.Conv1d
+    | nn.Conv2d
+    | nn.Conv3d
+    | nn.ConvTranspose1d
+    | nn.ConvTranspose2d
+    | nn.ConvTranspose3d
+)
+BatchNormalised = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
+_MARRONE_BIAS = 0.1
 
 
 def _glorot_uniform(layer: Weighted, generator: torch.Generator) -> None:
@@ -33,10 +49,23 @@ def _pytorch(layer: Weighted, generator: torch.Generator) -> None:
     _uniform(layer, bound, generator, bias_bound=bound)
 
 
+@torch.no_grad()
+def _marrone_normal(layer: Weighted, generator: torch.Generator) -> None:
+    """Marrone et al.: N(0, sqrt(2 / (fan_in + fan_out))), the root being the SD; biases 0.1.
+
+    The paper does not say whether the root is the variance or the SD. As the SD it is Glorot's
+    normal rule; as the variance it would be far wider than any rule in use.
+    """
+    layer.weight.normal_(0, math.sqrt(2 / sum(fans(layer.weight))), generator=generator)
+    if layer.bias is not None:
+        layer.bias.fill_(_MARRONE_BIAS)
+
+
 INITIALISERS: dict[str, Callable[[Weighted, torch.Generator], None]] = {
     "glorot_uniform": _glorot_uniform,
     "alahmari_equation_2": _alahmari_equation_2,
     "pytorch": _pytorch,
+    "marrone_normal": _marrone_normal,
 }
 
 
@@ -76,6 +105,8 @@ def build(
     for name, layer in model.named_modules():
         if isinstance(layer, Weighted):
             INITIALISERS[initialiser](layer, generator)
+        elif isinstance(layer, BatchNormalised):
+            layer.reset_parameters()  # draws nothing
         elif any(True for _ in (*layer.parameters(recurse=False), *layer.buffers(recurse=False))):
             raise InputError(f"no rule for the parameters of {name!r} ({type(layer).__name__}).")
     return model
@@ -83,6 +114,9 @@ def build(
 
 def fans(weight: torch.Tensor) -> tuple[int, int]:
     """Count the connections into and out of one unit: (fan_in, fan_out).
+
+    Transposed convolutions hold their weights as (in, out, *kernel), so the two are exchanged for
+    them, as they are in PyTorch's own rules. Rules that use the sum give the same either way.
 
     Parameters
     ----------

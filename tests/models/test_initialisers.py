@@ -61,10 +61,39 @@ def test_unknown_rule():
         built("glorot")
 
 
+def test_marrones_rule_takes_the_root_as_sd_and_sets_biases():
+    """16 maps of 6 x 5 x 5: sqrt(2 / (150 + 400)) = 0.0603."""
+    layer = built("marrone_normal").features[3]
+    assert layer.weight.mean().item() == pytest.approx(0, abs=0.004)  # 3 standard errors
+    assert layer.weight.std().item() == pytest.approx(0.0603, rel=0.05)
+    assert torch.equal(layer.bias, torch.full_like(layer.bias, 0.1))
+
+
+@pytest.mark.parametrize("kind", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_transposed_convolutions_follow_pytorchs_own_rule(kind):
+    """PyTorch's default is called kaiming_uniform with a = sqrt(5)."""
+    layer = build(lambda: kind(8, 64, 2, stride=2), "pytorch", torch.Generator().manual_seed(1))
+    fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(layer.weight)
+    assert fans(layer.weight) == (fan_in, fan_out)
+    bound = 1 / math.sqrt(fan_in)
+    assert 0.99 * bound < layer.weight.abs().max() <= bound
+    assert 0.8 * bound < layer.bias.abs().max() <= bound
+
+
+@pytest.mark.parametrize("rule", INITIALISERS)
+def test_batch_normalisation_starts_neutral(rule):
+    model = build(lambda: nn.Sequential(nn.BatchNorm2d(3)), rule, torch.Generator())
+    state = {name: tensor.tolist() for name, tensor in model[0].state_dict().items()}
+    assert state == {
+        "weight": [1, 1, 1], "bias": [0, 0, 0],
+        "running_mean": [0, 0, 0], "running_var": [1, 1, 1], "num_batches_tracked": 0,
+    }  # fmt: skip
+
+
 def test_layer_without_a_rule_is_refused():
-    with pytest.raises(InputError, match=r"no rule for the parameters of '1' \(BatchNorm1d\)"):
+    with pytest.raises(InputError, match=r"no rule for the parameters of '1' \(LayerNorm\)"):
         build(
-            lambda: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)),
+            lambda: nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)),
             "pytorch",
             torch.Generator(),
         )
