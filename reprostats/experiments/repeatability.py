@@ -16,15 +16,15 @@ from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import save_file
 
 from reprostats.datasets.digits import hold_out, load
-from reprostats.learning.fingerprint import fingerprint
+from reprostats.learning.fingerprint import optimiser_state
 from reprostats.learning.loop import fit, predict
 from reprostats.models.initialisers import build
 from reprostats.models.lenet import LeNet5
+from reprostats.study.levels import Level
 from reprostats.study.plan import Condition
-from reprostats.study.sources import Level, instruction_sets, seeds
+from reprostats.study.sources import instruction_sets, seeds
 from reprostats.study.streams import seed_sequence
 from reprostats.study.study import Study
 from reprostats.study.trial import Trial
@@ -43,10 +43,8 @@ class Training(BaseModel):
         Passes over the training samples; 20 in the paper.
     batch_size
         Samples per step; not in the paper.
-    learning_rate, adam_epsilon
-        Of Adam; the paper adapts PyTorch's epsilon to that of Keras.
-    initialiser
-        See `reprostats.models.initialisers`.
+    learning_rate
+        Of Adam.
     activation, pooling
         Of LeNet-5; not in the paper.
     validation_fraction
@@ -59,8 +57,6 @@ class Training(BaseModel):
     epochs: int = Field(default=4, ge=1)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
-    adam_epsilon: float = Field(default=1e-7, gt=0)
-    initialiser: Literal["glorot_uniform", "alahmari_equation_2", "pytorch"] = "glorot_uniform"
     activation: Literal["tanh", "relu"] = "tanh"
     pooling: Literal["average", "max"] = "average"
     validation_fraction: float = Field(default=1 / 6, gt=0, lt=1)
@@ -79,6 +75,10 @@ class Parameters(Training):
         ``"planned"``: the regime without a fixed seed takes other seeds for every trial, drawn
         once from ``seed``, so that the whole notebook repeats. ``"os"``: the operating system
         draws them when a trial starts, as it does for a script that sets none.
+    initialiser
+        See `reprostats.models.initialisers`.
+    adam_epsilon
+        Of Adam; the paper adapts PyTorch's to that of Keras.
     threads
         Threads of one operation in the regimes in which they are not varied.
     workers
@@ -88,6 +88,8 @@ class Parameters(Training):
     trials: int = Field(default=7, ge=2)
     seed: int = Field(default=2019, ge=0)
     unseeded: Literal["planned", "os"] = "planned"
+    initialiser: Literal["glorot_uniform", "alahmari_equation_2", "pytorch"] = "glorot_uniform"
+    adam_epsilon: float = Field(default=1e-7, gt=0)
     threads: int = Field(default=1, ge=1)
     workers: int = Field(default=1, ge=1)
 
@@ -109,36 +111,54 @@ def train_lenet(trial: Trial) -> dict[str, object]:
     config = Training(**trial.config)
     data = load(config.dataset)
     kept, held = hold_out(data.labels, config.validation_fraction, trial.torch_generator("split"))
-    model = build(
-        lambda: LeNet5(activation=config.activation, pooling=config.pooling),
-        config.initialiser,
-        trial.torch_generator("init"),
-    ).to(trial.device)
+    model = trial.to(
+        build(
+            lambda: LeNet5(activation=config.activation, pooling=config.pooling),
+            str(trial.level("initialiser")),
+            trial.torch_generator("init"),
+        )
+    )
+    epsilon = float(trial.level("adam_epsilon"))
+    optimiser = torch.optim.Adam(model.parameters(), config.learning_rate, eps=epsilon)
     cross_entropy = torch.nn.functional.cross_entropy
     with trial.timed("training"):
-        fit(
+        losses = fit(
             model,
-            data.images[kept].to(trial.device),
-            data.labels[kept].to(trial.device),
+            trial.to(data.images[kept]),
+            trial.to(data.labels[kept]),
             loss=cross_entropy,
-            optimiser=torch.optim.Adam(
-                model.parameters(), config.learning_rate, eps=config.adam_epsilon
-            ),
+            optimiser=optimiser,
             batch_size=config.batch_size,
             epochs=config.epochs,
             generator=trial.torch_generator("batch_order"),
+            autocast=trial.autocast,
         )
     with trial.timed("testing"):
-        logits = predict(model, data.test_images.to(trial.device), _TEST_BATCH).cpu()
-    validation = predict(model, data.images[held].to(trial.device), _TEST_BATCH).cpu()
-    trial.fingerprints["weights"] = fingerprint(model.state_dict())
-    trial.fingerprints["predictions"] = fingerprint({"logits": logits})
-    save_file(model.state_dict(), trial.folder / "weights.safetensors")
+        logits = _predict(trial, model, data.test_images)
+    validation = _predict(trial, model, data.images[held])
+    trial.keep("weights", model.state_dict())
+    trial.keep("optimiser", optimiser_state(optimiser))
+    trial.keep("losses", {"losses": losses})
+    trial.keep("predictions", {"logits": logits})
+    trial.describe(
+        dataset=config.dataset,
+        training=len(kept),
+        validation=len(held),
+        test=len(data.test_labels),
+        augmentation="none",
+        loss="cross-entropy",
+        optimiser="Adam",
+    )
     return {
         **classification_metrics(logits, data.test_labels),
-        "test_loss": cross_entropy(logits, data.test_labels),
-        "validation_loss": cross_entropy(validation, data.labels[held]),
+        "test_loss": cross_entropy(logits.float(), data.test_labels),
+        "validation_loss": cross_entropy(validation.float(), data.labels[held]),
     }
+
+
+def _predict(trial: Trial, model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Give the logits for images: shape (images, classes), on the CPU."""
+    return predict(model, trial.to(images), _TEST_BATCH, trial.autocast).cpu()
 
 
 def classification_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:
@@ -171,12 +191,18 @@ def classification_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[s
 
 def regimes(parameters: Parameters) -> dict[str, Condition]:
     """Give the four regimes: what is fixed, what varies, how often."""
-    seeded = {**seeds(parameters.seed), "threads": parameters.threads}
+    always: dict[str, Level] = {
+        "initialiser": parameters.initialiser,
+        "adam_epsilon": parameters.adam_epsilon,
+    }
+    seeded = {**always, **seeds(parameters.seed), "threads": parameters.threads}
     return {
-        "unseeded": _unseeded(parameters),
+        "unseeded": _unseeded(parameters, always),
         "seeded": Condition(seeded, repeats=parameters.trials),
         "deterministic": Condition({**seeded, "deterministic": True}, repeats=parameters.trials),
-        "other hardware": Condition(seeds(parameters.seed), _hardware(parameters.trials)),
+        "other hardware": Condition(
+            {**always, **seeds(parameters.seed)}, _hardware(parameters.trials)
+        ),
     }
 
 
@@ -190,8 +216,8 @@ def study(parameters: Parameters) -> Study:
     )
 
 
-def _unseeded(parameters: Parameters) -> Condition:
-    fixed: dict[str, Level] = {"threads": parameters.threads}
+def _unseeded(parameters: Parameters, always: dict[str, Level]) -> Condition:
+    fixed: dict[str, Level] = {**always, "threads": parameters.threads}
     if parameters.unseeded == "os":
         return Condition({**fixed, **seeds("os")}, repeats=parameters.trials)
     drawn = seed_sequence("unseeded", parameters.seed).generate_state(parameters.trials)

@@ -34,6 +34,7 @@ def run_trial(function: TrialFunction, request: dict[str, Any]) -> Record:
     described = planned_part(request) | {
         "seeds": trial.streams.seeds,
         "used": sorted(trial.streams.used),
+        "description": trial.description,
         "started": started,
         "seconds": time.perf_counter() - clock,
     }
@@ -46,7 +47,7 @@ def run_trial(function: TrialFunction, request: dict[str, Any]) -> Record:
 def _outcome(function: TrialFunction, trial: Trial) -> dict[str, Any]:
     """Give the part of a record that depends on what the function did."""
     try:
-        effective = _apply_levels(trial)
+        trial.effective = _apply_levels(trial)
         untouched = global_states()
         rows = metric_rows(function(trial))
         check_doubles([*rows, *_times(trial), (f"trial{_TIME}", WHOLE, 0.0)])
@@ -56,7 +57,7 @@ def _outcome(function: TrialFunction, trial: Trial) -> dict[str, Any]:
         return _failure("failed", error)
     if global_states() != untouched:
         trial.streams.used.add("dropout")
-    outcome = {"effective": effective, "metrics": [*rows, *_times(trial)]}
+    outcome = {"effective": trial.effective, "metrics": [*rows, *_times(trial)]}
     if diverged := has_diverged(rows):
         reason = f"metric {diverged!r} has no finite value"
         return outcome | {"status": "diverged", "reason": reason}
@@ -99,7 +100,7 @@ def rehearse() -> None:
     torch.optim.Adam([weight]).step()
 
 
-def _apply_levels(trial: Trial) -> dict[str, bool | int | str]:
+def _apply_levels(trial: Trial) -> dict[str, bool | int | float | str]:
     """Set what is set inside the process, then read back what PyTorch really uses.
 
     Raises
@@ -110,16 +111,17 @@ def _apply_levels(trial: Trial) -> dict[str, bool | int | str]:
     import torch
 
     levels = trial.levels
-    if trial.device.startswith("cuda"):
+    if str(levels["device"]).startswith("cuda"):
         torch.cuda.init()  # before seeding: a seed kept for later would be that of the last stream
     trial.streams.seed_globally("dropout")
     torch.set_num_threads(int(levels["threads"]))
     if levels["deterministic"]:
         torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = bool(levels["memory_fill"])  # type: ignore[attr-defined]
     torch.backends.cudnn.deterministic = bool(levels["deterministic"])
     torch.backends.cudnn.benchmark = bool(levels["cudnn_benchmark"])
-    torch.set_float32_matmul_precision("high" if levels["tf32"] else "highest")
     torch.backends.cudnn.allow_tf32 = bool(levels["tf32"])
+    torch.set_float32_matmul_precision(str(levels["matmul_precision"]))
     effective = read_back()
     asked = {"threads": levels["threads"], "isa": _CAPABILITY.get(str(levels["isa"]))}
     for name, wanted in asked.items():

@@ -10,7 +10,8 @@ from typing import Any
 
 from reprostats.errors import InputError
 from reprostats.study.identity import digest
-from reprostats.study.sources import Level, complete_levels
+from reprostats.study.levels import Level
+from reprostats.study.sources import complete_levels
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _processor() -> str:
     return platform.processor()
 
 
-def read_back() -> dict[str, bool | int | str]:
+def read_back() -> dict[str, bool | int | float | str]:
     """Ask PyTorch and Python what this process really uses, whatever was asked for."""
     import torch
 
@@ -84,7 +84,9 @@ def read_back() -> dict[str, bool | int | str]:
         "threads": torch.get_num_threads(),
         "isa": torch.backends.cpu.get_cpu_capability(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "memory_fill": torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "tf32": torch.backends.cudnn.allow_tf32,
         "matmul_precision": torch.get_float32_matmul_precision(),
         "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
     }

@@ -38,9 +38,11 @@ class Record(BaseModel):
     seeds
         The seed that each random stream really had.
     used
-        The streams from which the trial drew.
+        The streams from which the trial drew, and the choices for which it asked.
     effective
-        Threads, instruction set and flags as PyTorch reported them.
+        Threads, instruction set, flags, types and device as PyTorch reported them.
+    description
+        What the trial function said of its data and training (`Trial.describe`).
     environment
         Name of the file under ``environments/`` that describes machine and packages.
     started
@@ -55,7 +57,7 @@ class Record(BaseModel):
     function: str
     code: str
     config: dict[str, Any]
-    levels: dict[str, bool | int | str]
+    levels: dict[str, bool | int | float | str]
     repeat: int
     fold: int | None
     status: Status
@@ -65,7 +67,8 @@ class Record(BaseModel):
     fingerprints: dict[str, str] = Field(default_factory=dict)
     seeds: dict[str, int] = Field(default_factory=dict)
     used: list[str] = Field(default_factory=list)
-    effective: dict[str, bool | int | str] = Field(default_factory=dict)
+    effective: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    description: dict[str, Any] = Field(default_factory=dict)
     environment: str = ""
     started: str = ""
     seconds: float = 0.0

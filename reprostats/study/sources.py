@@ -1,6 +1,6 @@
 """Sources of variability: what can be fixed or varied, and what this machine can give.
 
-A source is of one of three kinds:
+A source is of one of four kinds:
 
 stream
     random numbers of their own; the level is a seed, or ``"os"`` to draw one when the trial starts
@@ -8,6 +8,8 @@ environment
     fixed when Python starts, so a worker process is started with it
 flag
     set in the process of the trial before its function is called
+choice
+    what the trial function does itself: it asks for the level (``trial.level``, ``trial.to``)
 """
 
 from __future__ import annotations
@@ -16,16 +18,24 @@ import operator
 import os
 import platform
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from reprostats.errors import InputError, NotAvailableError, unknown_name
-
-Level = bool | int | str
+from reprostats.errors import unknown_name
+from reprostats.study.levels import (
+    SEED_BITS,
+    Level,
+    Source,
+    check_name,
+    check_positive,
+    check_switch,
+    listed,
+    one_of,
+    whole,
+)
 
 _INSTRUCTION_SETS: dict[str, dict[str, str]] = {
     "native": {},
@@ -45,6 +55,7 @@ _INSTRUCTION_SETS: dict[str, dict[str, str]] = {
         "MKL_ENABLE_INSTRUCTIONS": "AVX512",
     },
 }
+_LARGEST_HASH_SEED = 2**32 - 1
 _CPU_FLAG = {"avx2": "avx2", "avx512": "avx512f"}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _CONTROLLED = {
@@ -53,71 +64,6 @@ _CONTROLLED = {
     *_THREAD_VARIABLES,
     *(variable for setting in _INSTRUCTION_SETS.values() for variable in setting),
 }
-SEED_BITS = 63  # a seed fits a signed integer of 64 bits, in tables too
-_LARGEST_HASH_SEED = 2**32 - 1
-
-
-@dataclass(frozen=True)
-class Source:
-    """A factor that can be fixed or varied.
-
-    Parameters
-    ----------
-    name
-        What it is called in plans and as a column of results tables.
-    kind
-        ``"stream"``, ``"environment"`` or ``"flag"``.
-    meaning
-        What differs between two of its levels.
-    default
-        The level of a study that does not name the source.
-    levels
-        The levels it has, in words.
-    check
-        Raises `InputError` where a level is not one of them and `NotAvailableError` where this
-        machine cannot give it.
-    """
-
-    name: str
-    kind: str
-    meaning: str
-    default: Level
-    levels: str
-    check: Callable[[Source, object], None]
-
-    def refuse(self, level: object) -> InputError:
-        """Say that a level is not one of this source."""
-        return InputError(f"source {self.name!r} has no level {level!r}; it takes {self.levels}.")
-
-    def cannot_give(self, level: object, why: str) -> NotAvailableError:
-        """Say that this machine does not have what a level needs."""
-        return NotAvailableError(
-            f"level {level!r} of source {self.name!r} is not available on this machine: {why}."
-        )
-
-
-def _plain_level(level: object) -> object:
-    """Give NumPy's whole numbers as Python's."""
-    return operator.index(level) if isinstance(level, np.integer) else level
-
-
-def _check_seed(source: Source, level: object) -> None:
-    if level == "os":
-        return
-    if not _is_whole(level) or not 0 <= level < 2**SEED_BITS:  # type: ignore[operator]
-        raise source.refuse(level)
-
-
-def _check_threads(source: Source, level: object) -> None:
-    if not _is_whole(level) or level < 1:  # type: ignore[operator]
-        raise source.refuse(level)
-
-
-def _check_hash_seed(source: Source, level: object) -> None:
-    if level == "random":
-        return
-    if not _is_whole(level) or not 0 <= level <= _LARGEST_HASH_SEED:  # type: ignore[operator]
-        raise source.refuse(level)
 
 
 def _check_instruction_set(source: Source, level: object) -> None:
@@ -128,13 +74,8 @@ def _check_instruction_set(source: Source, level: object) -> None:
         raise source.cannot_give(level, f"its processor has {has}")
 
 
-def _check_switch(source: Source, level: object) -> None:
-    if not isinstance(level, bool):
-        raise source.refuse(level)
-
-
 def _check_gpu_switch(source: Source, level: object) -> None:
-    _check_switch(source, level)
+    check_switch(source, level)
     if level and not _gpu_count():
         raise source.cannot_give(level, "PyTorch finds no CUDA device, and it acts on nothing else")
 
@@ -150,42 +91,57 @@ def _check_device(source: Source, level: object) -> None:
         raise source.cannot_give(level, f"PyTorch finds {found or 'no'} CUDA device(s)")
 
 
-def _is_whole(level: object) -> bool:
-    return isinstance(level, int) and not isinstance(level, bool)
-
-
+DTYPES = ("float64", "float32", "bfloat16", "float16", "autocast")
+_PRECISIONS = ("highest", "high", "medium")
 _SEEDS = f"a whole number from 0 and below 2**{SEED_BITS}, or 'os' to draw one when a trial starts"
+_SWITCH = "True or False"
+_STREAMS = {
+    "init": "initial weights",
+    "batch_order": "order of the training samples",
+    "augmentation": "random augmentation of samples",
+    "dropout": "what layers draw while training; PyTorch's layers draw from the global generator, "
+    "so this stream seeds it, and those of random and numpy.random with it",
+    "split": "who is trained, validated, tested on",
+}
+_CHECK_SEED = whole(0, 2**SEED_BITS - 1, word="os")
 
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
-        Source("init", "stream", "initial weights", 0, _SEEDS, _check_seed),
-        Source("batch_order", "stream", "order of the training samples", 0, _SEEDS, _check_seed),
-        Source("augmentation", "stream", "random augmentation of samples", 0, _SEEDS, _check_seed),
-        Source(
-            "dropout",
-            "stream",
-            "what layers draw while training; PyTorch's layers draw from the global generator, "
-            "so this stream seeds it, and those of random and numpy.random with it",
-            0,
-            _SEEDS,
-            _check_seed,
+        *(
+            Source(name, "stream", meaning, 0, _SEEDS, _CHECK_SEED)
+            for name, meaning in _STREAMS.items()
         ),
-        Source("split", "stream", "who is trained, validated, tested on", 0, _SEEDS, _check_seed),
+        Source(
+            "initialiser",
+            "choice",
+            "rule by which initial weights are drawn",
+            "pytorch",
+            "the name of a rule that the trial function knows",
+            check_name,
+        ),
+        Source(
+            "adam_epsilon",
+            "choice",
+            "what Adam adds to its denominator: 1e-8 in PyTorch, 1e-7 in Keras",
+            1e-8,
+            "a number above 0",
+            check_positive,
+        ),
         Source(
             "threads",
             "environment",
             "threads of one operation",
             1,
             "a whole number from 1",
-            _check_threads,
+            whole(1),
         ),
         Source(
             "isa",
             "environment",
             "instruction set of PyTorch's kernels (not of NumPy's)",
             "native",
-            "one of " + ", ".join(repr(name) for name in _INSTRUCTION_SETS),
+            listed(tuple(_INSTRUCTION_SETS)),
             _check_instruction_set,
         ),
         Source(
@@ -194,35 +150,61 @@ SOURCES: dict[str, Source] = {
             "order of Python's sets; 'random' starts a new process for every trial",
             0,
             f"a whole number from 0 to {_LARGEST_HASH_SEED}, or 'random'",
-            _check_hash_seed,
+            whole(0, _LARGEST_HASH_SEED, word="random"),
         ),
         Source(
             "deterministic",
             "flag",
             "PyTorch's deterministic algorithms, and cuBLAS's fixed workspace with them",
             False,
-            "True or False",
-            _check_switch,
+            _SWITCH,
+            check_switch,
+        ),
+        Source(
+            "memory_fill",
+            "flag",
+            "new memory is filled with a known value; acts with deterministic algorithms only",
+            True,
+            _SWITCH,
+            check_switch,
         ),
         Source(
             "cudnn_benchmark",
             "flag",
             "cuDNN times its algorithms and takes the fastest",
             False,
-            "True or False",
+            _SWITCH,
             _check_gpu_switch,
         ),
         Source(
             "tf32",
             "flag",
-            "matrix products and convolutions in TensorFloat-32",
+            "cuDNN's convolutions in TensorFloat-32",
             False,
-            "True or False",
+            _SWITCH,
             _check_gpu_switch,
         ),
         Source(
-            "device",
+            "matmul_precision",
             "flag",
+            "inner precision of float32 matrix products: 'high' allows TensorFloat-32, 'medium' "
+            "bfloat16, where the device has them",
+            "highest",
+            listed(_PRECISIONS),
+            one_of(_PRECISIONS),
+        ),
+        Source(
+            "dtype",
+            "choice",
+            "floating-point type of weights and data; with 'autocast' they are float32 and each "
+            "operation takes the type that PyTorch chooses for it",
+            "float32",
+            listed(DTYPES),
+            one_of(DTYPES),
+        ),
+        Source(
+            "device",
+            "choice",
             "where tensors live",
             "cpu",
             "'cpu', 'cuda' or 'cuda:N'",
@@ -232,6 +214,14 @@ SOURCES: dict[str, Source] = {
 }
 
 STREAMS: tuple[str, ...] = tuple(s.name for s in SOURCES.values() if s.kind == "stream")
+CHOICES: tuple[str, ...] = tuple(s.name for s in SOURCES.values() if s.kind == "choice")
+
+
+def _plain_level(level: object) -> object:
+    """Give NumPy's numbers as Python's."""
+    if isinstance(level, np.integer):
+        return operator.index(level)
+    return float(level) if isinstance(level, np.floating) else level
 
 
 def complete_levels(chosen: Mapping[str, object]) -> dict[str, Level]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from reprostats.errors import unknown_name
-from reprostats.study.sources import SEED_BITS
+from reprostats.study.levels import SEED_BITS
 
 if TYPE_CHECKING:
     import torch
 
-    from reprostats.study.sources import Level
+    from reprostats.study.levels import Level
 
 
 def seed_sequence(source: str, level: int, entry: int = 0) -> np.random.SeedSequence:

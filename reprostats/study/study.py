@@ -24,12 +24,13 @@ from reprostats.errors import DamagedFileError, InputError
 from reprostats.files import write_atomically
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.identity import canonical_json, digest, plain_config
+from reprostats.study.levels import Level
 from reprostats.study.plan import Condition, PlannedTrial, planned_trials
 from reprostats.study.pool import Task, close_workers, execute
 from reprostats.study.provenance import git_commit
 from reprostats.study.record import Record, read_record, set_aside
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import STREAMS, Level, environment
+from reprostats.study.sources import CHOICES, STREAMS, environment
 from reprostats.study.trial import Trial
 
 
@@ -146,7 +147,8 @@ class Study:
         Warns
         -----
         UserWarning
-            If a varied random stream was not drawn from by any trial: varying it did nothing.
+            If a varied random stream was not drawn from by any trial, or a varied choice not asked
+            for: varying it did nothing.
         """
         _check_run(workers, time_limit)
         done = self._recorded(retry=retry)
@@ -250,12 +252,13 @@ class Study:
             return
         used = {name for record in ended_well for name in record.used}
         varied = [group for each in self.conditions.values() for group in each.varied_together()]
-        idle = [group for group in varied if group <= set(STREAMS) - used]
+        idle = [group for group in varied if group <= {*STREAMS, *CHOICES} - used]
         if idle:
             names = ", ".join(sorted(set().union(*idle)))
             warnings.warn(
-                f"varied, but never drawn from by {self.name!r}: {names}. Use "
-                "trial.stream(NAME) or trial.generator(NAME) in the trial function.",
+                f"varied, but never used by {self.name!r}: {names}. Use "
+                "trial.stream(NAME), trial.generator(NAME) or trial.level(NAME) in the trial "
+                "function.",
                 stacklevel=3,
             )
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from reprostats.errors import unknown_name
+from reprostats.study.identity import plain_config
+from reprostats.study.sources import SOURCES, STREAMS
 from reprostats.study.streams import Streams
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from reprostats.study.sources import Level
+    from reprostats.study.levels import Level
+
+Placed = TypeVar("Placed", "torch.Tensor", "torch.nn.Module")
 
 
 @dataclass
@@ -43,7 +48,11 @@ class Trial:
     times
         Seconds by name, filled by `timed`.
     fingerprints
-        Hashes by name, to be filled by the function; they become columns of the results table.
+        Hashes by name, filled by `keep`; they become columns of the results table.
+    effective
+        Device and types of what `to` placed, as PyTorch reported them.
+    description
+        What `describe` was told.
 
     Examples
     --------
@@ -62,17 +71,98 @@ class Trial:
     folder: Path
     times: dict[str, float] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+    effective: dict[str, bool | int | float | str] = field(default_factory=dict)
+    description: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from reprostats.study.sources import STREAMS
-
         levels = {name: level for name, level in self.levels.items() if name in STREAMS}
         self.streams = Streams(levels)
 
     @property
     def device(self) -> str:
         """The device on which the trial computes: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``."""
-        return str(self.levels.get("device", "cpu"))
+        return str(self.level("device"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of weights and data; float32 under ``"autocast"``."""
+        import torch
+
+        level = str(self.level("dtype"))
+        return torch.float32 if level == "autocast" else getattr(torch, level)
+
+    def level(self, source: str) -> Level:
+        """Give the level of a source, which the function undertakes to put into effect.
+
+        Raises
+        ------
+        InputError
+            If there is no source of this name.
+        """
+        if source not in SOURCES:
+            raise unknown_name("source of variability", source, SOURCES)
+        self.streams.used.add(source)
+        return self.levels.get(source, SOURCES[source].default)
+
+    def to(self, placed: Placed) -> Placed:
+        """Move a network or tensor to the trial's device, floating-point values to its type.
+
+        Whole numbers keep their type. As with PyTorch's ``to``, a network is changed in place.
+        """
+        import torch
+
+        if isinstance(placed, torch.Tensor) and not placed.is_floating_point():
+            return placed.to(self.device)
+        moved = placed.to(self.device, self.dtype)
+        tensors = [moved] if isinstance(moved, torch.Tensor) else list(moved.parameters())
+        kinds = sorted({f"{str(each.dtype).removeprefix('torch.')}" for each in tensors})
+        self.effective |= {"dtype": " and ".join(kinds), "device": str(tensors[0].device)}
+        return moved
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Let PyTorch choose the type of each operation, if the source ``dtype`` says so.
+
+        No gradient is scaled: what float16 loses is part of the result.
+        """
+        import torch
+
+        if self.level("dtype") != "autocast":
+            return nullcontext()
+        kind = self.device.partition(":")[0]
+        chosen = str(torch.get_autocast_dtype(kind)).removeprefix("torch.")
+        self.effective["autocast"] = chosen
+        return torch.autocast(kind)
+
+    def keep(self, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Keep tensors for bitwise comparison: a file of the trial's folder and a fingerprint.
+
+        Parameters
+        ----------
+        name
+            Of the file, ``NAME.safetensors``, and of the column, ``NAME_sha256``.
+        tensors
+            For instance ``model.state_dict()``.
+        """
+        from safetensors.torch import save_file
+
+        from reprostats.learning.fingerprint import fingerprint
+
+        whole = {key: each.detach().cpu().contiguous() for key, each in tensors.items()}
+        self.fingerprints[name] = fingerprint(whole)
+        save_file(whole, self.folder / f"{name}.safetensors")
+
+    def describe(self, **facts: object) -> None:
+        """Note what a reproducibility checklist asks for and only the function knows.
+
+        Checklists look for ``dataset``, ``training``, ``validation`` and ``test`` (numbers of
+        samples), ``augmentation``, ``loss`` and ``optimiser``; other facts are kept too.
+
+        Raises
+        ------
+        InputError
+            If a fact is not a plain value.
+        """
+        self.description |= plain_config(facts)
 
     def generator(self, source: str) -> np.random.Generator:
         """Give the NumPy generator of a random stream, always the same object.
@@ -106,8 +196,9 @@ class Trial:
         """
         start = time.perf_counter()
         yield
-        if self.device.startswith("cuda"):
+        device = str(self.levels.get("device", "cpu"))
+        if device.startswith("cuda"):
             import torch
 
-            torch.cuda.synchronize(self.device)
+            torch.cuda.synchronize(device)
         self.times[name] = self.times.get(name, 0.0) + time.perf_counter() - start

@@ -150,7 +150,7 @@ class TestStreams:
             assert one != other
 
     def test_varied_but_unused_stream_is_said(self, tmp_path):
-        with pytest.warns(UserWarning, match="never drawn from by 'constant': init"):
+        with pytest.warns(UserWarning, match="never used by 'constant': init"):
             study(trials.constant, tmp_path, varied={"init": [1, 2]}).run(workers=1, progress=False)
 
     def test_streams_varied_together_need_only_one_to_be_used(self, tmp_path):
