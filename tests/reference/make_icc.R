@@ -1,4 +1,5 @@
-# Writes icc_ratings.csv (designs, one rating a row) and icc_expected.csv (what R finds in them).
+# Writes icc_ratings.csv (designs, one subject a row, ratings apart by spaces) and icc_expected.csv
+# (what R finds in them): named designs, and 230 random ones in nine families.
 #   Rscript make_icc.R
 # Estimates, F, degrees of freedom, p and limits for null = 0: psych::ICC. Tests against another
 # null: Table 8 of McGraw and Wong (1996) on the mean squares of stats::aov, with stats::pf.
@@ -31,9 +32,31 @@ designs <- list(
   whole_numbers = round(design(9, 4, 2, 1, 1)),
   dice = round(plogis(design(25, 7, 0.4, 0.05, 0.1) + 2), 4)
 )
-for (i in 1:12) {
-  name <- paste0("random_", i)
-  designs[[name]] <- design(sample(3:25, 1), sample(2:8, 1), rexp(1), rexp(1), rexp(1) + 0.05)
+
+between <- function(low, high) sample(low:high, 1)
+spread <- function() rexp(1) + 0.05
+families <- list(
+  ordinary = function() design(between(5, 25), between(2, 8), spread(), rexp(1), spread()),
+  boundary = function() design(between(5, 25), between(2, 6), sample(c(0, 0.02), 1),
+                               sample(c(0, 0.02), 1), 1),
+  tiny = function() design(between(2, 4), between(2, 3), spread(), rexp(1), spread()),
+  large = function() design(between(60, 120), between(3, 8), spread(), rexp(1), spread()),
+  offset = function() design(between(5, 20), between(2, 5), spread(), rexp(1), spread(),
+                             offset = sample(c(-1, 1), 1) * 10^between(3, 6)),
+  unit = function() design(between(5, 20), between(2, 5), spread(), rexp(1), spread()) *
+    10^sample(c(-9, -4, 4, 9), 1),
+  shifted = function() design(between(5, 30), between(2, 6), 1, 10 * spread(), 1),
+  close = function() design(between(5, 20), between(2, 6), 1, 10^-between(1, 5), 10^-between(1, 5)),
+  tied = function() round(design(between(6, 25), between(2, 6), 1.5, 0.5, 1))
+)
+times <- c(ordinary = 50, boundary = 40, tiny = 30, large = 10, offset = 20, unit = 20, shifted = 20,
+           close = 20, tied = 20)
+for (family in names(families)) for (i in seq_len(times[[family]])) {
+  x <- families[[family]]()
+  while (family == "tied" && min(var(c(x)), var(rowMeans(x))) == 0) x <- families[[family]]()
+  # few digits keep the file small, and are the same numbers to R and to others
+  middle <- signif(mean(x), 3)
+  designs[[paste(family, i, sep = "_")]] <- middle + signif(x - middle, 6)
 }
 
 mean_squares <- function(x) {
@@ -64,23 +87,24 @@ null_test <- function(x, null) {
   )
 }
 
-digits <- function(x) sprintf("%.17g", x)
+digits <- function(x) sprintf("%.15g", x)
+few <- function(x) sprintf("%.11g", x)
 ratings <- list(); expected <- list()
 for (name in names(designs)) {
   x <- designs[[name]]
   x[] <- as.numeric(digits(x))
-  ratings[[name]] <- data.frame(design = name, subject = c(row(x)), rater = c(col(x)),
-                                value = digits(c(x)))
-  for (level in c(0.95, 0.8)) {
+  ratings[[name]] <- data.frame(design = name, ratings = apply(x, 1, function(row)
+    paste(digits(row), collapse = " ")))
+  for (level in if (grepl("_[0-9]+$", name)) sample(c(0.95, 0.8, 0.99), 1) else c(0.95, 0.8)) {
     found <- ICC(x, alpha = 1 - level, lmer = FALSE)$results
     far <- null_test(x, 0.5)
     expected[[paste(name, level)]] <- data.frame(
       design = name, confidence_level = level, shrout_fleiss = c(
         "ICC(1,1)", "ICC(2,1)", "ICC(3,1)", "ICC(1,k)", "ICC(2,k)", "ICC(3,k)"),
-      icc = digits(found$ICC), ci_low = digits(found[["lower bound"]]),
-      ci_high = digits(found[["upper bound"]]), f = digits(found$F), df1 = found$df1,
-      df2 = digits(found$df2), p_value = digits(found$p),
-      f_half = digits(far[, 1]), df2_half = digits(far[, 3]), p_value_half = digits(far[, 4]))
+      icc = few(found$ICC), ci_low = few(found[["lower bound"]]),
+      ci_high = few(found[["upper bound"]]), f = few(found$F), df1 = found$df1,
+      df2 = few(found$df2), p_value = few(found$p),
+      f_half = few(far[, 1]), df2_half = few(far[, 3]), p_value_half = few(far[, 4]))
   }
 }
 write.csv(do.call(rbind, ratings), "icc_ratings.csv", row.names = FALSE, quote = FALSE)
