@@ -1,0 +1,1 @@
+"""Measures of agreement of a result with the truth, for each case."""
