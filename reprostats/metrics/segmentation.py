@@ -322,7 +322,7 @@ def as_mask(values: ArrayLike) -> Mask:
         raise InputError(
             f"a mask holds 0 and 1 alone, not {other}; compare with a threshold or a label first."
         )
-    return mask
+    return np.asarray(mask)
 
 
 def _labels(values: NDArray[np.generic], n_classes: int, name: str) -> Counts:
@@ -360,7 +360,7 @@ def _checked_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float,
 
 def _ratio(above: Counts, below: Counts) -> NDArray[np.float64]:
     """Divide; NaN where the divisor is 0."""
-    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
 
 
 def _divide(above: int, below: int) -> float:

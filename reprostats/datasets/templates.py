@@ -1,0 +1,234 @@
+"""A head of known anatomy, and what makes one head differ from another.
+
+The anatomy is the MNI152 template [1]_ as nilearn carries it: intensities and the probabilities of
+grey and white matter. Random smooth deformations, bias fields, contrast and noise make of it as
+many heads as are needed, of which everything is known.
+
+References
+----------
+.. [1] V. Fonov et al., "Unbiased average age-appropriate atlases for pediatric studies",
+   NeuroImage 54(1), 313-327 (2011).
+.. [2] H. Gudbjartsson and S. Patz, "The Rician distribution of noisy MRI data", Magnetic Resonance
+   in Medicine 34(6), 910-914 (1995).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from reprostats import paths
+from reprostats.errors import InputError
+from reprostats.files import write_atomically
+
+Volume = NDArray[np.float32]
+
+_PARTS = ("intensities", "grey_matter", "white_matter")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A head, its axes being z (feet to head), y (back to front) and x (left to right).
+
+    Parameters
+    ----------
+    intensities
+        T1-weighted, without skull, from 0 to 1.
+    grey_matter, white_matter
+        Probabilities, from 0 to 1.
+    spacing
+        Distance of voxels along each axis, in mm.
+    """
+
+    intensities: Volume
+    grey_matter: Volume
+    white_matter: Volume
+    spacing: tuple[float, float, float]
+
+    @property
+    def brain(self) -> Volume:
+        """Probability of grey or white matter."""
+        return np.asarray(np.minimum(self.grey_matter + self.white_matter, 1))
+
+
+@lru_cache(maxsize=2)
+def load_template(resolution: int = 4) -> Template:
+    """Load the MNI152 template at a whole number of millimetres.
+
+    nilearn takes seconds to do so; what it gave is kept under `reprostats.paths.runs`.
+
+    Parameters
+    ----------
+    resolution
+        Side of a voxel in mm, from 1 to 20.
+
+    Raises
+    ------
+    InputError
+        If the resolution is out of range.
+
+    Examples
+    --------
+    >>> template = load_template(8)
+    >>> template.intensities.shape, template.spacing
+    ((25, 30, 26), (8.0, 8.0, 8.0))
+    """
+    if not 1 <= resolution <= 20:  # noqa: PLR2004
+        raise InputError(f"resolution is {resolution}; it must lie between 1 and 20 mm.")
+    cache = paths.runs() / "cache" / f"mni152-{resolution}mm-nilearn-{version('nilearn')}.npz"
+    head, grey, white = _cached(cache) or _from_nilearn(resolution, cache)
+    return Template(head, grey, white, (float(resolution),) * 3)
+
+
+def random_deformation(
+    shape: tuple[int, ...],
+    generator: np.random.Generator,
+    *,
+    displacement: float,
+    smoothness: float,
+) -> Volume:
+    """Draw a smooth field of displacements.
+
+    Parameters
+    ----------
+    shape
+        Of the volume.
+    generator
+        What the field is drawn from.
+    displacement
+        Root mean square displacement along each axis, in voxels.
+    smoothness
+        SD of the Gaussian kernel that smooths white noise, in voxels. Below about 4 times the
+        displacement, space may fold.
+
+    Returns
+    -------
+    ndarray
+        Shape (axes, *shape), in voxels.
+
+    Raises
+    ------
+    InputError
+        If displacement is negative or smoothness not above 0.
+
+    Examples
+    --------
+    >>> field = random_deformation((9, 9), np.random.default_rng(1), displacement=2, smoothness=3)
+    >>> field.shape, round(float(np.sqrt((field**2).mean())), 3)
+    ((2, 9, 9), 2.0)
+    """
+    if not displacement >= 0:
+        raise InputError(f"displacement is {displacement}; it must be 0 or more voxels.")
+    fields = [smooth_noise(shape, generator, smoothness) for _ in shape]
+    return np.stack([displacement * field for field in fields]).astype(np.float32)
+
+
+def warp(volume: Volume, deformation: Volume) -> Volume:
+    """Give a volume whose voxel at x shows what was at x + deformation(x), linearly interpolated.
+
+    Outside the volume there is 0.
+
+    Parameters
+    ----------
+    volume
+        Shape ``shape``.
+    deformation
+        Shape (axes, *shape), in voxels.
+
+    Examples
+    --------
+    >>> warp(np.array([1, 2, 3], np.float32), np.ones((1, 3), np.float32)).tolist()
+    [2.0, 3.0, 0.0]
+    """
+    grid = np.indices(volume.shape, dtype=np.float32)
+    return np.asarray(ndimage.map_coordinates(volume, grid + deformation, order=1))
+
+
+def bias_field(
+    shape: tuple[int, ...], generator: np.random.Generator, *, strength: float, smoothness: float
+) -> Volume:
+    """Draw a smooth field of positive factors, as receive coils make it.
+
+    Parameters
+    ----------
+    shape, generator, smoothness
+        As of `random_deformation`.
+    strength
+        SD of the factor's logarithm.
+
+    Examples
+    --------
+    >>> field = bias_field((9, 9), np.random.default_rng(1), strength=0.2, smoothness=3)
+    >>> round(float(np.log(field).std()), 2)
+    0.2
+    """
+    factors = np.exp(strength * smooth_noise(shape, generator, smoothness))
+    return np.asarray(factors, dtype=np.float32)
+
+
+def rician_noise(volume: Volume, generator: np.random.Generator, sd: float) -> Volume:
+    """Give magnitudes with noise of a standard deviation in both channels of the receiver [2]_.
+
+    Examples
+    --------
+    >>> noisy = rician_noise(np.zeros(1000, np.float32), np.random.default_rng(1), 2.0)
+    >>> bool(abs(noisy.mean() - 2.0 * np.sqrt(np.pi / 2)) < 0.2)
+    True
+    """
+    real, imaginary = generator.normal(0, sd, (2, *volume.shape)).astype(np.float32)
+    return np.asarray(np.hypot(volume + real, imaginary))
+
+
+def smooth_noise(
+    shape: tuple[int, ...], generator: np.random.Generator, smoothness: float
+) -> Volume:
+    """Draw smooth noise with mean 0 and standard deviation 1 over the volume.
+
+    Raises
+    ------
+    InputError
+        If smoothness is not above 0.
+    """
+    if not smoothness > 0:
+        raise InputError(f"smoothness is {smoothness}; it must be above 0 voxels.")
+    field = ndimage.gaussian_filter(generator.normal(size=shape), smoothness, mode="reflect")
+    return np.asarray((field - field.mean()) / field.std(), dtype=np.float32)
+
+
+def _cached(path: Path) -> tuple[Volume, ...] | None:
+    """Read the kept arrays; None if there are none, or they are damaged."""
+    try:
+        with np.load(path) as kept:
+            return tuple(kept[name] for name in _PARTS)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
+def _from_nilearn(resolution: int, cache: Path) -> tuple[Volume, ...]:
+    from nilearn import datasets
+
+    loaders = (
+        datasets.load_mni152_template,
+        datasets.load_mni152_gm_template,
+        datasets.load_mni152_wm_template,
+    )
+    head, grey, white = (_as_volume(load(resolution=resolution)) for load in loaders)
+    arrays = (head / head.max(), grey, white)
+    content = BytesIO()
+    np.savez_compressed(content, **dict(zip(_PARTS, arrays, strict=True)))
+    write_atomically(cache, content.getvalue())
+    return arrays
+
+
+def _as_volume(image: object) -> Volume:
+    """Give the values of a NIfTI image with axes z, y and x."""
+    values = image.get_fdata(dtype=np.float32)  # type: ignore[attr-defined]
+    return np.ascontiguousarray(values.transpose(2, 1, 0))
