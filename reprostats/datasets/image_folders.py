@@ -23,7 +23,7 @@ SUFFIXES = (".png", ".tif", ".tiff")
 _IMAGES = "images"
 _MASKS = ("masks", "labels")
 _LARGEST_LIST = 20
-_COLOURS = {"RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV"}
+_COLOURS = {"RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA"}
 
 _Result = TypeVar("_Result")
 
@@ -80,8 +80,8 @@ def load_folder(folder: Path, *, empty: Literal["keep", "refuse"] = "keep") -> l
         If the folder, or one of its two folders, is missing.
     InputError
         If there is no image, an image lacks its mask or a mask its image, two files share a name,
-        a file is none of `SUFFIXES` or cannot be read, a mask has another size than its image or
-        has colours, or is empty and shall not be. All of these are listed, with the files.
+        a file is none of `SUFFIXES` or cannot be read, a mask has another size than its image, or
+        is empty and shall not be. All of these are listed, with the files.
 
     Examples
     --------
@@ -150,12 +150,13 @@ def read_image(path: Path) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """Read a mask, shape (height, width): 0 and 1 of 1 bit, or the values stored.
 
-    Of an image with a palette, the values are the numbers of the entries.
+    Of an image with a palette, the values are the numbers of the entries. Of a mask in colours,
+    black is 0 and the other colours are numbered from 1; transparency is not looked at.
 
     Raises
     ------
     InputError
-        If the file cannot be read as one image, or has colours.
+        If the file cannot be read as one image.
     """
     return _read(path, _labels)
 
@@ -180,11 +181,11 @@ def _mismatches(pair: PairedFiles, image: np.ndarray, mask: np.ndarray, empty: s
     return []
 
 
-def _read(path: Path, convert: Callable[[Path, Image.Image], Image.Image]) -> np.ndarray:
+def _read(path: Path, pixels_of: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     try:
         with Image.open(path) as opened:
             _check_single(path, opened)
-            pixels = np.array(convert(path, opened))
+            pixels = pixels_of(opened)
     # Pillow tells of broken files by any of these, depending on the format and the damage.
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         if isinstance(error, InputError):
@@ -199,17 +200,17 @@ def _check_single(path: Path, image: Image.Image) -> None:
         raise InputError(f"{path}: holds {frames} images; need one in a file.")
 
 
-def _grey(_: Path, image: Image.Image) -> Image.Image:
-    return image.convert("L") if image.mode in _COLOURS | {"P", "PA", "LA"} else image
+def _grey(image: Image.Image) -> np.ndarray:
+    coloured = image.mode in _COLOURS | {"P"}
+    return np.array(image.convert("L") if coloured else image)
 
 
-def _labels(path: Path, image: Image.Image) -> Image.Image:
-    if image.mode in _COLOURS | {"PA", "LA"}:
-        raise InputError(
-            f"{path}: a mask in colours ({image.mode}); need one number for each pixel, "
-            "0 for background."
-        )
-    return image
+def _labels(image: Image.Image) -> np.ndarray:
+    if image.mode not in _COLOURS:
+        return np.array(image)
+    red, green, blue = np.moveaxis(np.array(image.convert("RGB"), dtype=np.int64), -1, 0)
+    colours = (red << 16) + (green << 8) + blue
+    return np.asarray(np.searchsorted(np.union1d(colours, [0]), colours))
 
 
 def _masks_folder(folder: Path) -> Path:

@@ -81,6 +81,15 @@ class TestReading:
         image.save(tmp_path / "x.png")
         assert read_mask(tmp_path / "x.png").tolist() == [[0, 1], [2, 1]]
 
+    @pytest.mark.parametrize("channels", [3, 4])
+    def test_colours_of_masks_are_numbered_and_black_is_background(self, tmp_path, channels):
+        pixels = np.zeros((2, 2, channels), np.uint8)
+        pixels[0, 1, 0], pixels[1, 0, 1], pixels[1, 1, 0] = 9, 200, 9
+        save(tmp_path / "x.png", pixels)
+        assert read_mask(tmp_path / "x.png").tolist() == [[0, 2], [1, 2]]
+        save(tmp_path / "x.png", np.full((2, 2, channels), 255, np.uint8))
+        assert (read_mask(tmp_path / "x.png") == 1).all()
+
 
 class TestProblems:
     def test_image_without_its_mask(self, folder):
@@ -124,10 +133,6 @@ class TestProblems:
             told += found is None
             assert found is None or np.array_equal(found, pixels)
         assert told > 0.9 * len(whole)
-
-    def test_mask_in_colours(self, folder):
-        save(folder / "masks" / "b.png", np.zeros((4, 6, 3), np.uint8))
-        assert "masks/b.png: a mask in colours (RGB)" in message(folder)
 
     def test_file_of_several_images(self, folder):
         page = Image.new("L", (6, 4))
