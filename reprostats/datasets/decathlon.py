@@ -10,13 +10,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reprostats.datasets.patients import Cohort
+from reprostats.datasets.patients import Cohort, Prepare, unchanged
 from reprostats.datasets.volumes import SUFFIXES, VolumePair, read_cohort, read_patient
 from reprostats.errors import InputError, NotAvailableError, unknown_name
 
 
 def load_decathlon(
-    folder: Path, *, label: int | str = 1, channel: int | None = None, every: int = 1
+    folder: Path,
+    *,
+    label: int | str = 1,
+    channel: int | None = None,
+    every: int = 1,
+    prepare: Prepare = unchanged,
 ) -> Cohort:
     """Read the training part of a task, the only one with masks.
 
@@ -30,6 +35,8 @@ def load_decathlon(
         Which volume of images with several contrasts, as of `read_volume`.
     every
         As of `read_patient`.
+    prepare
+        As of `load_volumes`.
 
     Raises
     ------
@@ -51,7 +58,7 @@ def load_decathlon(
     return read_cohort(
         folder.name,
         _pairs(described, folder),
-        lambda pair: read_patient(pair, label=number, channel=channel, every=every),
+        lambda pair: prepare(read_patient(pair, label=number, channel=channel, every=every)),
     )
 
 

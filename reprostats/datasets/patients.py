@@ -18,6 +18,7 @@ from reprostats.errors import InputError
 
 Images = NDArray[np.float32]
 Masks = NDArray[np.bool_]
+Prepare = Callable[["Patient"], "Patient"]
 
 _AXES = 3
 _IN_PLANE = 2
@@ -148,7 +149,7 @@ class Cohort:
             raise InputError(f"cohort {self.name!r} has no patient {listed(unknown)}.")
         return tuple(by_name[name] for name in wanted)
 
-    def changed(self, change: Callable[[Patient], Patient]) -> Cohort:
+    def changed(self, change: Prepare) -> Cohort:
         """Give the cohort with every patient changed by a function."""
         return replace(self, patients=tuple(change(patient) for patient in self.patients))
 
@@ -210,7 +211,18 @@ class Cohort:
             )
 
 
-def load_slices(folder: Path, patient_pattern: str, *, label: int | None = None) -> Cohort:
+def unchanged(patient: Patient) -> Patient:
+    """Give a patient as it is."""
+    return patient
+
+
+def load_slices(
+    folder: Path,
+    patient_pattern: str,
+    *,
+    label: int | None = None,
+    prepare: Prepare = unchanged,
+) -> Cohort:
     r"""Read a folder of slices with masks, the patient being part of the name.
 
     Parameters
@@ -222,6 +234,8 @@ def load_slices(folder: Path, patient_pattern: str, *, label: int | None = None)
         of it, is the patient: ``"^(.+)-IM-"`` takes ``SC-N-03`` from ``SC-N-03-IM-0001-0228``.
     label
         Value of the structure in the masks; default: everything but 0.
+    prepare
+        What is done to each patient before the cohort is checked, such as cropping to one size.
 
     Returns
     -------
@@ -248,7 +262,7 @@ def load_slices(folder: Path, patient_pattern: str, *, label: int | None = None)
     slices: dict[str, list[ImageWithMask]] = {}
     for sample in load_folder(folder):
         slices.setdefault(_patient_in(sample.name, patient_pattern, folder), []).append(sample)
-    found = [_stacked(name, slices[name], label, folder) for name in sorted(slices)]
+    found = [prepare(_stacked(name, slices[name], label, folder)) for name in sorted(slices)]
     return Cohort(folder.name, tuple(found))
 
 

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reprostats.datasets.patients import Cohort, Patient
+from reprostats.datasets.patients import Cohort, Patient, Prepare, unchanged
 from reprostats.errors import InputError, NotAvailableError
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -141,7 +141,12 @@ def read_patient(
 
 
 def load_volumes(
-    folder: Path, *, label: int | None = None, channel: int | None = None, every: int = 1
+    folder: Path,
+    *,
+    label: int | None = None,
+    channel: int | None = None,
+    every: int = 1,
+    prepare: Prepare = unchanged,
 ) -> Cohort:
     """Read a folder of NIfTI volumes, one patient a file.
 
@@ -152,6 +157,9 @@ def load_volumes(
         name is the patient.
     label, channel, every
         As of `read_patient`.
+    prepare
+        What is done to each patient before the cohort is checked, such as resampling to one
+        spacing and cropping to one size.
 
     Raises
     ------
@@ -164,7 +172,7 @@ def load_volumes(
     return read_cohort(
         folder.name,
         pair_volumes(folder),
-        lambda pair: read_patient(pair, label=label, channel=channel, every=every),
+        lambda pair: prepare(read_patient(pair, label=label, channel=channel, every=every)),
     )
 
 
@@ -222,7 +230,7 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     if not path.is_file():
         raise NotAvailableError(f"{path}: there is no such file.")
     try:
-        image = nibabel.load(path)
+        image: Any = nibabel.load(path)
         return image.get_fdata(dtype=np.float32), image.affine
     # Which of these it is depends on where the file is damaged.
     except (

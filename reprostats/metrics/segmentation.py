@@ -82,6 +82,58 @@ def binary_metrics(
     }
 
 
+def stack_metrics(
+    truth: ArrayLike, prediction: ArrayLike, *, spacing: Sequence[float]
+) -> dict[str, float]:
+    """Measure one case whose slices stand alone, such as single phases of a beating heart.
+
+    What is made of counts is measured over all slices together. Distances across slices mean
+    nothing here, so they are measured in each slice and averaged over the slices in which truth
+    and prediction both have the structure; the others are counted.
+
+    Parameters
+    ----------
+    truth, prediction
+        Masks of shape (slices, height, width).
+    spacing
+        Distance of rows and of columns in mm.
+
+    Returns
+    -------
+    dict
+        As of `binary_metrics`, the volume difference being one of areas added up, and
+        ``slices_missed`` (the structure is there, nothing is predicted) and ``slices_invented``
+        (the reverse).
+
+    Raises
+    ------
+    InputError
+        As `binary_metrics`.
+
+    Examples
+    --------
+    >>> truth, prediction = [[[1, 1]], [[0, 1]]], [[[0, 1]], [[0, 0]]]
+    >>> found = stack_metrics(truth, prediction, spacing=(2, 2))
+    >>> found["dice"], found["average_hausdorff"], found["slices_missed"]
+    (0.5, 1.0, 1.0)
+    """
+    actual, found = as_mask(truth), as_mask(prediction)
+    _check_shapes(actual, found)
+    there, predicted = actual.any(axis=(1, 2)), found.any(axis=(1, 2))
+    apart = [
+        distances(*each, spacing=spacing)
+        for each in zip(actual[there & predicted], found[there & predicted], strict=True)
+    ] or [dict.fromkeys(("average_hausdorff", "hausdorff_95"), float("nan"))]
+    return {
+        **overlap(actual, found),
+        **class_agreement(confusion_matrix(actual, found)),
+        **{name: float(np.mean([each[name] for each in apart])) for name in apart[0]},
+        **volume_difference(actual, found, spacing=(1.0, *spacing)),
+        "slices_missed": float(np.count_nonzero(there & ~predicted)),
+        "slices_invented": float(np.count_nonzero(predicted & ~there)),
+    }
+
+
 def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, n_classes: int = 2) -> Counts:
     """Count the pixels of each class that are predicted as each class.
 

@@ -1,0 +1,395 @@
+"""Does cross-validation repeat? A U-Net trained again and again, after Marrone et al. (2019).
+
+A Monte-Carlo repeat is a whole patient-based cross-validation: every patient is segmented once, by
+the network that has not seen them. Repeats share their seeds, as in the paper, or vary those that
+are named; and all of it can be done under several configurations of the machine and of training.
+
+Marrone, Olivieri, Piantadosi, Sansone: Reproducibility of deep CNN for biomedical image processing
+across frameworks and architectures. EUSIPCO (2019), doi:10.23919/EUSIPCO.2019.8902690.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+
+from reprostats import paths
+from reprostats.datasets.augmentation import Augmentation
+from reprostats.datasets.decathlon import load_decathlon
+from reprostats.datasets.folds import Division, divide, patient_folds
+from reprostats.datasets.patients import Cohort, Masks, Patient, load_slices
+from reprostats.datasets.preprocessing import crop_or_pad, downsample, resample
+from reprostats.datasets.simulated import simulated_cohort
+from reprostats.datasets.volumes import load_volumes
+from reprostats.errors import InputError
+from reprostats.learning.loop import fit, predict
+from reprostats.metrics.segmentation import binary_metrics, stack_metrics
+from reprostats.models.initialisers import build
+from reprostats.models.unet import UNet
+from reprostats.study.levels import Level
+from reprostats.study.plan import Condition
+from reprostats.study.sources import seeds
+from reprostats.study.streams import seed_sequence
+from reprostats.study.study import Study
+from reprostats.study.trial import Trial
+
+Stream = Literal["init", "batch_order", "augmentation", "split"]
+Positive = Annotated[int, Field(ge=1)]
+
+_TEST_BATCH = 32
+_VOLUME = 3
+
+
+class Data(BaseModel):
+    """Who is segmented.
+
+    Parameters
+    ----------
+    dataset
+        ``"mni152"``: simulated heads; ``"slices"``: a folder of slices with the patient in the
+        name; ``"volumes"``: a folder of NIfTI volumes; ``"decathlon"``: a task of the Medical
+        Segmentation Decathlon.
+    folder
+        Of the data set, inside the data folder (see `reprostats.paths`); not for ``"mni152"``.
+    patient_pattern
+        Regular expression whose first group is the patient in the name of a slice.
+    label
+        Value of the structure in the masks; None: everything but 0.
+    channel
+        Which volume of NIfTI files of four axes.
+    every
+        Take every slice of a volume, every second, ...
+    spacing
+        In mm, to resample to; None: as it is.
+    downsampling
+        Whole factor by which slices are made smaller.
+    size
+        Height and width that slices are cropped or padded to, around their centre.
+    patients, structure, slices, resolution, noise, cohort_seed
+        Of the simulated heads; see `reprostats.datasets.simulated`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: Literal["mni152", "slices", "volumes", "decathlon"] = "mni152"
+    folder: str = ""
+    patient_pattern: str = "^([^_]+)_"
+    label: int | None = None
+    channel: int | None = None
+    every: Positive = 1
+    spacing: tuple[float, ...] | None = None
+    downsampling: Positive = 1
+    size: tuple[Positive, Positive] | None = None
+    patients: Positive = 8
+    structure: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
+    slices: Positive = 6
+    resolution: Positive = 4
+    noise: float = Field(default=0.05, ge=0)
+    cohort_seed: int = Field(default=2019, ge=0)
+
+
+class Training(Data):
+    """What is trained and how. Defaults are small: a trial takes seconds.
+
+    Parameters
+    ----------
+    folds
+        Of the cross-validation; 10 in the paper.
+    widths
+        Maps on each level of the U-Net; not in the paper.
+    epochs
+        Passes over the training slices; 50 in the paper.
+    batch_size
+        Slices per step; not in the paper.
+    learning_rate
+        Of Adam at the start; 1e-3 in the paper.
+    learning_rate_decay
+        Inverse-time decay: at step t the rate is ``learning_rate / (1 + learning_rate_decay * t)``;
+        the paper names the rule without the number.
+    augmentation
+        How far training slices are turned, enlarged, moved and bent; not in the paper.
+    """
+
+    folds: int = Field(default=3, ge=2)
+    widths: tuple[Positive, ...] = (8, 16, 32)
+    epochs: Positive = 6
+    batch_size: Positive = 4
+    learning_rate: float = Field(default=5e-3, gt=0)
+    learning_rate_decay: float = Field(default=1e-3, ge=0)
+    augmentation: Augmentation = Augmentation()
+
+
+class Parameters(Training):
+    """The parameters of the notebook: a training, and how it is repeated.
+
+    Parameters
+    ----------
+    repeats
+        Monte-Carlo repeats of the whole cross-validation; 50 in the paper.
+    vary
+        Random streams that differ from repeat to repeat, of ``"init"``, ``"batch_order"``,
+        ``"augmentation"`` and ``"split"`` (who is in which fold). None in the paper, which keeps
+        all seeds to see what computing alone does: on a processor with one thread that is nothing.
+    configurations
+        By name, the levels of sources that it sets, for instance
+        ``{"two threads": {"threads": 2}}``. The paper's are frameworks and GPUs.
+    initialiser
+        Where a configuration names none; see `reprostats.models.initialisers`.
+    threads
+        Threads of one operation where a configuration does not say.
+    seed
+        Of everything that does not vary, and what varying seeds are drawn from.
+    workers
+        Trials at a time. Times are comparable only with one.
+    """
+
+    repeats: int = Field(default=3, ge=1)
+    vary: tuple[Stream, ...] = ("init", "batch_order", "augmentation")
+    configurations: dict[str, dict[str, Level]] = Field(
+        default={"reference": {}, "two threads": {"threads": 2}}, min_length=1
+    )
+    initialiser: str = "marrone_normal"
+    threads: Positive = 1
+    seed: int = Field(default=2019, ge=0)
+    workers: Positive = 1
+
+    def training(self) -> Training:
+        """Give the part that every trial shares."""
+        return Training(**self.model_dump(include=set(Training.model_fields)))
+
+
+def train_unet(trial: Trial) -> dict[str, dict[str, float]]:
+    """Train a U-Net on all folds but one and segment the patients of that one.
+
+    Returns
+    -------
+    dict
+        The measures of `reprostats.metrics.segmentation` by name and patient. A measure that is
+        not finite for any patient of the fold is left out.
+    """
+    config = Training(**trial.config)
+    division = divided(load_cohort(config), trial, config.folds)
+    model = trial.to(
+        build(
+            lambda: UNet(widths=config.widths, normalisation="batch"),
+            str(trial.level("initialiser")),
+            trial.torch_generator("init"),
+        )
+    )
+    with trial.timed("training"):
+        losses = _fitted(trial, config, model, division)
+    with trial.timed("testing"):
+        predictions = {each.identity: _segmented(trial, model, each) for each in division.test}
+    trial.keep("weights", model.state_dict())
+    trial.keep("losses", {"losses": losses})
+    trial.keep("predictions", {name: torch.from_numpy(m) for name, m in predictions.items()})
+    _describe(trial, config, division)
+    return _by_measure({p.identity: measured(p, predictions[p.identity]) for p in division.test})
+
+
+def load_cohort(data: Data) -> Cohort:
+    """Load the patients and give their slices the resolution and size that are asked for.
+
+    Raises
+    ------
+    NotAvailableError
+        If the data set is not there.
+    InputError
+        If it is not what it should be, or a parameter does not fit it.
+
+    Examples
+    --------
+    >>> cohort = load_cohort(Data(patients=2, slices=2, resolution=8, size=(32, 48)))
+    >>> [patient.images.shape for patient in cohort]
+    [(2, 32, 48), (2, 32, 48)]
+    """
+
+    def prepare(patient: Patient) -> Patient:
+        return _prepared(patient, data)
+
+    if data.dataset == "mni152":
+        return _simulated(data).changed(prepare)
+    if not data.folder:
+        raise InputError(f"dataset {data.dataset!r} needs the name of its folder.")
+    folder = paths.data(data.folder)
+    if data.dataset == "slices":
+        return load_slices(folder, data.patient_pattern, label=data.label, prepare=prepare)
+    if data.dataset == "volumes":
+        return load_volumes(
+            folder, label=data.label, channel=data.channel, every=data.every, prepare=prepare
+        )
+    return load_decathlon(
+        folder, label=data.label or 1, channel=data.channel, every=data.every, prepare=prepare
+    )
+
+
+def divided(cohort: Cohort, trial: Trial, n_folds: int) -> Division:
+    """Draw the folds of a trial's repeat and take the trial's own, checked for leaks.
+
+    All trials of a repeat share the level of ``split``, so that each draws the same folds.
+
+    Raises
+    ------
+    LeakError
+        See `reprostats.datasets.folds.divide`.
+    InputError
+        If the level is ``"os"``, with which every trial would draw folds of its own, the study
+        has no folds, or as `patient_folds`.
+    """
+    if trial.level("split") == "os":
+        raise InputError("the folds of a repeat must agree: give the source 'split' a seed.")
+    if trial.fold is None:
+        raise InputError(f"a trial of cross-validation has a fold: Study(..., folds={n_folds}).")
+    folds = patient_folds(cohort.identities, n_folds, trial.generator("split"))
+    return divide(cohort, folds, trial.fold)
+
+
+def one_minus_dice(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Give 1 - DSC of a batch, all its pixels together: the loss of Marrone et al. (Eq. 1).
+
+    Probabilities stand in for predicted pixels. Sums are made in float32 at least.
+
+    Parameters
+    ----------
+    logits
+        Outputs without activation.
+    masks
+        0 and 1, of the same shape.
+
+    Examples
+    --------
+    >>> masks = torch.tensor([[1.0, 0.0]])
+    >>> round(float(one_minus_dice(torch.tensor([[20.0, -20.0]]), masks)), 3)
+    0.0
+    >>> round(float(one_minus_dice(torch.tensor([[0.0, -20.0]]), masks)), 3)
+    0.333
+    """
+    kind = torch.promote_types(logits.dtype, torch.float32)
+    probabilities, truth = torch.sigmoid(logits.to(kind)), masks.to(kind)
+    both = (probabilities * truth).sum()
+    either = probabilities.sum() + truth.sum()
+    return 1 - 2 * both / either.clamp_min(torch.finfo(kind).tiny)
+
+
+def measured(patient: Patient, prediction: Masks) -> dict[str, float]:
+    """Give all measures of one patient: of a volume in space, of slices that stand alone apart."""
+    measure = binary_metrics if len(patient.spacing) == _VOLUME else stack_metrics
+    return measure(patient.masks, prediction, spacing=patient.spacing)
+
+
+def conditions(parameters: Parameters) -> dict[str, Condition]:
+    """Give a condition for every configuration; the seeds of a repeat are the same in all."""
+    every = seeds(parameters.seed)
+    fixed: dict[str, Level] = {
+        **{name: seed for name, seed in every.items() if name not in parameters.vary},
+        "initialiser": parameters.initialiser,
+        "threads": parameters.threads,
+    }
+    return {
+        name: _condition({**fixed, **levels}, parameters)
+        for name, levels in parameters.configurations.items()
+    }
+
+
+def study(parameters: Parameters) -> Study:
+    """Plan the study: configurations x repeats x folds."""
+    return Study(
+        train_unet,
+        config=parameters.training(),
+        conditions=conditions(parameters),
+        folds=parameters.folds,
+        name="monte_carlo",
+    )
+
+
+def _condition(fixed: Mapping[str, Level], parameters: Parameters) -> Condition:
+    if not parameters.vary:
+        return Condition(fixed, repeats=parameters.repeats)
+    drawn = seed_sequence("monte_carlo", parameters.seed).generate_state(parameters.repeats)
+    return Condition(fixed, [dict.fromkeys(parameters.vary, int(number)) for number in drawn])
+
+
+def _simulated(data: Data) -> Cohort:
+    return simulated_cohort(
+        data.patients,
+        np.random.default_rng(data.cohort_seed),
+        structure=data.structure,
+        n_slices=data.slices,
+        resolution=data.resolution,
+        noise=data.noise,
+    )
+
+
+def _prepared(patient: Patient, data: Data) -> Patient:
+    """Resample, downsample and crop, each where it is asked for."""
+    changed = resample(patient, data.spacing) if data.spacing else patient
+    changed = downsample(changed, data.downsampling)
+    return crop_or_pad(changed, data.size) if data.size else changed
+
+
+def _fitted(
+    trial: Trial, config: Training, model: torch.nn.Module, division: Division
+) -> torch.Tensor:
+    images, masks = division.training_slices()
+    epsilon = float(trial.level("adam_epsilon"))
+    optimiser = torch.optim.Adam(
+        model.parameters(), config.learning_rate, betas=(0.9, 0.999), eps=epsilon
+    )
+    decay = config.learning_rate_decay
+    augmentation = config.augmentation
+    return fit(
+        model,
+        trial.to(torch.from_numpy(images[:, None])),
+        trial.to(torch.from_numpy(masks[:, None]).float()),
+        loss=one_minus_dice,
+        optimiser=optimiser,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        generator=trial.torch_generator("batch_order"),
+        augment=None
+        if augmentation.changes_nothing
+        else augmentation.bind(trial.torch_generator("augmentation")),
+        schedule=torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 / (1 + decay * step)),
+        autocast=trial.autocast,
+    )
+
+
+def _segmented(trial: Trial, model: torch.nn.Module, patient: Patient) -> Masks:
+    """Give the predicted mask of every slice: where the network says more likely than not."""
+    images = trial.to(torch.from_numpy(patient.images[:, None]))
+    outputs = predict(model, images, _TEST_BATCH, trial.autocast)
+    return np.asarray((outputs[:, 0] > 0).cpu().numpy())
+
+
+def _describe(trial: Trial, config: Training, division: Division) -> None:
+    trial.describe(
+        dataset=config.folder or config.dataset,
+        training=sum(len(patient) for patient in division.training),
+        validation=0,
+        test=sum(len(patient) for patient in division.test),
+        augmentation="none" if config.augmentation.changes_nothing else str(config.augmentation),
+        loss="1 - DSC",
+        optimiser="Adam",
+        training_patients=division.fold.training,
+        test_patients=division.fold.test,
+        standardisation={
+            "median": division.standardisation.median,
+            "sd": division.standardisation.sd,
+        },
+    )
+
+
+def _by_measure(patients: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Turn measures by patient into patients by measure; leave out those that say nothing."""
+    names = list(next(iter(patients.values())))
+    found = {name: {who: each[name] for who, each in patients.items()} for name in names}
+    return {
+        name: values
+        for name, values in found.items()
+        if any(math.isfinite(value) for value in values.values())
+    }
