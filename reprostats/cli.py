@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from reprostats import __version__, paths
-from reprostats.errors import InputError, ReprostatsError
+from reprostats.errors import InputError, PlanOnlyError, ReprostatsError
 from reprostats.review.commands import add_commands
 from reprostats.review.commands import check as check_review
 
@@ -45,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter of the notebook; the value is read as YAML",
     )
     run.add_argument("-f", "--file", type=Path, help="a YAML file of parameters")
+    run.add_argument(
+        "--plan-only",
+        action="store_true",
+        help="run one trial of the first study, say how many there are and how long they may take",
+    )
     run.set_defaults(action=_run)
     add_commands(commands)
     check = commands.add_parser("check", help="short for: review check")
@@ -64,6 +72,9 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError("parameters are those of one notebook: name that notebook.")
     paths.runs().mkdir(parents=True, exist_ok=True)
     with FileLock(paths.runs() / ".notebooks.lock"):
+        if options.plan_only:
+            _print_plans(notebooks, values)
+            return
         folders = []
         for notebook in notebooks:
             folders.append(paths.report(notebook.stem))
@@ -71,6 +82,34 @@ def _run(options: argparse.Namespace) -> None:
     for folder in folders:
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         print(f"\n{folder}", *names, sep="\n  ")
+
+
+def _print_plans(notebooks: Sequence[Path], values: dict[str, Any]) -> None:
+    """Execute each notebook up to its first study, and print what that has to do."""
+    from reprostats.notebooks import NotebookError, execute
+
+    for notebook in notebooks:
+        with TemporaryDirectory() as folder, _variable("REPROSTATS_PLAN_ONLY", "1"):
+            try:
+                execute(notebook, values, Path(folder))
+            except NotebookError as error:
+                if error.name != PlanOnlyError.__name__:
+                    raise
+                print(f"{notebook.name}: {error.message}")
+            else:
+                print(f"{notebook.name}: no study.")
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _all_notebooks() -> list[Path]:

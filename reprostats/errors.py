@@ -29,6 +29,10 @@ class DamagedFileError(ReprostatsError):
     """A file that this package wrote no longer holds what was written."""
 
 
+class PlanOnlyError(ReprostatsError):
+    """Trials were planned but not run, because that was asked for."""
+
+
 class DivergedError(ReprostatsError):
     """A training left the finite numbers."""
 

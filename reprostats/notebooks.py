@@ -28,7 +28,20 @@ _SCRIPTS = (  # what pages would otherwise load from servers
 
 
 class NotebookError(ReprostatsError):
-    """A notebook could not be executed to its end."""
+    """A notebook could not be executed to its end.
+
+    Parameters
+    ----------
+    text
+        What is shown.
+    name, message
+        Name of the exception that a cell raised, and what it said.
+    """
+
+    def __init__(self, text: str, name: str, message: str) -> None:
+        super().__init__(text)
+        self.name = name
+        self.message = message
 
 
 def parameters(namespace: Mapping[str, object], model: type[Model]) -> Model:
@@ -142,7 +155,9 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
         what = str(error.evalue).strip()
         raise NotebookError(
             f"{notebook.name}, cell {error.exec_count}: {error.ename}: {what}\n"
-            f"Executed up to there: {executed}"
+            f"Executed up to there: {executed}",
+            error.ename,
+            what,
         ) from None
     page = executed.with_suffix(".html")
     write_atomically(page, as_page(executed))

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping
 
 import torch
+import xxhash
+from torch.utils._pytree import tree_leaves
 
 
 def fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -50,3 +52,36 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]
         for name, value in state.items()
         if isinstance(value, torch.Tensor)
     }
+
+
+def quick_digest(values: object) -> bytes:
+    """Give 16 bytes that stand for every bit of the tensors in some nested values.
+
+    Made for comparing many tensors of two runs, twenty times as fast as SHA-256: XXH3 with 128
+    bits, which nobody can mistake for equality by chance but which is not safe against forgery.
+
+    Parameters
+    ----------
+    values
+        A tensor, or lists, tuples and mappings that hold tensors; all else in them is left out.
+
+    Examples
+    --------
+    >>> quick_digest([torch.zeros(3)]) == quick_digest((torch.zeros(3),))
+    True
+    >>> quick_digest(torch.tensor(0.0)) == quick_digest(torch.tensor(-0.0))
+    False
+    """
+    hasher = xxhash.xxh3_128()
+    for tensor in tensors_in(values):
+        here = tensor.detach()
+        here = here.to_dense() if here.layout is not torch.strided else here
+        here = here.resolve_conj().resolve_neg().cpu().contiguous()
+        hasher.update(f"{here.dtype}|{tuple(here.shape)}|".encode())
+        hasher.update(here.reshape(-1).view(torch.uint8).numpy().data)
+    return hasher.digest()
+
+
+def tensors_in(values: object) -> list[torch.Tensor]:
+    """Give the tensors in nested lists, tuples and mappings, in their order."""
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -116,6 +118,36 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> Difference:
     furthest = int(ulps(one, other).max()) if one.dtype in _AS_INTEGER else None
     relative = float(gap.norm()) / norm if norm else float("inf")
     return Difference(one.numel(), differing, float(gap.abs().max()), relative, furthest)
+
+
+def differences(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> Difference:
+    """Tell how far two sets of named tensors are apart, taken together.
+
+    Raises
+    ------
+    InputError
+        If names, types or shapes differ.
+
+    Examples
+    --------
+    >>> one = {"a": torch.zeros(2), "b": torch.tensor([3.0, 4.0])}
+    >>> differences(one, one | {"a": torch.tensor([0.0, 0.5])}).relative
+    0.1
+    """
+    if unmatched := one.keys() ^ other.keys():
+        raise InputError(f"only on one side: {', '.join(sorted(unmatched))}.")
+    found = [difference(tensor, other[name]) for name, tensor in one.items()]
+    pairs = [(_plain(each).double(), _plain(other[name]).double()) for name, each in one.items()]
+    norm = math.hypot(*(float(first.norm()) for first, _ in pairs))
+    gap = math.hypot(*(float((first - second).norm()) for first, second in pairs))
+    counted = [each.largest_ulps for each in found if each.largest_ulps is not None]
+    return Difference(
+        sum(each.elements for each in found),
+        sum(each.differing for each in found),
+        max((each.largest_absolute for each in found), default=0.0),
+        gap / norm if norm else (math.inf if gap else 0.0),
+        max(counted) if counted else None,
+    )
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

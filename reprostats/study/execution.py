@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from reprostats.study.outcome import WHOLE, Row, check_doubles, clean, has_diver
 from reprostats.study.provenance import read_back
 from reprostats.study.record import Record, Status, planned_part
 from reprostats.study.streams import global_states, seed_global_generators, seed_sequence
+from reprostats.study.tracing import TrialFunction, traced
 from reprostats.study.trial import Trial
-
-TrialFunction = Callable[[Trial], object]
 
 _TIME = "_time"
 _CAPABILITY = {"baseline": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512"}
@@ -30,6 +28,8 @@ def run_trial(function: TrialFunction, request: dict[str, Any]) -> Record:
     trial = Trial(**planned, folder=Path(request["folder"]))
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock = time.perf_counter()
+    if request.get("trace"):
+        function = traced(function, request["trace"])
     outcome = _outcome(function, trial)
     described = planned_part(request) | {
         "seeds": trial.streams.seeds,

@@ -57,8 +57,13 @@ class Condition:
         together = {n for n in names if len({each.get(n) for each in self.varied}) > 1}
         return [together] if together else []
 
-    def settings(self) -> Iterator[dict[str, Level]]:
+    def settings(self, *, elsewhere: bool = False) -> Iterator[dict[str, Level]]:
         """Give a level for every source, once for each setting.
+
+        Parameters
+        ----------
+        elsewhere
+            Take levels that this machine cannot give.
 
         Raises
         ------
@@ -72,7 +77,7 @@ class Condition:
         for chosen in self._varied_settings():
             if both := sorted(self.fixed.keys() & chosen.keys()):
                 raise InputError(f"{', '.join(both)}: both fixed and varied; choose one.")
-            setting = complete_levels({**self.fixed, **chosen})
+            setting = complete_levels({**self.fixed, **chosen}, elsewhere=elsewhere)
             if setting in seen:
                 raise InputError(f"{chosen} is listed twice; to run it again, use repeats.")
             seen.append(setting)
@@ -134,7 +139,13 @@ class PlannedTrial:
 
 
 def planned_trials(
-    condition: Condition, function: str, code: str, config: Mapping[str, object], folds: int | None
+    condition: Condition,
+    function: str,
+    code: str,
+    config: Mapping[str, object],
+    folds: int | None,
+    *,
+    elsewhere: bool = False,
 ) -> list[PlannedTrial]:
     """Give the trials of one condition: every setting x fold x repeat."""
     if folds is not None and not (isinstance(folds, int) and folds >= 1):
@@ -142,7 +153,7 @@ def planned_trials(
     numbers: Sequence[int | None] = [None] if folds is None else range(folds)
     return [
         PlannedTrial(function, code, config, levels, repeat, fold)
-        for levels in condition.settings()
+        for levels in condition.settings(elsewhere=elsewhere)
         for fold in numbers
         for repeat in range(condition.repeats)
     ]

@@ -1,7 +1,7 @@
 """Worker processes kept warm between trials that share an environment, and one trial run in them.
 
-`execute` is what joblib is given. It needs nothing but its argument, so it runs in the threads of
-this process as well as on the workers of a cluster.
+`execute` is what joblib or Dask is given. It needs nothing but its arguments, so it runs
+in the threads of this process as well as on the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from reprostats.errors import ReprostatsError
 from reprostats.study.plan import PlannedTrial
-from reprostats.study.record import failure, record_path, write_record
+from reprostats.study.record import failure, read_record, record_path, write_record
 from reprostats.study.sources import environment
 
 _START = "import sys; sys.path.append(sys.argv[2]); import reprostats.study.worker as w; w.main()"
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _PATIENCE = 2.0
+BUSY = "busy"
 _STOPPED = "the study was stopped while a trial was running."
 
 
@@ -57,18 +58,25 @@ class Task:
     time_limit
         Seconds after which the trial is ended, or None.
     run
-        Name of the run; its workers are its own.
+        Name of the run, given when it starts; its workers are its own.
+    trace
+        What to take down of the training, `TraceOptions` as JSON, or None.
     """
 
     trial: PlannedTrial
     folder: Path
     setup: str
     time_limit: float | None
-    run: str
+    run: str = ""
+    trace: str | None = None
 
     def request(self) -> dict[str, Any]:
         """Give what the worker is asked."""
-        return asdict(self.trial) | {"folder": str(self.folder), "time_limit": self.time_limit}
+        return asdict(self.trial) | {
+            "folder": str(self.folder),
+            "time_limit": self.time_limit,
+            "trace": self.trace,
+        }
 
 
 class Worker:
@@ -228,10 +236,17 @@ def _close_all() -> None:
         pool.close()
 
 
-def execute(task: Task) -> str:
-    """Run a trial unless it is recorded; return its identity.
+def execute(task: Task, wait: bool = True) -> tuple[str, str]:
+    """Run a trial unless it is recorded; return its identity and its status.
 
     The trial is claimed by a lock, so that two runs on one folder do not compute it twice.
+
+    Parameters
+    ----------
+    task
+        What to run.
+    wait
+        Wait where another process has claimed the trial; else the status is ``BUSY``.
 
     Raises
     ------
@@ -239,10 +254,13 @@ def execute(task: Task) -> str:
         If the trial could not be run or recorded at all.
     """
     task.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(task.folder / ".lock"):
-        if not record_path(task.folder).exists():
-            _run_and_record(task)
-    return task.trial.identity
+    try:
+        with FileLock(task.folder / ".lock", blocking=wait):
+            if not record_path(task.folder).exists():
+                _run_and_record(task)
+            return task.trial.identity, read_record(task.folder).status
+    except Timeout:
+        return task.trial.identity, BUSY
 
 
 def _run_and_record(task: Task) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -12,6 +14,15 @@ from typing import Any
 
 import psutil
 
+_LOCK_FILES = (
+    "constraints.txt",
+    "requirements.txt",
+    "environment.yml",
+    "conda-lock.yml",
+    "pixi.lock",
+    "poetry.lock",
+    "uv.lock",
+)
 _VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "ATEN_", "ONEDNN_", "CUBLAS_", "CUDA_", "PYTHONHASHSEED")
 
 
@@ -31,6 +42,7 @@ def describe_environment() -> dict[str, Any]:
             "cores": psutil.cpu_count(logical=False),
             "logical_cores": psutil.cpu_count(),
             "memory_bytes": psutil.virtual_memory().total,
+            "gpus": _gpus(),
         },
         "packages": {
             distribution.metadata["Name"]: distribution.version
@@ -53,18 +65,41 @@ def git_commit(folder: Path) -> str:
     return commit + ("+changes" if _git(folder, "status", "--porcelain") else "")
 
 
+def lock_files(folder: Path) -> dict[str, str]:
+    """Give the SHA-256 of the files that pin package versions, in a folder or the nearest above.
+
+    Examples
+    --------
+    >>> lock_files(Path("/nowhere"))
+    {}
+    """
+    for place in (folder, *folder.parents):
+        if found := [place / name for name in _LOCK_FILES if (place / name).is_file()]:
+            return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return {}
+
+
 def _git(folder: Path, *arguments: str) -> str:
+    return _output(["git", "-C", str(folder), *arguments])
+
+
+def _output(command: list[str]) -> str:
+    """Give what a program prints; nothing where it is missing or fails."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - git is found on the user's path
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _gpus() -> list[dict[str, str]]:
+    """Describe the GPUs as their driver does, without starting CUDA in this process."""
+    asked = ("name", "memory.total", "driver_version", "compute_cap")
+    if (program := shutil.which("nvidia-smi")) is None:
+        return []
+    command = [program, f"--query-gpu={','.join(asked)}", "--format=csv,noheader"]
+    lines = _output(command).splitlines()
+    return [dict(zip(asked, line.split(", "), strict=False)) for line in lines]
 
 
 def _processor() -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reprostats.errors import unknown_name
+from reprostats.errors import NotAvailableError, unknown_name
 from reprostats.study.levels import (
     SEED_BITS,
     Level,
@@ -224,8 +224,15 @@ def _plain_level(level: object) -> object:
     return float(level) if isinstance(level, np.floating) else level
 
 
-def complete_levels(chosen: Mapping[str, object]) -> dict[str, Level]:
+def complete_levels(chosen: Mapping[str, object], *, elsewhere: bool = False) -> dict[str, Level]:
     """Check chosen levels and fill in the defaults of all other sources.
+
+    Parameters
+    ----------
+    chosen
+        Levels by source.
+    elsewhere
+        The trials will run on another machine: take levels that this one cannot give.
 
     Raises
     ------
@@ -244,7 +251,11 @@ def complete_levels(chosen: Mapping[str, object]) -> dict[str, Level]:
         if name not in SOURCES:
             raise unknown_name("source of variability", name, SOURCES)
         found = _plain_level(level)
-        SOURCES[name].check(SOURCES[name], found)
+        try:
+            SOURCES[name].check(SOURCES[name], found)
+        except NotAvailableError:
+            if not elsewhere:
+                raise
         levels[name] = found  # type: ignore[assignment]
     return levels
 

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, reduce
-from importlib import import_module
-from importlib.machinery import PathFinder
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pandas as pd
 
 from reprostats import paths
-from reprostats.errors import DamagedFileError, InputError
+from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unknown_name
 from reprostats.files import write_atomically
 from reprostats.study.code import function_name, reached_code
+from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
 from reprostats.study.identity import canonical_json, digest, plain_config
 from reprostats.study.levels import Level
 from reprostats.study.plan import Condition, PlannedTrial, planned_trials
-from reprostats.study.pool import Task, close_workers, execute
-from reprostats.study.provenance import git_commit
+from reprostats.study.pool import Task
+from reprostats.study.preview import Preview
 from reprostats.study.record import Record, read_record, set_aside
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import CHOICES, STREAMS, environment
+from reprostats.study.schedule import run_tasks
+from reprostats.study.setup import worker_setup
+from reprostats.study.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.trial import Trial
 
 
@@ -51,6 +48,9 @@ class Study:
         holds in all of them unless they name it themselves.
     folds
         Number of cross-validation folds; every setting is run on each. None: no folds.
+    elsewhere
+        The trials will run on other machines (``scheduler`` of `run`): levels that this one
+        cannot give are planned all the same, and a trial whose machine cannot give them fails.
     name
         Name of the study and of its folder; default: that of the function.
     folder
@@ -82,6 +82,7 @@ class Study:
         repeats: int = 1,
         conditions: Mapping[str, Condition] | None = None,
         folds: int | None = None,
+        elsewhere: bool = False,
         name: str | None = None,
         folder: Path | str | None = None,
     ) -> None:
@@ -99,7 +100,9 @@ class Study:
         self.conditions = dict(conditions)
         self._code = reached_code(function)
         self._planned = {
-            name: planned_trials(each, called, digest(self._code), self.config, folds)
+            name: planned_trials(
+                each, called, digest(self._code), self.config, folds, elsewhere=elsewhere
+            )
             for name, each in self.conditions.items()
         }
 
@@ -107,12 +110,15 @@ class Study:
     def trials(self) -> list[PlannedTrial]:
         """All planned trials, each once, those with the same environment together."""
         every = {trial.identity: trial for each in self._planned.values() for trial in each}
-        return sorted(every.values(), key=lambda trial: sorted(environment(trial.levels).items()))
+        fixed_at_start = [s.name for s in SOURCES.values() if s.kind == "environment"]
+        deciding = [*fixed_at_start, "deterministic"]
+        return sorted(every.values(), key=lambda each: [str(each.levels[n]) for n in deciding])
 
     def run(
         self,
         *,
         workers: int | None = None,
+        scheduler: str | None = None,
         time_limit: float | None = None,
         retry: bool = False,
         progress: bool = True,
@@ -123,7 +129,11 @@ class Study:
         ----------
         workers
             Trials at a time; default: the processor's cores divided by the largest number of
-            threads. joblib's ``parallel_config`` may send them to another back end.
+            threads, or the number of GPUs that the trials name. With more of them than GPUs,
+            trials share a GPU.
+        scheduler
+            Address of a Dask scheduler, such as ``"tcp://host:8786"``: its workers run the trials,
+            one for each thread they have. They must see the study's folder under the same path.
         time_limit
             Seconds after which a trial is ended and recorded as ``"timeout"``.
         retry
@@ -143,6 +153,11 @@ class Study:
             If a record is damaged; nothing is run then.
         WorkerError
             If a worker process cannot be started. What was recorded before stays.
+        NotAvailableError
+            If no scheduler answers.
+        PlanOnlyError
+            If the environment variable ``REPROSTATS_PLAN_ONLY`` is set, as ``reprostats run
+            --plan-only`` does: it says what there is to do and how long that may take.
 
         Warns
         -----
@@ -153,7 +168,15 @@ class Study:
         _check_run(workers, time_limit)
         done = self._recorded(retry=retry)
         missing = [trial for trial in self.trials if trial.identity not in done]
-        self._execute(missing, workers or self._default_workers(), time_limit, progress)
+        if os.environ.get("REPROSTATS_PLAN_ONLY"):
+            raise PlanOnlyError(str(self.preview(workers=workers)))
+        run_tasks(
+            self._tasks(missing, time_limit),
+            workers=workers or self._default_workers(),
+            scheduler=scheduler,
+            progress=progress,
+            description=self.name,
+        )
         done |= {trial.identity: read_record(self._place(trial)) for trial in missing}
         self._warn_of_idle_streams(done.values())
         self._warn_of_mixed_environments(done.values())
@@ -162,6 +185,67 @@ class Study:
         results.to_parquet(buffer, index=False)
         write_atomically(self.folder / "results.parquet", buffer.getvalue())
         return results
+
+    def preview(self, *, workers: int | None = None) -> Preview:
+        """Say how many trials there are and how long those without a record may take.
+
+        Where none is recorded, the first trial is run, and recorded, to see how long it takes.
+        """
+        done = self._recorded(retry=False)
+        if not done:
+            first = self.trials[0]
+            run_tasks(self._tasks([first], None), workers=1, progress=False)
+            done[first.identity] = read_record(self._place(first))
+        return Preview.of(
+            {name: [each.identity for each in trials] for name, trials in self._planned.items()},
+            {identity: record.seconds for identity, record in done.items()},
+            workers or self._default_workers(),
+        )
+
+    def first_divergence(
+        self,
+        one: str,
+        other: str,
+        *,
+        detail: Detail = "module",
+        workers: int | None = None,
+        progress: bool = True,
+    ) -> Divergence:
+        """Find the step, phase, module and operation in which two trials part.
+
+        Parameters
+        ----------
+        one, other
+            Identities of two trials, the column ``trial`` of the results.
+        detail, workers, progress
+            See `reprostats.study.divergence.first_divergence` and `run`.
+
+        Raises
+        ------
+        InputError
+            If the study has no such trial, or there is no training to trace in it.
+        """
+        trials = [self._trial(identity) for identity in (one, other)]
+        with Rerun(
+            self._tasks(trials, None),
+            [self._recorded_or_none(trial) for trial in trials],
+            self.folder / "traces",
+            workers=workers or self._default_workers(),
+            progress=progress,
+        ) as rerun:
+            return first_divergence(rerun, detail=detail)
+
+    def _trial(self, identity: str) -> PlannedTrial:
+        for trial in self.trials:
+            if trial.identity == identity:
+                return trial
+        raise unknown_name("trial", identity, [each.identity for each in self.trials])
+
+    def _recorded_or_none(self, trial: PlannedTrial) -> Record | None:
+        try:
+            return read_record(self._place(trial))
+        except FileNotFoundError:
+            return None
 
     def results(self) -> pd.DataFrame:
         """Give the long results table of the trials recorded so far, without running any."""
@@ -208,43 +292,12 @@ class Study:
         from joblib import cpu_count
 
         threads = max(int(trial.levels["threads"]) for trial in self.trials)
-        return max(1, int(cpu_count()) // threads)
+        gpus = {str(trial.levels["device"]) for trial in self.trials} - {"cpu"}
+        return max(1, len(gpus) or int(cpu_count()) // threads)
 
-    def _execute(
-        self, missing: list[PlannedTrial], workers: int, time_limit: float | None, progress: bool
-    ) -> None:
-        from joblib import Parallel, delayed
-        from tqdm import tqdm
-
-        if not missing:
-            return
-        setup = canonical_json(self._setup())
-        run = uuid4().hex
-        tasks = [Task(trial, self._place(trial), setup, time_limit, run) for trial in missing]
-        parallel = Parallel(
-            n_jobs=workers, prefer="threads", batch_size=1, return_as="generator_unordered"
-        )
-        try:
-            finished = parallel(delayed(execute)(task) for task in tasks)
-            with tqdm(total=len(tasks), desc=self.name, unit="trial", disable=not progress) as bar:
-                for _ in finished:
-                    bar.update()
-        finally:
-            close_workers(run)
-
-    def _setup(self) -> dict[str, Any]:
-        """Say how a worker finds the trial function."""
-        setup = {
-            "function": function_name(self.function),
-            "code": self._code,
-            "folder": str(self.folder),
-            "working_folder": str(Path.cwd()),
-            "sys_path": [entry or os.getcwd() for entry in sys.path],  # noqa: PTH109
-            "git_commit": git_commit(Path.cwd()),
-        }
-        if not _is_importable(self.function):
-            setup["pickled"] = base64.b64encode(_pickled_by_value(self.function)).decode()
-        return setup
+    def _tasks(self, trials: Iterable[PlannedTrial], time_limit: float | None) -> list[Task]:
+        setup = worker_setup(self.function, self._code, self.folder)
+        return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
 
     def _warn_of_idle_streams(self, records: Iterable[Record]) -> None:
         ended_well = [record for record in records if record.status == "ok"]
@@ -294,30 +347,3 @@ def _check_run(workers: object, time_limit: object) -> None:
         isinstance(time_limit, int | float) and 0 < time_limit < math.inf
     ):
         raise InputError(f"time_limit must be a number of seconds above 0, not {time_limit!r}.")
-
-
-def _is_importable(function: Callable[..., object]) -> bool:
-    """Tell whether another process finds the function by its name on the same path."""
-    top = function.__module__.partition(".")[0]
-    if top == "__main__" or PathFinder.find_spec(top) is None:
-        return False
-    try:
-        module = import_module(function.__module__)
-        found = reduce(getattr, function.__qualname__.split("."), module)
-    except (ImportError, AttributeError):
-        return False
-    return found is function  # type: ignore[comparison-overlap]
-
-
-def _pickled_by_value(function: Callable[..., object]) -> bytes:
-    """Pickle a function of a script or notebook with what it refers to there."""
-    import cloudpickle
-
-    module = sys.modules[function.__module__]
-    if module.__name__ == "__main__":  # always pickled by value
-        return bytes(cloudpickle.dumps(function))
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(function))
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)

@@ -31,10 +31,11 @@ from typing import Any, NoReturn
 from reprostats.errors import ReprostatsError
 from reprostats.files import write_atomically
 from reprostats.study.code import reached_code
-from reprostats.study.execution import TrialFunction, rehearse, run_trial
+from reprostats.study.execution import rehearse, run_trial
 from reprostats.study.identity import digest
 from reprostats.study.provenance import describe_environment
 from reprostats.study.record import Status, failure, record_path, write_record
+from reprostats.study.tracing import TrialFunction
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 _NOT_WRITTEN = 74  # EX_IOERR of sysexits.h
@@ -51,7 +52,7 @@ def main() -> None:
     setup = json.loads(connection.recv_bytes())
     try:
         function = load_function(setup)
-        environment = _record_environment(Path(setup["folder"]), setup["git_commit"])
+        environment = _record_environment(setup)
         _check_code(function, setup)
     except BaseException:
         connection.send_bytes(json.dumps({"error": traceback.format_exc()}).encode())
@@ -114,10 +115,10 @@ def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:
         )
 
 
-def _record_environment(folder: Path, commit: str) -> str:
-    content = describe_environment() | {"git_commit": commit}
+def _record_environment(setup: dict[str, Any]) -> str:
+    content = describe_environment() | {key: setup[key] for key in ("git_commit", "lock_files")}
     name = digest(content)[:20]
-    path = folder / "environments" / f"{name}.json"
+    path = Path(setup["folder"]) / "environments" / f"{name}.json"
     if not path.exists():
         write_atomically(path, json.dumps(content, indent=1) + "\n")
     return name

@@ -1,0 +1,75 @@
+"""What a study has still to do, and how long it may take."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The size of a study before it is run.
+
+    Parameters
+    ----------
+    conditions
+        Number of trials by condition.
+    trials
+        Number of different trials; conditions may share some.
+    recorded
+        Number of those that have a record.
+    seconds_per_trial
+        Median over the recorded trials.
+    workers
+        Trials at a time.
+    """
+
+    conditions: Mapping[str, int]
+    trials: int
+    recorded: int
+    seconds_per_trial: float
+    workers: int
+
+    @classmethod
+    def of(
+        cls, planned: Mapping[str, Sequence[str]], seconds: Mapping[str, float], workers: int
+    ) -> Preview:
+        """Count the identities of planned trials; seconds are those of recorded ones."""
+        every = {identity for identities in planned.values() for identity in identities}
+        return cls(
+            {name: len(identities) for name, identities in planned.items()},
+            len(every),
+            len(every & seconds.keys()),
+            statistics.median(seconds.values()),
+            workers,
+        )
+
+    @property
+    def missing(self) -> int:
+        """Number of trials without a record."""
+        return self.trials - self.recorded
+
+    @property
+    def seconds(self) -> float:
+        """Expected time of the missing trials, in seconds, if all take as long as the recorded."""
+        rounds = -(-self.missing // self.workers)
+        return rounds * self.seconds_per_trial
+
+    def __str__(self) -> str:
+        """Say it in words.
+
+        Examples
+        --------
+        >>> print(Preview({"seeded": 7, "unseeded": 7}, 14, 2, 90.0, 2))
+        14 trials (7 seeded, 7 unseeded); 2 recorded, 12 to run.
+        A trial takes 90 s (median of 2); with 2 at a time about 0:09:00 remain.
+        """
+        parts = ", ".join(f"{number} {name}" for name, number in self.conditions.items())
+        remain = timedelta(seconds=round(self.seconds))
+        return (
+            f"{self.trials} trials ({parts}); {self.recorded} recorded, {self.missing} to run.\n"
+            f"A trial takes {self.seconds_per_trial:.3g} s (median of {self.recorded}); "
+            f"with {self.workers} at a time about {remain} remain."
+        )

@@ -1,0 +1,70 @@
+"""How a worker process finds the trial function and gets ready to run it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import reduce
+from importlib import import_module
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from reprostats.study.code import function_name
+from reprostats.study.identity import canonical_json
+from reprostats.study.provenance import git_commit, lock_files
+
+
+def worker_setup(function: Callable[..., object], code: Mapping[str, str], folder: Path) -> str:
+    """Say as JSON what a worker needs to run trials of a function.
+
+    Parameters
+    ----------
+    function
+        The trial function.
+    code
+        What `reprostats.study.code.reached_code` gives for it.
+    folder
+        Of the study.
+    """
+    here = Path.cwd()
+    setup = {
+        "function": function_name(function),
+        "code": code,
+        "folder": str(folder),
+        "working_folder": str(here),
+        "sys_path": [entry or os.getcwd() for entry in sys.path],  # noqa: PTH109
+        "git_commit": git_commit(here),
+        "lock_files": lock_files(here),
+    }
+    if not _is_importable(function):
+        setup["pickled"] = base64.b64encode(_pickled_by_value(function)).decode()
+    return canonical_json(setup)
+
+
+def _is_importable(function: Callable[..., object]) -> bool:
+    """Tell whether another process finds the function by its name on the same path."""
+    top = function.__module__.partition(".")[0]
+    if top == "__main__" or PathFinder.find_spec(top) is None:
+        return False
+    try:
+        module = import_module(function.__module__)
+        found = reduce(getattr, function.__qualname__.split("."), module)
+    except (ImportError, AttributeError):
+        return False
+    return found is function  # type: ignore[comparison-overlap]
+
+
+def _pickled_by_value(function: Callable[..., object]) -> bytes:
+    """Pickle a function of a script or notebook with what it refers to there."""
+    import cloudpickle
+
+    module = sys.modules[function.__module__]
+    if module.__name__ == "__main__":  # always pickled by value
+        return bytes(cloudpickle.dumps(function))
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(function))
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
