@@ -24,80 +24,30 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_confidence_level, count
-from reprostats.stats.precision import centre, power_of_two, rounding
+from reprostats.errors import InputError
+from reprostats.stats.checks import check_confidence_level, count
+from reprostats.stats.icc_forms import (
+    FORMS,
+    Form,
+    MeanSquares,
+    coefficient,
+    f_test,
+    interval,
+    mean_squares,
+)
+from reprostats.stats.precision import power_of_two
+from reprostats.stats.ratings import read_ratings
 
 if TYPE_CHECKING:
     from reprostats.stats import icc_reml
 
 Floats = NDArray[np.float64]
-
-# A difference of mean squares no larger than this share of them is rounding.
-_CANCELLED = 1e-12
-
-
-class Form(NamedTuple):
-    """A form of the coefficient: its model and whether it rates one rating or the mean of k."""
-
-    name: str
-    shrout_fleiss: str
-    model: Literal["one-way", "agreement", "consistency"]
-    average: bool
-
-
-FORMS = (
-    Form("ICC(1,1)", "ICC(1,1)", "one-way", average=False),
-    Form("ICC(A,1)", "ICC(2,1)", "agreement", average=False),
-    Form("ICC(C,1)", "ICC(3,1)", "consistency", average=False),
-    Form("ICC(1,k)", "ICC(1,k)", "one-way", average=True),
-    Form("ICC(A,k)", "ICC(2,k)", "agreement", average=True),
-    Form("ICC(C,k)", "ICC(3,k)", "consistency", average=True),
-)
-
-
-@dataclass(frozen=True)
-class MeanSquares:
-    """Mean squares of the subjects-by-raters layout, each of shape (...map).
-
-    Parameters
-    ----------
-    subjects
-        Between subjects, n - 1 degrees of freedom (MSR of McGraw and Wong).
-    within
-        Within subjects, n(k - 1) degrees of freedom (MSW).
-    raters
-        Between raters, k - 1 degrees of freedom (MSC).
-    error
-        What subjects and raters leave over, (n - 1)(k - 1) degrees of freedom (MSE).
-    n_subjects, n_raters
-        n and k.
-    """
-
-    subjects: Floats
-    within: Floats
-    raters: Floats
-    error: Floats
-    n_subjects: int
-    n_raters: int
-
-
-class FTest(NamedTuple):
-    """F statistic, its degrees of freedom and its upper tail, each of shape (...map)."""
-
-    f: Floats
-    df1: Floats
-    df2: Floats
-    p_value: Floats
 
 
 def icc(
@@ -200,7 +150,9 @@ def icc(
         raise InputError(f"null is {null}; it must be 0 or more and less than 1")
     _check_choice("method", method, (None, "anova", "reml"))
     _check_choice("agreement_test", agreement_test, ("psych", "irr"))
-    matrix = _matrix(ratings, subject=subject, rater=rater, value=value, method=method)
+    matrix = read_ratings(
+        ratings, subject=subject, rater=rater, value=value, complete=method == "anova"
+    )
     if method == "reml" or np.isnan(matrix).any():
         return _by_reml(matrix, confidence_level, null, agreement_test)
     scaled = matrix / power_of_two(matrix)
@@ -211,146 +163,6 @@ def icc(
         for form in FORMS
     ]
     return pd.DataFrame(rows)
-
-
-def mean_squares(ratings: Floats) -> MeanSquares:
-    """Compute the mean squares of one layout, or of every element of a map.
-
-    Columns are centred first and then compared with the first column, so that an offset common
-    to all ratings or to one rater loses no digits, and raters that are equal bit for bit have an
-    error of exactly 0. A mean square that rounding of the ratings can explain is set to 0.
-
-    Parameters
-    ----------
-    ratings
-        Finite numbers of shape (subjects, raters, ...map), at least 2 by 2.
-
-    Examples
-    --------
-    >>> found = mean_squares(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]) + 1e9)
-    >>> float(found.subjects), float(found.raters), float(found.error), float(found.within)
-    (8.0, 1.5, 0.0, 0.5)
-    """
-    n_subjects, n_raters = ratings.shape[:2]
-    rough = ratings.mean(axis=0, keepdims=True)
-    deviations = ratings - rough
-    contrast = deviations - deviations[:, :1]
-    shift = contrast + (rough - rough[:, :1])
-    rows = deviations[:, 0] + contrast.mean(axis=1)
-    columns = shift.mean(axis=0)
-    error = centre(centre(contrast, axis=1), axis=0)
-    unit = rounding(ratings, axis=(0, 1)) ** 2
-
-    def square(values: Floats, weight: int, degrees: int) -> Floats:
-        axes = tuple(range(values.ndim - unit.ndim))
-        found = weight * np.square(values).sum(axis=axes) / degrees
-        return np.where(found <= weight * unit, 0.0, found)
-
-    between_raters = square(centre(columns), n_subjects, n_raters - 1)
-    residual = square(error, 1, (n_subjects - 1) * (n_raters - 1))
-    return MeanSquares(
-        subjects=square(centre(rows), n_raters, n_subjects - 1),
-        within=(between_raters + (n_subjects - 1) * residual) / n_subjects,
-        raters=between_raters,
-        error=residual,
-        n_subjects=n_subjects,
-        n_raters=n_raters,
-    )
-
-
-def coefficient(squares: MeanSquares, form: Form, multiplier: ArrayLike = 1.0) -> Floats:
-    """Estimate one form from mean squares; element by element.
-
-    Parameters
-    ----------
-    squares
-        Mean squares of shape (...map).
-    form
-        One of ``FORMS``.
-    multiplier
-        Factor on the mean square between subjects. With the quantiles of F as factors this gives
-        the limits of the interval: Table 7 of McGraw and Wong (1996) is its Table 4 with MSR so
-        multiplied.
-
-    Returns
-    -------
-    ndarray
-        Shape (...map). -inf where subject means are equal and the form is an average; NaN where
-        ICC(A,k) has a divisor that is not positive, and where nothing varies.
-    """
-    n, k = squares.n_subjects, squares.n_raters
-    subjects = np.asarray(multiplier) * squares.subjects
-    if form.model == "agreement":
-        residual = squares.error
-        extra = (squares.raters - squares.error) / n
-        divisor = subjects + extra if form.average else subjects + (k - 1) * residual + k * extra
-        size = subjects + (squares.raters + squares.error) / n
-        divisor = np.where(divisor > _CANCELLED * size, divisor, np.nan)
-    else:
-        residual = squares.within if form.model == "one-way" else squares.error
-        divisor = subjects if form.average else subjects + (k - 1) * residual
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((subjects - residual) / divisor)
-
-
-def interval(squares: MeanSquares, form: Form, confidence_level: float) -> tuple[Floats, Floats]:
-    """Give the two-sided interval of one form; element by element.
-
-    Returns
-    -------
-    tuple of ndarray
-        Lower and upper limit, each of shape (...map), after Table 7 of McGraw and Wong (1996).
-    """
-    tail = (1 - confidence_level) / 2
-    df1 = np.asarray(squares.n_subjects - 1.0)
-    df2 = _degrees(squares, form, _odds(squares))
-    low = coefficient(squares, form, _f_lower_quantile(tail, df2, df1))
-    high = coefficient(squares, form, 1 / _f_lower_quantile(tail, df1, df2))
-    if form.model == "agreement" and form.average:
-        # A divisor at or below 0 lies past the pole to which ICC(A,k) falls as MSR shrinks.
-        defined = squares.subjects + squares.raters + squares.error > 0
-        low, high = (np.where(defined & np.isnan(end), -np.inf, end) for end in (low, high))
-    certain = (squares.within == 0) & (squares.subjects > 0)
-    return np.where(certain, 1.0, low), np.where(certain, 1.0, high)
-
-
-def f_test(
-    squares: MeanSquares,
-    form: Form,
-    null: float,
-    agreement_test: Literal["psych", "irr"] = "psych",
-) -> FTest:
-    """Test one form against a coefficient of ``null``, one-sided; element by element.
-
-    Parameters
-    ----------
-    squares
-        Mean squares of shape (...map).
-    form
-        One of ``FORMS``.
-    null
-        The coefficient under the null hypothesis.
-    agreement_test
-        Whether Satterthwaite's degrees of freedom are taken at ``null`` ("psych") or at the
-        estimate ("irr").
-
-    Returns
-    -------
-    FTest
-        After Table 8 of McGraw and Wong (1996), each field of shape (...map).
-    """
-    odds = np.asarray((1 if form.average else squares.n_raters) * null / (1 - null))
-    n = squares.n_subjects
-    if form.model == "agreement":
-        expected = odds / n * squares.raters + (1 + odds * (n - 1) / n) * squares.error
-    else:
-        residual = squares.within if form.model == "one-way" else squares.error
-        expected = (1 + odds) * residual
-    with np.errstate(divide="ignore", invalid="ignore"):
-        f = np.asarray(squares.subjects / expected)
-    at = odds if agreement_test == "psych" else _odds(squares)
-    df1, df2 = np.asarray(n - 1.0), _degrees(squares, form, at)
-    return FTest(f, df1, df2, _f_upper_tail(f, df1, df2))
 
 
 def _row(
@@ -380,47 +192,6 @@ def _row(
     }
 
 
-def _odds(squares: MeanSquares) -> Floats:
-    """Give k ICC(A,1) / (1 - ICC(A,1)), which equals ICC(A,k) / (1 - ICC(A,k))."""
-    n = squares.n_subjects
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(
-            n * (squares.subjects - squares.error) / (squares.raters + (n - 1) * squares.error)
-        )
-
-
-def _degrees(squares: MeanSquares, form: Form, odds: Floats) -> Floats:
-    """Give the degrees of freedom of the mean square that subjects are compared with."""
-    n, k = squares.n_subjects, squares.n_raters
-    if form.model == "one-way":
-        return np.asarray(float(n * (k - 1)))
-    plain = float((n - 1) * (k - 1))
-    if form.model == "consistency":
-        return np.asarray(plain)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        raters = odds / n * squares.raters
-        error = (1 + odds * (n - 1) / n) * squares.error
-        found = (raters + error) ** 2 / (raters**2 / (k - 1) + error**2 / plain)
-    # Where nothing is left of the sum but rounding, the limits do not depend on the quantiles.
-    return np.where(np.isfinite(found) & (found > 0), found, plain)
-
-
-def _f_lower_quantile(tail: float, df1: Floats, df2: Floats) -> Floats:
-    """Give the value that F exceeds with probability 1 - tail, by way of the beta distribution.
-
-    Kept from 0 and infinity, so that its inverse, the upper quantile with the degrees of freedom
-    exchanged, is finite too.
-    """
-    share = special.betaincinv(df1 / 2, df2 / 2, tail)
-    rest = special.betainccinv(df2 / 2, df1 / 2, tail)
-    with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(np.clip(df2 * share / (df1 * rest), 1e-150, 1e150))
-
-
-def _f_upper_tail(f: Floats, df1: Floats, df2: Floats) -> Floats:
-    return np.asarray(special.betainc(df2 / 2, df1 / 2, df2 / (df2 + df1 * f)))
-
-
 def _note(squares: MeanSquares, form: Form, *, identical: bool, trusted: bool) -> str:
     no_error = squares.within == 0 if form.model == "one-way" else squares.error == 0
     note = ""
@@ -446,104 +217,6 @@ def _note(squares: MeanSquares, form: Form, *, identical: bool, trusted: bool) -
             "do not rely on the interval"
         )
     return note
-
-
-def _matrix(
-    ratings: ArrayLike | pd.DataFrame,
-    *,
-    subject: str | None,
-    rater: str | None,
-    value: str | None,
-    method: str | None,
-) -> Floats:
-    """Read either form of input into an array of shape (subjects, raters), NaN where missing."""
-    subjects: Sequence[Hashable]
-    raters: Sequence[Hashable]
-    if subject is None and rater is None and value is None:
-        matrix = as_numbers(ratings, name="ratings")
-        if matrix.ndim != 2:  # noqa: PLR2004
-            raise InputError(
-                f"ratings has shape {matrix.shape}; it must be (subjects, raters), or a long "
-                "table with subject=, rater= and value= naming its columns"
-            )
-        wide = ratings if isinstance(ratings, pd.DataFrame) else pd.DataFrame(matrix)
-        subjects, raters = list(wide.index), list(wide.columns)
-    elif subject is None or rater is None or value is None or not isinstance(ratings, pd.DataFrame):
-        raise InputError("a long table needs subject=, rater= and value=, each naming a column")
-    else:
-        matrix, subjects, raters = _from_long(ratings, subject, rater, value)
-    _check_size(matrix)
-    _check_cells(matrix, subjects, raters, bad=np.isinf(matrix))
-    if method == "anova":
-        _check_cells(matrix, subjects, raters, bad=np.isnan(matrix))
-    _check_rated(matrix, subjects, raters)
-    return matrix
-
-
-def _from_long(
-    table: pd.DataFrame, subject: str, rater: str, value: str
-) -> tuple[Floats, list[Hashable], list[Hashable]]:
-    for name in (subject, rater, value):
-        if name not in table.columns:
-            raise unknown_name("column", name, map(str, table.columns))
-    for name in (subject, rater):
-        if table[name].isna().any():
-            row = table.index[table[name].isna()][0]
-            raise InputError(f"column {name!r} is empty in row {row!r}; every rating needs one")
-    doubled = table.duplicated([subject, rater])
-    if doubled.any():
-        first = table[doubled].iloc[0]
-        raise InputError(
-            f"subject {first[subject]!r} is rated more than once by rater {first[rater]!r} "
-            f"({count(int(doubled.sum()), 'rating')} too many); take one, or their mean, knowingly"
-        )
-    rows, subjects = pd.factorize(table[subject])
-    columns, raters = pd.factorize(table[rater])
-    matrix = np.full((len(subjects), len(raters)), np.nan)
-    matrix[rows, columns] = as_numbers(table[value], name=f"column {value!r}")
-    return matrix, list(subjects), list(raters)
-
-
-def _check_size(matrix: Floats) -> None:
-    for number, noun in zip(matrix.shape, ("subject", "rater"), strict=True):
-        if number < 2:  # noqa: PLR2004
-            raise InputError(f"there is {count(number, noun)}; at least 2 {noun}s are needed")
-
-
-def _check_cells(
-    matrix: Floats,
-    subjects: Sequence[Hashable],
-    raters: Sequence[Hashable],
-    *,
-    bad: NDArray[np.bool_],
-) -> None:
-    places = np.argwhere(bad)
-    if not places.size:
-        return
-    row, column = places[0]
-    infinite = np.isinf(matrix[row, column])
-    what = f"a rating of {matrix[row, column]}" if infinite else "no rating"
-    rest = f" (and {count(len(places) - 1, 'more such cell')})" if len(places) > 1 else ""
-    advice = (
-        "leave out ratings that diverged knowingly, and report how many"
-        if infinite
-        else "method='reml' estimates from the ratings there are"
-    )
-    raise InputError(
-        f"there is {what} of subject {subjects[row]!r} by rater {raters[column]!r}{rest}; {advice}"
-    )
-
-
-def _check_rated(matrix: Floats, subjects: Sequence[Hashable], raters: Sequence[Hashable]) -> None:
-    empty = np.isnan(matrix)
-    for names, bare, noun in (
-        (subjects, empty.all(axis=1), "subject"),
-        (raters, empty.all(axis=0), "rater"),
-    ):
-        if bare.any():
-            raise InputError(
-                f"{noun} {names[int(bare.argmax())]!r} has no rating; leave the {noun} out"
-            )
 
 
 def _check_choice(name: str, value: object, known: tuple[object, ...]) -> None:

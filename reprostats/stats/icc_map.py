@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import check_confidence_level, count
-from reprostats.stats.icc import (
+from reprostats.stats.f_distribution import f_limits
+from reprostats.stats.f_tables import many_limits, many_upper_tails
+from reprostats.stats.icc_forms import (
     FORMS,
     Form,
     MeanSquares,
-    _degrees,
-    _f_lower_quantile,
-    _f_upper_tail,
-    _odds,
     coefficient,
+    interval,
     mean_squares,
 )
-from reprostats.stats.interpolation import Polynomial, polynomial
+from reprostats.stats.images import first_leaf, is_image, load_image, read_images
 
 if TYPE_CHECKING:
     from nibabel.spatialimages import SpatialImage
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+Place = slice | NDArray[np.intp]
 
 _MAPS = ("icc", "ci_low", "ci_high", "f", "p_value")
 
@@ -43,12 +44,6 @@ _BLOCK = 600_000
 
 # Shows its progress from here on (values, not elements): about a second.
 _LONG = 100_000_000
-
-# Largest error of an interpolated logarithm, which is the relative error of the number.
-_TOLERANCE = 1e-10
-
-# Degrees of freedom below it are rare and are not interpolated.
-_LEAST_DEGREES = 1.0
 
 
 @dataclass(frozen=True)
@@ -201,13 +196,17 @@ def icc_map(
     inside = _inside(mask, shape)
     calculate = _Calculation(chosen, confidence_level, *data.shape[:2])
     maps = {name: np.full(shape, np.nan) for name in _MAPS}
+    blocks = _Blocks(data, inside)
     flat = {name: values.reshape(-1) for name, values in maps.items()}
-    missing = 0
-    for place, block in _blocks(data, inside):
+
+    def fill(around: slice) -> int:
+        place, block = blocks(around)
         squares, complete = _squares(block)
-        missing += int((~complete).sum())
-        for name, values in calculate(squares)._asdict().items():
-            flat[name][place] = np.where(complete, values, np.nan)
+        for name, found in calculate(squares)._asdict().items():
+            flat[name][place] = np.where(complete, found, np.nan)
+        return int((~complete).sum())
+
+    missing = sum(_in_threads(fill, blocks.ranges(), data.size))
     n_elements = int(np.prod(shape)) if inside is None else int(inside.size)
     return IccMap(
         form=form,
@@ -236,7 +235,7 @@ class _Calculation:
 
     def __init__(self, form: Form, confidence_level: float, n_subjects: int, n_raters: int) -> None:
         self.form = form
-        self.tail = (1 - confidence_level) / 2
+        self.confidence_level = confidence_level
         self.df1 = n_subjects - 1.0
         within = n_subjects * (n_raters - 1.0)
         self.df2 = within if form.model == "one-way" else self.df1 * (n_raters - 1)
@@ -244,114 +243,56 @@ class _Calculation:
 
     def __call__(self, squares: MeanSquares) -> _Found:
         with np.errstate(divide="ignore", invalid="ignore"):
-            low, high = self._interval(squares)
+            low, high = interval(squares, self.form, self.confidence_level, self._limits)
             residual = squares.within if self.form.model == "one-way" else squares.error
             f = squares.subjects / residual
-            p_value = _upper_tail(f, self.df1, self.df2)
+            p_value = many_upper_tails(f, self.df1, self.df2)
             return _Found(coefficient(squares, self.form), low, high, f, p_value)
 
-    def _interval(self, squares: MeanSquares) -> tuple[Floats, Floats]:
-        """Do what `reprostats.stats.icc.interval` does, with quantiles interpolated."""
-        df1 = np.asarray(self.df1)
-        if self.form.model == "agreement":
-            df2 = _degrees(squares, self.form, _odds(squares))
-            lower, upper = _quantiles(self.tail, self.df1, df2, self.size)
-        else:
-            lower = _f_lower_quantile(self.tail, np.asarray(self.df2), df1)
-            upper = _f_lower_quantile(self.tail, df1, np.asarray(self.df2))
-        low = coefficient(squares, self.form, lower)
-        high = coefficient(squares, self.form, 1 / upper)
-        if self.form.model == "agreement" and self.form.average:
-            defined = squares.subjects + squares.raters + squares.error > 0
-            low, high = (np.where(defined & np.isnan(end), -np.inf, end) for end in (low, high))
-        certain = (squares.within == 0) & (squares.subjects > 0)
-        return np.where(certain, 1.0, low), np.where(certain, 1.0, high)
-
-
-def _quantiles(tail: float, df1: float, df2: Floats, largest: float) -> tuple[Floats, Floats]:
-    """Give the lower quantiles of F(df2, df1) and F(df1, df2) for many ``df2``."""
-    interpolated = df2 >= _LEAST_DEGREES
-    usual = np.where(interpolated, df2, _LEAST_DEGREES)
-    rare = np.flatnonzero(~interpolated)
-    found = []
-    for exchanged in (True, False):
-        fit = _log_quantile(tail, df1, largest, exchanged=exchanged)
-        if fit is None:
-            found.append(_quantile(tail, df1, df2, exchanged=exchanged))
-            continue
-        values = np.exp(fit(1 / usual))
-        values[rare] = _quantile(tail, df1, df2[rare], exchanged=exchanged)
-        found.append(values)
-    return found[0], found[1]
-
-
-def _quantile(tail: float, df1: float, df2: Floats, *, exchanged: bool) -> Floats:
-    ends = (df2, np.asarray(df1)) if exchanged else (np.asarray(df1), df2)
-    return _f_lower_quantile(tail, *ends)
-
-
-@lru_cache(maxsize=64)
-def _log_quantile(tail: float, df1: float, largest: float, *, exchanged: bool) -> Polynomial | None:
-    """Fit the logarithm of the quantile as a function of 1 / df2."""
-    return polynomial(
-        lambda inverse: np.log(_quantile(tail, df1, 1 / inverse, exchanged=exchanged)),
-        1 / largest,
-        1 / _LEAST_DEGREES,
-        tolerance=_TOLERANCE,
-    )
-
-
-def _upper_tail(f: Floats, df1: float, df2: float) -> Floats:
-    """Give the probability of a larger F, interpolated if that is proved exact enough."""
-    fit = _log_tail(df1, df2)
-    if fit is None:
-        return _f_upper_tail(f, np.asarray(df1), np.asarray(df2))
-    share = df2 / (df2 + df1 * f)
-    rest = np.where(np.isposinf(f), 1.0, df1 * f / (df2 + df1 * f))
-    logarithm = fit(np.sqrt(rest)) + df2 / 2 * np.log(share)
-    return np.asarray(np.exp(np.minimum(logarithm, 0.0)))
-
-
-@lru_cache(maxsize=64)
-def _log_tail(df1: float, df2: float) -> Polynomial | None:
-    """Fit ln(I_w(a, b) / w**a) as a function of sqrt(1 - w), in which it is analytic on [0, 1]."""
-    a, b = df2 / 2, df1 / 2
-
-    def logarithm(root: Floats) -> Floats:
-        rest = root**2
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            near_one = np.log(special.betainc(a, b, 1 - rest)) - a * np.log1p(-rest)
-            series = special.hyp2f1(a + b, 1.0, a + 1, np.minimum(1 - rest, 0.5))
-            near_zero = b * np.log(rest) - np.log(a) - special.betaln(a, b) + np.log(series)
-        return np.asarray(np.where(rest < 0.5, near_one, near_zero))  # noqa: PLR2004
-
-    return polynomial(logarithm, 0.0, 1.0, tolerance=_TOLERANCE)
+    def _limits(self, tail: float, _: Floats, df2: Floats) -> tuple[Floats, Floats]:
+        if df2.ndim == 0:
+            return f_limits(tail, self.df1, df2)
+        return many_limits(tail, self.df1, df2, largest=self.size)
 
 
 def _squares(ratings: Floats) -> tuple[MeanSquares, Booleans]:
     """Compute the mean squares of a block and tell which elements have all ratings.
+
+    Three passes of sums do where the mean is not much larger than the differences. Where it is,
+    ratings less the first one are summed; where that loses digits too, all is done as `icc` does.
 
     Parameters
     ----------
     ratings
         Shape (subjects, raters, elements).
     """
-    n, k = ratings.shape[:2]
     with np.errstate(over="ignore", invalid="ignore"):
-        from_first = ratings - ratings[:1, :1]
-        total = np.einsum("ijb,ijb->b", from_first, from_first)
-        rows, columns = from_first.sum(axis=1), from_first.sum(axis=0)
-        grand = columns.sum(axis=0)
-        rows -= grand / n
-        columns -= grand / k
-        subjects = np.einsum("ib,ib->b", rows, rows) / k
-        raters = np.einsum("jb,jb->b", columns, columns) / n
-        error = total - grand**2 / (n * k) - subjects - raters
-        size = (n * k) ** 2 * 1e-30 * (ratings[0, 0] ** 2 + total)
-        sure = (np.minimum(np.minimum(subjects, raters), error) > size) & (error > 1e-6 * total)
-        sure &= (total > 1e-250) & (total < 1e250)  # noqa: PLR2004
-    squares = _assemble(subjects, raters, error, n, k)
-    return squares, _correct(squares, ratings, np.flatnonzero(~sure))
+        squares, sure = _from_sums(ratings)
+        doubtful = np.flatnonzero(~sure)
+        if doubtful.size:
+            first = ratings[:1, :1, doubtful]
+            again, sure = _from_sums(ratings[:, :, doubtful] - first, offset=first[0, 0])
+            _replace(squares, again, doubtful)
+            doubtful = doubtful[~sure]
+    return squares, _correct(squares, ratings, doubtful)
+
+
+def _from_sums(ratings: Floats, offset: Floats | float = 0.0) -> tuple[MeanSquares, Booleans]:
+    """Compute mean squares from sums, and tell where these have ten digits.
+
+    ``offset`` is what was subtracted from the ratings, which were rounded in its unit.
+    """
+    n, k = ratings.shape[:2]
+    total = np.einsum("ijb,ijb->b", ratings, ratings)
+    rows, columns = ratings.sum(axis=1), ratings.sum(axis=0)
+    mean = columns.sum(axis=0) ** 2 / (n * k)
+    subjects = np.einsum("ib,ib->b", rows, rows) / k - mean
+    raters = np.einsum("jb,jb->b", columns, columns) / n - mean
+    error = total - mean - subjects - raters
+    size = np.maximum(1e-6 * total, (n * k) ** 2 * 1e-30 * np.square(offset))
+    sure = np.minimum(np.minimum(subjects, raters), error) > size
+    sure &= (total > 1e-250) & (total < 1e250)  # noqa: PLR2004
+    return _assemble(subjects, raters, error, n, k), sure
 
 
 def _assemble(subjects: Floats, raters: Floats, error: Floats, n: int, k: int) -> MeanSquares:
@@ -374,30 +315,38 @@ def _correct(squares: MeanSquares, ratings: Floats, doubtful: NDArray[np.intp]) 
     complete[doubtful] = np.isfinite(chosen).all(axis=(0, 1))
     chosen = np.where(complete[doubtful], chosen, 0.0)
     exponent = np.frexp(np.abs(chosen).max(axis=(0, 1)))[1] - 1
-    again = mean_squares(np.ldexp(chosen, -exponent))
-    for name in ("subjects", "within", "raters", "error"):
-        getattr(squares, name)[doubtful] = getattr(again, name)
+    _replace(squares, mean_squares(np.ldexp(chosen, -exponent)), doubtful)
     return complete
 
 
-def _blocks(
-    data: NDArray[Any], inside: NDArray[np.intp] | None
-) -> Iterator[tuple[slice | NDArray[np.intp], Floats]]:
-    """Give flat places in the map and their ratings, shape (subjects, raters, elements)."""
-    n, k, *shape = data.shape
-    flat = _flat(data)
-    elements = int(np.prod(shape)) if inside is None else inside.size
-    step = max(_BLOCK // (n * k), 64)
-    for first in _progress(range(0, elements, step), n * k * elements):
-        around = slice(first, min(first + step, elements))
-        place = around if inside is None else inside[around]
-        if flat is not None:
-            block = flat[:, :, place]
+def _replace(squares: MeanSquares, again: MeanSquares, places: NDArray[np.intp]) -> None:
+    for name in ("subjects", "within", "raters", "error"):
+        getattr(squares, name)[places] = getattr(again, name)
+
+
+class _Blocks:
+    """Gives the ratings of a range of elements, shape (subjects, raters, elements), as float64."""
+
+    def __init__(self, data: NDArray[Any], inside: NDArray[np.intp] | None) -> None:
+        self.data, self.inside = data, inside
+        self.flat = _flat(data)
+        self.elements = int(np.prod(data.shape[2:])) if inside is None else inside.size
+
+    def ranges(self) -> list[slice]:
+        n, k = self.data.shape[:2]
+        step = max(_BLOCK // (n * k), 64)
+        return [slice(i, min(i + step, self.elements)) for i in range(0, self.elements, step)]
+
+    def __call__(self, around: slice) -> tuple[Place, Floats]:
+        place = around if self.inside is None else self.inside[around]
+        if self.flat is not None:
+            block = self.flat[:, :, place]
         else:
-            numbers = np.arange(around.start, around.stop) if inside is None else inside[around]
-            index: tuple[Any, ...] = np.unravel_index(numbers, shape)
-            block = data[(slice(None), slice(None), *index)]
-        yield place, block.astype(np.float64, copy=False)
+            numbers = np.arange(around.start, around.stop)
+            numbers = numbers if self.inside is None else self.inside[numbers]
+            index: tuple[Any, ...] = np.unravel_index(numbers, self.data.shape[2:])
+            block = self.data[(slice(None), slice(None), *index)]
+        return place, block.astype(np.float64, copy=False)
 
 
 def _flat(data: NDArray[Any]) -> NDArray[Any] | None:
@@ -406,26 +355,36 @@ def _flat(data: NDArray[Any]) -> NDArray[Any] | None:
     return flat if np.shares_memory(flat, data) else None
 
 
-def _progress(blocks: range, values: int) -> Iterator[int]:
+def _in_threads(work: Callable[[slice], int], ranges: list[slice], values: int) -> Iterator[int]:
+    """Work on ranges side by side, as NumPy frees the interpreter; the first fills the tables."""
+    with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+        first = [work(around) for around in ranges[:1]]
+        found = chain(first, pool.map(work, ranges[1:]))
+        yield from _progress(found, len(ranges), values)
+
+
+def _progress(found: Iterable[int], blocks: int, values: int) -> Iterable[int]:
     if values < _LONG:
-        return iter(blocks)
+        return found
     from tqdm.auto import tqdm
 
-    return iter(tqdm(blocks, desc="icc_map", unit="block"))
+    return tqdm(found, total=blocks, desc="icc_map", unit="block")
 
 
 def _inside(mask: ArrayLike | Image | None, shape: tuple[int, ...]) -> NDArray[np.intp] | None:
     if mask is None:
         return None
-    values = np.asarray(_image(mask).dataobj) if _is_image(mask) else np.asarray(mask)
+    values = np.asarray(load_image(mask).dataobj) if is_image(mask) else np.asarray(mask)
     if values.shape != shape:
         raise InputError(f"mask has shape {values.shape}; the map has shape {shape}")
     return np.flatnonzero(values)
 
 
 def _read(ratings: Any) -> tuple[NDArray[Any], Floats | None]:
-    if _is_image(_leaf(ratings)):
-        return _read_images(ratings)
+    if is_image(first_leaf(ratings)):
+        data, affine = read_images(ratings)
+        _check_size(data.shape)
+        return data, affine
     data = np.asarray(ratings)
     if data.dtype.kind not in "fiub":
         raise InputError(f"ratings must hold real numbers, not {data.dtype}")
@@ -436,52 +395,6 @@ def _read(ratings: Any) -> tuple[NDArray[Any], Floats | None]:
         )
     _check_size(data.shape)
     return data, None
-
-
-def _leaf(ratings: Any) -> Any:
-    while isinstance(ratings, list | tuple) and ratings:
-        ratings = ratings[0]
-    return ratings
-
-
-def _is_image(value: object) -> bool:
-    return isinstance(value, str | Path) or hasattr(value, "dataobj")
-
-
-def _image(value: Any) -> SpatialImage:
-    import nibabel
-
-    if not hasattr(value, "dataobj"):
-        if not Path(value).is_file():
-            raise InputError(f"there is no image {value}")
-        value = nibabel.load(value)
-    return cast("SpatialImage", value)
-
-
-def _read_images(rows: Sequence[Sequence[Any]]) -> tuple[NDArray[Any], Floats]:
-    """Read images on one grid into float32, in which most are stored, or float64."""
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1:
-        raise InputError(f"subjects have {sorted(lengths)} images; each needs one for every rater")
-    first = _image(rows[0][0])
-    size = (len(rows), lengths.pop())
-    _check_size(size)
-    kind = np.float64 if first.get_data_dtype().itemsize > 4 else np.float32  # noqa: PLR2004
-    data = np.empty((*size, *first.shape), dtype=kind)
-    for subject, row in enumerate(rows):
-        for rater, value in enumerate(row):
-            image = _image(value)
-            _check_grid(image, first, subject, rater)
-            data[subject, rater] = np.asarray(image.dataobj)
-    return data, np.asarray(first.affine, dtype=np.float64)
-
-
-def _check_grid(image: SpatialImage, first: SpatialImage, subject: int, rater: int) -> None:
-    if image.shape != first.shape or not np.allclose(image.affine, first.affine, atol=1e-4):
-        raise InputError(
-            f"the image of subject {subject}, rater {rater} has shape {image.shape} or an affine "
-            f"that differs from those of the first image, {first.shape}; resample them to one grid"
-        )
 
 
 def _check_size(shape: Sequence[int]) -> None:

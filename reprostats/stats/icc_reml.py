@@ -30,10 +30,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 
 from reprostats.errors import InputError
 from reprostats.stats.components import Components, fit_components
+from reprostats.stats.f_distribution import f_lower_quantile, f_upper_tail
 
 Floats = NDArray[np.float64]
 Model = Literal["one-way", "agreement", "consistency"]
@@ -194,7 +194,7 @@ def numbers(
         low, high = _limits(pivot, odds, confidence_level)
     estimates = [_coefficient(at, times) for at in (odds, low, high)]
     found = dict(zip(("icc", "ci_low", "ci_high"), estimates, strict=True))
-    tail = _upper_tail(f, pivot.df1, df2)
+    tail = float(f_upper_tail(f, pivot.df1, df2))
     return found | {"f": f, "df1": pivot.df1, "df2": df2, "p_value": tail}
 
 
@@ -203,8 +203,8 @@ def _limits(pivot: Pivot, odds: float, confidence_level: float) -> tuple[float, 
     if not pivot.squares.any():
         return pivot.lowest, pivot.lowest
     return (
-        pivot.odds(1 / _lower_quantile(tail, df2, pivot.df1)),
-        pivot.odds(_lower_quantile(tail, pivot.df1, df2)),
+        pivot.odds(float(1 / f_lower_quantile(tail, df2, pivot.df1))),
+        pivot.odds(float(f_lower_quantile(tail, pivot.df1, df2))),
     )
 
 
@@ -213,13 +213,3 @@ def _coefficient(odds: float, times: float) -> float:
         return 1.0
     divisor = 1 + times * odds
     return times * odds / divisor if divisor > 0 else -math.inf
-
-
-def _lower_quantile(tail: float, df1: float, df2: float) -> float:
-    share = special.betaincinv(df1 / 2, df2 / 2, tail)
-    rest = special.betainccinv(df2 / 2, df1 / 2, tail)
-    return float(np.clip(df2 * share / (df1 * max(rest, 1e-300)), 1e-150, 1e150))
-
-
-def _upper_tail(f: float, df1: float, df2: float) -> float:
-    return float(special.betainc(df2 / 2, df1 / 2, df2 / (df2 + df1 * f)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reprostats.errors import InputError
-from reprostats.stats.icc import FORMS, coefficient, f_test, icc, interval, mean_squares
+from reprostats.stats.icc import icc
+from reprostats.stats.icc_forms import FORMS, coefficient, f_test, interval, mean_squares
+from tests.stats.reference import beside, check, designs, read
 
-REFERENCE = Path(__file__).parents[1] / "reference"
 NUMBERS = ["icc", "ci_low", "ci_high", "f", "df1", "df2", "p_value"]
 
 # Shrout and Fleiss (1979), Table 2: four judges rate six targets.
@@ -27,14 +27,16 @@ SHROUT_FLEISS = np.array(
 
 def layouts_of(file: str) -> dict[str, np.ndarray]:
     """Read designs, one subject a row."""
-    rows = pd.read_csv(REFERENCE / file).groupby("design")["ratings"]
-    return {name: np.array([row.split() for row in design], float) for name, design in rows}
+    return {
+        name: np.array([row.split() for row in table["ratings"]], float)
+        for name, table in designs(file).items()
+    }
 
 
 RATINGS = layouts_of("icc_ratings.csv")
-EXPECTED = pd.read_csv(REFERENCE / "icc_expected.csv")
+EXPECTED = read("icc_expected.csv")
 MISSING_RATINGS = layouts_of("icc_missing_ratings.csv")
-MISSING = pd.read_csv(REFERENCE / "icc_missing_expected.csv")
+MISSING = read("icc_missing_expected.csv")
 
 layouts = st.tuples(st.integers(2, 8), st.integers(2, 6)).flatmap(
     lambda shape: hnp.arrays(np.float64, shape, elements=st.integers(-50, 50).map(float))
@@ -43,24 +45,6 @@ layouts = st.tuples(st.integers(2, 8), st.integers(2, 6)).flatmap(
 
 def of_design(name: str, **options: float) -> pd.DataFrame:
     return icc(RATINGS[name], **options).set_index("shrout_fleiss")
-
-
-def against(reference: pd.DataFrame, found: list[pd.DataFrame]) -> pd.DataFrame:
-    """Put what was found beside what R found, row by row."""
-    columns = [*NUMBERS, "note"]
-    mine = pd.concat([table[columns] for table in found], ignore_index=True)
-    return reference.reset_index(drop=True).join(mine.add_suffix("_found"))
-
-
-def worst(joined: pd.DataFrame, column: str, expected: str | None = None) -> str:
-    """Say in which row a column differs most from R's, in relative terms; where R gives one."""
-    wanted, found = joined[expected or column], joined[f"{column}_found"]
-    compared = wanted.notna()
-    equal = wanted == found
-    error = ((found - wanted).abs() / wanted.abs()).mask(equal, 0.0)[compared]
-    row = joined.loc[error.fillna(np.inf).idxmax()]
-    at = f"{row['design']} {row.get('form', row.get('shrout_fleiss'))}"
-    return f"{error[row.name]:.1e} at {at}: {found[row.name]} where R has {wanted[row.name]}"
 
 
 def same(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> None:
@@ -121,9 +105,9 @@ class TestAgainstR:
         assert {"ordinary", "boundary", "tiny", "large", "offset", "unit", "close"} < set(families)
 
     def test_null_of_zero(self):
-        designs = EXPECTED.groupby(["design", "confidence_level"], sort=False)
-        found = [of_design(name, confidence_level=level) for (name, level), _ in designs]
-        joined = against(EXPECTED, found)
+        cases = EXPECTED[["design", "confidence_level"]].drop_duplicates().itertuples(index=False)
+        found = [of_design(name, confidence_level=level) for name, level in cases]
+        joined = beside(EXPECTED, found)
         # Past its pole ICC(A,k) has no value, and R prints numbers above 1; see the notes of icc.
         past = joined[["icc", "ci_low", "ci_high"]] > 1
         assert joined.loc[past.any(axis=1), "shrout_fleiss"].eq("ICC(2,k)").all()
@@ -133,16 +117,14 @@ class TestAgainstR:
             assert np.isneginf(joined.loc[past[limit], f"{limit}_found"]).all()
         assert (joined.loc[past.any(axis=1), "note_found"] != "").all()
         joined[past.columns] = joined[past.columns].mask(past)
-        for column in NUMBERS:
-            assert float(worst(joined, column).split()[0]) < 1e-8, worst(joined, column)
+        check(joined, NUMBERS, relative=1e-8)
 
     def test_null_of_a_half(self):
         once = EXPECTED.drop_duplicates(["design", "shrout_fleiss"])
-        designs = once["design"].unique()
-        joined = against(once, [of_design(name, null=0.5) for name in designs])
-        for column in ("f", "df2", "p_value"):
-            said = worst(joined, column, f"{column}_half")
-            assert float(said.split()[0]) < 1e-8, said
+        columns = ["f", "df2", "p_value"]
+        found = [of_design(name, null=0.5)[columns] for name in once["design"].unique()]
+        joined = beside(once, [table.add_suffix("_half") for table in found])
+        check(joined, [f"{column}_half" for column in columns], relative=1e-8)
 
 
 class TestPrecision:
@@ -210,10 +192,9 @@ class TestMissing:
         too. R has no interval of ICC(A,.) for missing cells.
         """
         assert MISSING["design"].nunique() == 145
-        designs = MISSING["design"].unique()
-        joined = against(MISSING, [icc(MISSING_RATINGS[name], method="reml") for name in designs])
-        for column in NUMBERS:
-            assert float(worst(joined, column).split()[0]) < 1e-6, worst(joined, column)
+        found = [icc(MISSING_RATINGS[name], method="reml") for name in MISSING["design"].unique()]
+        joined = beside(MISSING, found)
+        check(joined, NUMBERS, relative=1e-6)
         assert joined[["ci_low", "ci_high"]].notna().all(axis=1).sum() == 4 * 145
 
     def test_an_empty_cell_in_a_long_table(self):
