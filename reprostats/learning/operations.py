@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import xxhash
 from safetensors.torch import save_file
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from reprostats.learning.fingerprint import quick_digest, tensors_in
 
@@ -27,8 +29,10 @@ class Operation(NamedTuple):
         Module in which it ran, or in whose backward pass; empty outside of modules.
     name
         Such as ``"aten.convolution_backward.default"``.
-    given, gave
-        Digests of the tensors before and after.
+    given
+        Digest of the tensors before, and of the numbers and words that go with them.
+    gave
+        Digest of the tensors after.
     """
 
     phase: str
@@ -74,7 +78,7 @@ class OperationTrace(TorchDispatchMode):
         kwargs = kwargs or {}
         if not self.active or "empty" in str(func):  # fresh memory holds anything
             return func(*args, **kwargs)
-        given = quick_digest((args, kwargs))
+        given = quick_digest((args, kwargs)) + _settings((args, kwargs))
         result = func(*args, **kwargs)
         changed = (result, args, kwargs) if func._schema.is_mutable else result
         if len(self._operations) == self._save:
@@ -99,14 +103,13 @@ class OperationTrace(TorchDispatchMode):
             return self._where()
         return "backward", node.metadata.get(_MODULE, "")
 
-    def claim(self, inputs: list[torch.Tensor], outputs: list[torch.Tensor], module: str) -> None:
-        """Mark what will run backwards between a module's outputs and its inputs as the module's.
+    def claim(self, before: list[Any], outputs: list[torch.Tensor], module: str) -> None:
+        """Mark as a module's what will run backwards from its outputs to the nodes before it.
 
         What a module within it has claimed stays that one's.
         """
         if not self.active:
             return
-        before: list[Any] = [each.grad_fn for each in inputs]
         waiting: list[Any] = [each.grad_fn for each in outputs]
         while waiting:
             node = waiting.pop()
@@ -114,6 +117,11 @@ class OperationTrace(TorchDispatchMode):
                 continue
             node.metadata[_MODULE] = module
             waiting += [each for each, _ in node.next_functions]
+
+
+def _settings(values: object) -> bytes:
+    plain = [leaf for leaf in tree_leaves(values) if isinstance(leaf, bool | int | float | str)]
+    return xxhash.xxh3_128_digest(repr(plain).encode())
 
 
 def save_all(path: Path, values: object) -> None:

@@ -147,7 +147,7 @@ class _Tracer:
         self.trace = Trace()
         self._names: dict[int, str] = {}
         self._roots: list[nn.Module] = []
-        self._open: list[tuple[nn.Module, list[torch.Tensor]]] = []
+        self._open: list[tuple[nn.Module, list[Any]]] = []
         self._updating = False
         self._last_output: weakref.ref[torch.Tensor] | None = None
         self._receivers: Any = WeakTensorKeyDictionary()
@@ -197,7 +197,7 @@ class _Tracer:
             if self._detailed:
                 for number, tensor in enumerate(tensors_in(inputs)):
                     self._note("input", self._name(module), f"input {number}", tensor)
-        self._open.append((module, tensors_in(inputs)))
+        self._open.append((module, [each.grad_fn for each in tensors_in(inputs)]))
         if self._detailed and torch.is_grad_enabled():
             for tensor in tensors_in(inputs):
                 self._watch_gradient(tensor, self._name(module))
@@ -247,10 +247,10 @@ class _Tracer:
         tensor.register_hook(note)
 
     def _after_forward(self, module: nn.Module, _: Any, output: Any) -> None:
-        _, inputs = self._open.pop()
+        _, before = self._open.pop()
         tensors = tensors_in(output)
         if tensors and torch.is_grad_enabled():
-            self._operations.claim(inputs, tensors, self._name(module))
+            self._operations.claim(before, tensors, self._name(module))
         seen = self._last_output and self._last_output()
         if not self._detailed or (len(tensors) == 1 and tensors[0] is seen):
             return

@@ -225,10 +225,10 @@ def _located(rerun: Rerun, step: int, steps: int) -> dict[str, Any]:
         save_operation=operation,
         snapshots=snapshot_steps(step, steps),
     )
-    where = events[0].iloc[event] if event is not None else {"step": step, "phase": "update"}
+    where = events[0].iloc[event].to_dict() if event is not None else {"phase": "update"}
     return {
-        **{name: where.get(name, "") for name in ("phase", "place", "what")},
-        "step": int(where["step"]),
+        "step": step,
+        **{name: str(where.get(name, "")) for name in ("phase", "place", "what")},
         "difference": _saved_difference(folders, "event"),
         "operation": None if operation is None else _guilty(operations, operation, folders),
         "growth": growth(folders),

@@ -35,7 +35,8 @@ class TestPlantedDifferences:
         found = divergence(tmp_path, "backward")
         assert (found.step, found.phase) == (PLANTED_AT, "backward")
         assert (found.place, found.what) == ("Net.block.2", "gradient of input")
-        assert found.difference.largest_ulps == 1
+        assert 1 <= found.difference.largest_ulps <= 2
+        assert found.operation.name == "aten.mul.Tensor"
         assert (found.operation.phase, found.operation.place) == ("backward", "Net.block.2")
 
     def test_data_order_at_one_step(self, tmp_path):
