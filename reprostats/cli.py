@@ -18,20 +18,23 @@ from reprostats.review.commands import check as check_review
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status: 0, or 1 after an error for people."""
+    """Run the command line; return the exit status: 0, or 1 after an error for people.
+
+    ``compare`` returns as ``diff`` does: 0 if equal, 1 if not, 2 after an error.
+    """
     options = _parser().parse_args(arguments)
     try:
-        options.action(options)
+        return options.action(options) or 0
     except ReprostatsError as error:
         print(f"reprostats: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return int(options.trouble)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="reprostats", description="Tell whether a deep-learning result is real."
     )
+    parser.set_defaults(trouble=1)
     parser.add_argument("--version", action="version", version=f"reprostats {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="execute notebooks headless and say what they wrote")
@@ -54,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         help="run one trial of the first study, say how many there are and how long they may take",
     )
     run.set_defaults(action=_run)
+    compare = commands.add_parser(
+        "compare", help="say whether two runs are equal bit for bit, and what differs around them"
+    )
+    compare.add_argument("one", type=Path, metavar="RUN_A", help="folder of a trial or a study")
+    compare.add_argument("other", type=Path, metavar="RUN_B", help="another one")
+    compare.set_defaults(action=_compare, trouble=2)
     add_commands(commands)
     check = commands.add_parser("check", help="short for: review check")
     check.add_argument("file", nargs="?", help="the file of papers")
@@ -82,6 +91,21 @@ def _run(options: argparse.Namespace) -> None:
     for folder in folders:
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         print(f"\n{folder}", *names, sep="\n  ")
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from reprostats.study.compare import compare_studies, compare_trials, is_study
+
+    if not is_study(options.one) and not is_study(options.other):
+        found = compare_trials(options.one, options.other)
+        print(found)
+        return int(not found.equal)
+    every = compare_studies(options.one, options.other)
+    for identity, each in every.items():
+        print(f"trial {identity}: {each}\n")
+    equal = sum(each.equal for each in every.values())
+    print(f"{equal} of {len(every)} trials are equal to the last bit.")
+    return int(equal < len(every))
 
 
 def _print_plans(notebooks: Sequence[Path], values: dict[str, Any]) -> None:
