@@ -1,5 +1,6 @@
 # Writes anova_data.csv (data sets, one observation a row) and anova_expected.csv.
 #   Rscript make_anova.R
+# Eleven named designs and 100 random ones.
 # Type 1: stats::anova(lm). Types 2 and 3: car::Anova, factors coded by contr.sum for type 3.
 suppressPackageStartupMessages(library(car))
 set.seed(20260102)
@@ -31,13 +32,25 @@ cases <- list(
   list("empty_cell", empty, "y ~ a * b")
 )
 
-digits <- function(x) sprintf("%.17g", x)
+formulas <- c("y ~ a * b", "y ~ a + b", "y ~ a * b + x", "y ~ a * x", "y ~ a")
+for (i in 1:100) {
+  rows <- if (i > 95) 400 else sample(12:40, 1)
+  offset <- sample(c(0, 0, 0, 1e3, -1e6), 1)
+  set <- data_set(rows, offset, scale = if (offset == 0) sample(c(1, 1, 1e-3, 1e6), 1) else 1) # car takes a residual below 1e-10 for 0
+  if (any(table(set$a, set$b) == 0) || length(unique(set$a)) < 3) next
+  middle <- signif(mean(set$y), 3)
+  set$x <- signif(set$x, 5); set$y <- middle + signif(set$y - middle, 6)
+  cases[[length(cases) + 1]] <- list(paste("random", i, sep = "_"), set, sample(formulas, 1))
+}
+
+digits <- function(x) sprintf("%.15g", x)
+few <- function(x) sprintf("%.12g", x)
 rows <- list(); expected <- list()
 keep <- function(name, formula, typ, found) {
   found <- found[rownames(found) != "(Intercept)", ]
   data.frame(design = name, formula = formula, typ = typ, source = trimws(rownames(found)),
-             sum_of_squares = digits(found[["Sum Sq"]]), df = found$Df,
-             f = digits(found[["F value"]]), p_value = digits(found[["Pr(>F)"]]))
+             sum_of_squares = few(found[["Sum Sq"]]), df = found$Df,
+             f = few(found[["F value"]]), p_value = few(found[["Pr(>F)"]]))
 }
 for (case in cases) {
   name <- case[[1]]; data <- case[[2]]; formula <- case[[3]]

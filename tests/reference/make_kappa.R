@@ -16,14 +16,16 @@ designs <- list(
   two_categories = two(60, 2, 0.6), three = two(40, 3, 0.8), five = two(200, 5, 0.5),
   small = two(12, 3, 0.7), none = two(100, 4, 0), nearly = two(300, 3, 0.98)
 )
-digits <- function(x) sprintf("%.17g", x)
+for (i in 1:60) designs[[paste("random", i, sep = "_")]] <- two(
+  if (i > 57) 500 else sample(8:60, 1), sample(2:6, 1), runif(1))
+digits <- function(x) sprintf("%.12g", x)
 rows <- list(); expected <- list()
 for (name in names(designs)) {
   set <- designs[[name]]
   size <- max(set)
   rows[[name]] <- data.frame(design = name, set)
   distance <- abs(outer(seq_len(size), seq_len(size), "-")) / max(size - 1, 1)
-  for (weights in c("linear", "quadratic")) for (level in c(0.95, 0.8)) {
+  for (weights in c("linear", "quadratic")) for (level in if (grepl("random", name)) sample(c(0.95, 0.8, 0.99), 1) else c(0.95, 0.8)) {
     found <- cohen.kappa(as.matrix(set), w = 1 - distance^(1 + (weights == "quadratic")),
                          alpha = 1 - level, levels = seq_len(size))
     expected[[paste(name, weights, level)]] <- data.frame(

@@ -5,7 +5,7 @@ library(boot)
 set.seed(20260403)
 digits <- function(x) sprintf("%.17g", x)
 rows <- list(); expected <- list()
-for (n in c(5, 6, 9, 10, 15, 20)) for (level in c(0.95, 0.8)) {
+for (n in c(5:15, 18, 20, 25, 30)) for (level in c(0.95, 0.8)) {
   x <- as.numeric(digits(rexp(n)))
   name <- paste0("n", n, "_", level)
   found <- boot(x, function(d, i) median(d[i]), R = 200000)

@@ -14,7 +14,16 @@ sets <- list(
   sleep = data.frame(first = sleep$extra[1:10], second = sleep$extra[11:20])
 )
 
-digits <- function(x) sprintf("%.17g", x)
+for (i in 1:60) {
+  n <- if (i > 57) 150 else sample(2:25, 1)
+  set <- pairs(n, sample(c(0, 0.1, 0.5, 2), 1), 10^runif(1, -3, 1),
+               offset = sample(c(0, 0, 1e3, -1e6), 1), scale = sample(c(1, 1, 1e-6, 1e6), 1))
+  middle <- signif(mean(set$first), 3)
+  sets[[paste("random", i, sep = "_")]] <- middle + signif(set - middle, 6)
+}
+
+digits <- function(x) sprintf("%.15g", x)
+few <- function(x) sprintf("%.13g", x)
 rows <- list(); expected <- list()
 for (name in names(sets)) {
   set <- sets[[name]]
@@ -25,9 +34,9 @@ for (name in names(sets)) {
                     conf.level = level)
     expected[[paste(name, alternative, level)]] <- data.frame(
       design = name, alternative = sub(".", "-", alternative, fixed = TRUE),
-      confidence_level = level, difference = digits(found$estimate),
-      ci_low = digits(found$conf.int[1]), ci_high = digits(found$conf.int[2]),
-      t = digits(found$statistic), df = found$parameter, p_value = digits(found$p.value))
+      confidence_level = level, difference = few(found$estimate),
+      ci_low = few(found$conf.int[1]), ci_high = few(found$conf.int[2]),
+      t = few(found$statistic), df = found$parameter, p_value = few(found$p.value))
   }
 }
 write.csv(do.call(rbind, rows), "paired_data.csv", row.names = FALSE, quote = FALSE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,10 @@ from scipy import stats
 
 from reprostats.errors import InputError
 from reprostats.stats.paired import paired_ttest
+from tests.stats.reference import beside, check, designs, read
 
-REFERENCE = Path(__file__).parents[1] / "reference"
-DATA = pd.read_csv(REFERENCE / "paired_data.csv")
-EXPECTED = pd.read_csv(REFERENCE / "paired_expected.csv")
+DATA = designs("paired_data.csv")
+EXPECTED = read("paired_expected.csv")
 NUMBERS = ["difference", "ci_low", "ci_high", "t", "df", "p_value"]
 EFFECTS = ["cohen_dz", "hedges_gav"]
 ENDS = [f"{name}_{end}" for name in EFFECTS for end in ("low", "high")]
@@ -44,16 +43,14 @@ def test_columns():
     assert list(paired_ttest(*FILMS).columns) == expected
 
 
-@pytest.mark.parametrize("row", EXPECTED.to_dict("records"), ids=str)
-def test_against_r(row):
-    """stats::t.test of R 4.2.2, written by tests/reference/make_paired.R."""
-    data = DATA[DATA["design"] == row["design"]]
-    options = {name: row[name] for name in ("alternative", "confidence_level")}
-    found = result(data["first"], data["second"], **options)
-    np.testing.assert_allclose(
-        found[NUMBERS].astype(float), [row[name] for name in NUMBERS], rtol=1e-12
-    )
-    assert found["note"] == ""
+def test_against_r():
+    """stats::t.test of R 4.2.2 on 71 designs, written by tests/reference/make_paired.R."""
+    options = EXPECTED[["design", "alternative", "confidence_level"]].to_dict("records")
+    found = [paired_ttest(DATA[row.pop("design")][["first", "second"]], **row) for row in options]
+    joined = beside(EXPECTED, found)
+    check(joined, NUMBERS, relative=2e-12)
+    assert (joined["note_found"] == "").all()
+    assert EXPECTED["design"].nunique() == 71
 
 
 def test_lakens_2013():
