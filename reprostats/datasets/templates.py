@@ -206,7 +206,7 @@ def smooth_noise(
 def _cached(path: Path) -> tuple[Volume, ...] | None:
     """Read the kept arrays; None if there are none, or they are damaged."""
     try:
-        with np.load(path) as kept:
+        with np.load(BytesIO(path.read_bytes())) as kept:
             return tuple(kept[name] for name in _PARTS)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None

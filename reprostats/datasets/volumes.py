@@ -20,6 +20,7 @@ SUFFIXES = (".nii.gz", ".nii")
 _AXES = 3
 _AFFINE_TOLERANCE = 1e-3  # mm
 _LARGEST_LIST = 20
+_CHUNK = 2**22
 
 Result = TypeVar("Result")
 
@@ -230,6 +231,7 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     if not path.is_file():
         raise NotAvailableError(f"{path}: there is no such file.")
     try:
+        _check_checksum(path)
         image: Any = nibabel.load(path)
         return image.get_fdata(dtype=np.float32), image.affine
     # Which of these it is depends on where the file is damaged.
@@ -246,6 +248,14 @@ def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         raise InputError(
             f"{path}: cannot be read as NIfTI, perhaps cut short ({reason}). Get it again."
         ) from None
+
+
+def _check_checksum(path: Path) -> None:
+    """Read a compressed file to its end, where its checksum is; nibabel stops before."""
+    if path.suffix == ".gz":
+        with gzip.open(path) as file:
+            while file.read(_CHUNK):
+                pass
 
 
 def _one_channel(
