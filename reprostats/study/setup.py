@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import reduce
 from importlib import import_module
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 from reprostats.study.code import function_name
@@ -46,7 +45,8 @@ def worker_setup(function: Callable[..., object], code: Mapping[str, str], folde
 def _is_importable(function: Callable[..., object]) -> bool:
     """Tell whether another process finds the function by its name on the same path."""
     top = function.__module__.partition(".")[0]
-    if top == "__main__" or PathFinder.find_spec(top) is None:
+    # Asks the finders (an editable installation has one of its own), not what is imported here.
+    if top == "__main__" or not any(each.find_spec(top, None) for each in sys.meta_path):
         return False
     try:
         module = import_module(function.__module__)

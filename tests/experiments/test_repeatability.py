@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from reprostats.experiments import repeatability
+from reprostats.experiments import lenet, repeatability
+from reprostats.experiments.regimes import regimes
 from reprostats.learning.fingerprint import fingerprint
 from reprostats.study.sources import STREAMS, complete_levels
 from reprostats.study.trial import Trial
@@ -22,7 +23,7 @@ PARAMETERS = repeatability.Parameters(trials=3, epochs=1)
 def trained(folder: Path, *, config: dict | None = None, **levels) -> tuple[Trial, dict]:
     folder.mkdir()
     trial = Trial({"epochs": 1} | (config or {}), complete_levels(levels), 0, None, folder)
-    return trial, repeatability.train_lenet(trial)
+    return trial, lenet.train_lenet(trial)
 
 
 class TestTraining:
@@ -71,25 +72,23 @@ class TestRegimes:
     def test_have_as_many_trials_as_asked(self):
         for trials in (2, 7, 11):
             parameters = repeatability.Parameters(trials=trials)
-            for condition in repeatability.regimes(parameters).values():
+            for condition in regimes(parameters).values():
                 assert len(list(condition.settings())) * condition.repeats == trials
 
     def test_unseeded_differ_in_every_stream_from_trial_to_trial(self):
-        settings = list(repeatability.regimes(PARAMETERS)["unseeded"].settings())
+        settings = list(regimes(PARAMETERS)["unseeded"].settings())
         assert all(
             one[name] != other[name] for one, other in pairwise(settings) for name in STREAMS
         )
 
     def test_unseeded_are_planned_from_the_seed_or_left_to_the_system(self):
-        planned = [list(repeatability.regimes(PARAMETERS)["unseeded"].settings()) for _ in range(2)]
+        planned = [list(regimes(PARAMETERS)["unseeded"].settings()) for _ in range(2)]
         assert planned[0] == planned[1]
-        left = repeatability.regimes(repeatability.Parameters(unseeded="os"))["unseeded"]
+        left = regimes(repeatability.Parameters(unseeded="os"))["unseeded"]
         assert {level for each in left.settings() for level in (each[s] for s in STREAMS)} == {"os"}
 
     def test_hardware_regime_changes_hardware_alone(self):
-        settings = list(
-            repeatability.regimes(repeatability.Parameters())["other hardware"].settings()
-        )
+        settings = list(regimes(repeatability.Parameters())["other hardware"].settings())
         hardware = {(each["threads"], each["isa"]) for each in settings}
         assert len(hardware) == 7
         assert {each[name] for each in settings for name in STREAMS} == {2019}

@@ -117,7 +117,7 @@ class TestReachedCode:
         assert "tests.study.trials:constant" in reached_code(imports_late)
 
     def test_follows_the_experiment_down_to_its_initialiser(self):
-        from reprostats.experiments.repeatability import train_lenet
+        from reprostats.experiments.lenet import train_lenet
 
         found = reached_code(train_lenet)
         assert "reprostats.models.initialisers:_glorot_uniform" in found
@@ -127,7 +127,7 @@ class TestReachedCode:
     def test_is_the_same_in_another_process_with_another_hash_seed(self):
         program = (
             "from tests.study.test_units import uses_class, uses_dispatch\n"
-            "from reprostats.experiments.repeatability import train_lenet\n"
+            "from reprostats.experiments.lenet import train_lenet\n"
             "from reprostats.study.code import reached_code\n"
             "print([reached_code(f) for f in (uses_class, uses_dispatch, train_lenet)])"
         )

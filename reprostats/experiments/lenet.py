@@ -1,0 +1,252 @@
+"""LeNet-5 on handwritten digits, trained, tested again and timed, after Alahmari et al. (2020)."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file
+from torch.nn import functional
+
+from reprostats.datasets.digits import hold_out, load
+from reprostats.errors import InputError
+from reprostats.learning.fingerprint import fingerprint, optimiser_state
+from reprostats.learning.loop import fit, predict
+from reprostats.models.initialisers import build
+from reprostats.models.lenet import LeNet5
+from reprostats.study.trial import Trial
+
+_TEST_BATCH = 500
+_TIMED_TURNS = 30
+_SETTINGS = {  # by name: deterministic algorithms, memory filled
+    "plain": (False, False),
+    "deterministic, memory not filled": (True, False),
+    "deterministic": (True, True),
+}
+
+
+class Training(BaseModel):
+    """What is trained and how; the paper's values, where it states them, but for ``epochs``.
+
+    Parameters
+    ----------
+    dataset
+        ``"digits"`` (scikit-learn's) or ``"mnist"``.
+    epochs
+        Passes over the training samples; 20 in the paper.
+    batch_size
+        Samples per step; not in the paper.
+    learning_rate
+        Of Adam.
+    activation, pooling
+        Of LeNet-5; not in the paper.
+    validation_fraction
+        Share of the training samples held out; 10,000 of 60,000 in the paper.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: Literal["digits", "mnist"] = "digits"
+    epochs: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    activation: Literal["tanh", "relu"] = "tanh"
+    pooling: Literal["average", "max"] = "average"
+    validation_fraction: float = Field(default=1 / 6, gt=0, lt=1)
+
+
+def train_lenet(trial: Trial) -> dict[str, object]:
+    """Train LeNet-5 and test it.
+
+    Returns
+    -------
+    dict
+        ``accuracy`` and ``class_accuracy`` (per digit) from 0 to 1, ``errors`` (the paper's
+        FN + FP: test images given a wrong class), ``test_loss`` and ``validation_loss``
+        (cross-entropy in nats).
+    """
+    config = Training(**trial.config)
+    data = load(config.dataset)
+    kept, held = hold_out(data.labels, config.validation_fraction, trial.torch_generator("split"))
+    model, optimiser = _network(trial, config)
+    trial.keep("initial_weights", model.state_dict())
+    with trial.timed("training"):
+        losses = fit(
+            model,
+            trial.to(data.images[kept]),
+            trial.to(data.labels[kept]),
+            loss=functional.cross_entropy,
+            optimiser=optimiser,
+            batch_size=config.batch_size,
+            epochs=config.epochs,
+            generator=trial.torch_generator("batch_order"),
+            autocast=trial.autocast,
+        )
+    with trial.timed("testing"):
+        logits = _predict(trial, model, data.test_images)
+    validation = _predict(trial, model, data.images[held])
+    trial.keep("weights", model.state_dict())
+    trial.keep("optimiser", optimiser_state(optimiser))
+    trial.keep("losses", {"losses": losses})
+    trial.keep("predictions", {"logits": logits})
+    trial.describe(
+        dataset=config.dataset,
+        training=len(kept),
+        validation=len(held),
+        test=len(data.test_labels),
+        augmentation="none",
+        loss="cross-entropy",
+        optimiser="Adam",
+    )
+    return {
+        **classification_metrics(logits, data.test_labels),
+        "test_loss": functional.cross_entropy(logits.float(), data.test_labels),
+        "validation_loss": functional.cross_entropy(validation.float(), data.labels[held]),
+    }
+
+
+def retest_lenet(trial: Trial) -> dict[str, object]:
+    """Test a network that was trained before, and compare with what it predicted then.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``errors`` and ``class_accuracy`` as `train_lenet` gives them;
+        ``largest_difference`` of a logit from that after training, ``changed_labels``.
+
+    Raises
+    ------
+    InputError
+        If the weights on disk are not those that were trained.
+    """
+    config = Training(**trial.config["training"])
+    folder = Path(trial.config["folder"])
+    data = load(config.dataset)
+    weights = load_file(folder / "weights.safetensors")
+    if fingerprint(weights) != trial.config["weights"]:
+        raise InputError(f"{folder}/weights.safetensors: not the weights that were trained.")
+    model = LeNet5(activation=config.activation, pooling=config.pooling)
+    model.load_state_dict(weights)
+    with trial.timed("testing"):
+        logits = _predict(trial, trial.to(model), data.test_images)
+    trial.keep("predictions", {"logits": logits})
+    before = load_file(folder / "predictions.safetensors")["logits"]
+    return {
+        **classification_metrics(logits, data.test_labels),
+        "largest_difference": (logits - before).abs().max(),
+        "changed_labels": int((logits.argmax(1) != before.argmax(1)).sum()),
+    }
+
+
+def time_lenet(trial: Trial) -> dict[str, object]:
+    """Time training steps under three settings in turns, after a first round that is not counted.
+
+    Returns
+    -------
+    dict
+        ``step_time``: median seconds of a step by setting: ``"plain"``, ``"deterministic"``, and
+        ``"deterministic, memory not filled"``.
+    """
+    config = Training(**trial.config)
+    data = load(config.dataset)
+    images = trial.to(data.images[: config.batch_size])
+    labels = trial.to(data.labels[: config.batch_size])
+    model, optimiser = _network(trial, config)
+    times: dict[str, list[float]] = {name: [] for name in _SETTINGS}
+    for turn in range(1 + _TIMED_TURNS):
+        for name, (deterministic, fill) in _SETTINGS.items():
+            with _determinism(deterministic, fill):
+                taken = _seconds(trial, model, optimiser, images, labels)
+            times[name] += [taken] if turn else []
+    return {"step_time": {name: statistics.median(each) for name, each in times.items()}}
+
+
+@contextmanager
+def _determinism(deterministic: bool, fill: bool) -> Iterator[None]:
+    """Switch deterministic algorithms and the filling of new memory, and back again."""
+    filling: Any = torch.utils.deterministic
+    before = torch.are_deterministic_algorithms_enabled(), filling.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
+    filling.fill_uninitialized_memory = fill
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.deterministic, filling.fill_uninitialized_memory = before
+
+
+def _seconds(
+    trial: Trial,
+    model: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+) -> float:
+    """Time one training step on one batch."""
+    start = time.perf_counter()
+    fit(
+        model,
+        images,
+        labels,
+        loss=functional.cross_entropy,
+        optimiser=optimiser,
+        batch_size=len(images),
+        epochs=1,
+        generator=trial.torch_generator("batch_order"),
+        autocast=trial.autocast,
+    )
+    if trial.device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _network(trial: Trial, config: Training) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    """Build the network from the trial's initial weights, and its optimiser."""
+    model = build(
+        lambda: LeNet5(activation=config.activation, pooling=config.pooling),
+        str(trial.level("initialiser")),
+        trial.torch_generator("init"),
+    )
+    placed = trial.to(model)
+    epsilon = float(trial.level("adam_epsilon"))
+    return placed, torch.optim.Adam(placed.parameters(), config.learning_rate, eps=epsilon)
+
+
+def _predict(trial: Trial, model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Give the logits for images: shape (images, classes), on the CPU."""
+    return predict(model, trial.to(images), _TEST_BATCH, trial.autocast).cpu()
+
+
+def classification_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:
+    """Count what is right, over all samples and for each class.
+
+    Parameters
+    ----------
+    logits
+        Shape (samples, classes).
+    labels
+        Shape (samples,).
+
+    Examples
+    --------
+    >>> logits = torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 3.0]])
+    >>> metrics = classification_metrics(logits, torch.tensor([0, 1, 1]))
+    >>> metrics["errors"], metrics["class_accuracy"]
+    (1, {'0': 1.0, '1': 0.5})
+    """
+    right = logits.argmax(1) == labels
+    return {
+        "accuracy": right.double().mean().item(),
+        "errors": int((~right).sum()),
+        "class_accuracy": {
+            str(int(label)): right[labels == label].double().mean().item()
+            for label in labels.unique()
+        },
+    }
