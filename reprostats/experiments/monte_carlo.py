@@ -181,6 +181,8 @@ def train_unet(trial: Trial) -> dict[str, dict[str, float]]:
             trial.torch_generator("init"),
         )
     )
+    # A quarter faster on processors.
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with trial.timed("training"):
         losses = _fitted(trial, config, model, division)
     with trial.timed("testing"):

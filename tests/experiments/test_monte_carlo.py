@@ -1,0 +1,270 @@
+"""Repeated cross-validation: a small size of the real thing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from reprostats.datasets import folds as folds_module
+from reprostats.datasets.folds import LeakError, patient_folds
+from reprostats.datasets.patients import Cohort, Patient
+from reprostats.errors import InputError, NotAvailableError
+from reprostats.experiments import monte_carlo
+from reprostats.metrics.segmentation import overlap
+from reprostats.study.sources import complete_levels
+from reprostats.study.trial import Trial
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = {
+    "patients": 4, "slices": 2, "resolution": 8, "folds": 2, "widths": (4, 8), "epochs": 1,
+}  # fmt: skip
+
+
+def trained(folder: Path, *, fold: int = 0, config: dict | None = None, **levels):
+    folder.mkdir()
+    chosen = complete_levels({"initialiser": "marrone_normal"} | levels)
+    trial = Trial(SMALL | (config or {}), chosen, 0, fold, folder)
+    return trial, monte_carlo.train_unet(trial)
+
+
+class TestTraining:
+    def test_seeded_trials_are_bitwise_equal(self, tmp_path):
+        (one, _), (same, _) = (trained(tmp_path / str(n), init=3) for n in range(2))
+        assert one.fingerprints == same.fingerprints
+        assert set(one.fingerprints) == {"weights", "losses", "predictions"}
+
+    @pytest.mark.parametrize("source", ["init", "batch_order", "split"])
+    def test_each_stream_alone_changes_the_weights(self, tmp_path, source):
+        one, _ = trained(tmp_path / "one")
+        other, _ = trained(tmp_path / "other", **{source: 4})
+        assert one.fingerprints["weights"] != other.fingerprints["weights"]
+
+    def test_augmentation_changes_them_when_there_is_some(self, tmp_path):
+        some = {"augmentation": {"rotation_degrees": 20}}
+        one, same, other = (
+            trained(tmp_path / name, config=some, augmentation=seed)[0]
+            for name, seed in (("one", 1), ("same", 1), ("other", 2))
+        )
+        assert one.fingerprints == same.fingerprints != other.fingerprints
+        plain = [trained(tmp_path / f"plain-{seed}", augmentation=seed)[0] for seed in (1, 2)]
+        assert plain[0].fingerprints == plain[1].fingerprints
+
+    @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "autocast"])
+    def test_other_types_train_too(self, tmp_path, dtype):
+        trial, metrics = trained(tmp_path / "one", dtype=dtype)
+        assert all(0 <= value <= 1 for value in metrics["dice"].values())
+        assert trial.effective["dtype"] == ("float32" if dtype == "autocast" else dtype)
+
+    def test_patients_of_all_folds_are_the_cohort(self, tmp_path):
+        tested = [set(trained(tmp_path / str(n), fold=n)[1]["dice"]) for n in range(2)]
+        assert not tested[0] & tested[1]
+        assert tested[0] | tested[1] == {f"head-00{number}" for number in range(1, 5)}
+
+    def test_learns(self, tmp_path):
+        _, one = trained(tmp_path / "one")
+        _, many = trained(tmp_path / "many", config={"epochs": 60, "structure": "brain"})
+        assert min(many["dice"].values()) > 0.9 > min(one["dice"].values())
+
+    def test_says_what_it_did(self, tmp_path):
+        trial, _ = trained(tmp_path / "one")
+        assert trial.description["training"] == trial.description["test"] == 4
+        patients = trial.description["training_patients"] + trial.description["test_patients"]
+        assert len(set(patients)) == 4
+        assert set(trial.times) == {"training", "testing"}
+
+    def test_metrics_are_those_of_the_kept_predictions(self, tmp_path):
+        from safetensors.torch import load_file
+
+        trial, metrics = trained(tmp_path / "one", config={"epochs": 10})
+        kept = load_file(trial.folder / "predictions.safetensors")
+        cohort = monte_carlo.load_cohort(monte_carlo.Training(**SMALL))
+        for patient in cohort.chosen(kept):
+            found = overlap(patient.masks, kept[patient.identity].numpy())
+            assert metrics["dice"][patient.identity] == found["dice"]
+
+
+class TestLeaksAreRefusedInATrial:
+    def test_patient_in_two_folds(self, tmp_path, monkeypatch):
+        def overlapping(patients, n_folds, generator):
+            drawn = patient_folds(patients, n_folds, generator)
+            return [drawn[0], replace(drawn[1], training=(*drawn[1].training, drawn[1].test[0]))]
+
+        monkeypatch.setattr(monte_carlo, "patient_folds", overlapping)
+        with pytest.raises(LeakError, match=r"trained and tested on: head-00\d"):
+            trained(tmp_path / "one")
+
+    def test_standardisation_that_sees_the_test_patients(self, tmp_path, monkeypatch):
+        cohort = monte_carlo.load_cohort(monte_carlo.Training(**SMALL))
+        fit = folds_module.fit_standardisation
+        monkeypatch.setattr(folds_module, "fit_standardisation", lambda _: fit(cohort.patients))
+        with pytest.raises(LeakError, match=r"saw test patients: head-00\d, head-00\d"):
+            trained(tmp_path / "one")
+
+    def test_split_drawn_anew_in_every_trial(self, tmp_path):
+        with pytest.raises(InputError, match="folds of a repeat must agree"):
+            trained(tmp_path / "one", split="os")
+
+    def test_trial_without_a_fold(self, tmp_path):
+        with pytest.raises(InputError, match=r"has a fold: Study\(\.\.\., folds=2\)"):
+            trained(tmp_path / "one", fold=None)
+
+
+class TestLoss:
+    def test_is_one_minus_the_dice_of_certain_pixels(self):
+        generator = np.random.default_rng(1)
+        truth, prediction = generator.integers(0, 2, (2, 3, 1, 8, 8))
+        logits = torch.from_numpy(80.0 * (2 * prediction - 1))
+        loss = monte_carlo.one_minus_dice(logits, torch.from_numpy(truth))
+        assert loss.item() == pytest.approx(1 - overlap(truth, prediction)["dice"])
+
+    @given(st.integers(0, 100), st.sampled_from([torch.float16, torch.bfloat16, torch.float64]))
+    def test_lies_between_0_and_1_and_has_a_gradient(self, seed, kind):
+        generator = torch.Generator().manual_seed(seed)
+        logits = (5 * torch.randn(2, 1, 300, 300, generator=generator)).to(kind)
+        logits.requires_grad_()
+        masks = (torch.rand(2, 1, 300, 300, generator=generator) > 0.5).to(kind)
+        loss = monte_carlo.one_minus_dice(logits, masks)
+        loss.backward()
+        assert 0 <= loss.item() <= 1
+        assert torch.isfinite(logits.grad).all()
+
+    def test_without_truth_or_probability_is_finite(self):
+        logits = torch.full((1, 1, 2, 2), -1e4, requires_grad=True)
+        loss = monte_carlo.one_minus_dice(logits, torch.zeros(1, 1, 2, 2))
+        loss.backward()
+        assert loss.item() == 1
+        assert torch.isfinite(logits.grad).all()
+
+
+def test_learning_rate_falls_with_inverse_time(tmp_path, monkeypatch):
+    """4 training slices in batches of 4: one step an epoch. lr / (1 + 0.5 t), t = 0, 1, 2."""
+    rates = []
+
+    def fit(model, *args, optimiser, schedule, **more):
+        for _ in range(3):
+            rates.append(optimiser.param_groups[0]["lr"])
+            optimiser.step()
+            schedule.step()
+        return torch.zeros(1, 1)
+
+    monkeypatch.setattr(monte_carlo, "fit", fit)
+    trained(tmp_path / "one", config={"learning_rate": 0.1, "learning_rate_decay": 0.5})
+    assert rates == pytest.approx([0.1, 0.1 / 1.5, 0.05])
+
+
+class TestMeasures:
+    TRUTH = np.zeros((3, 6, 6), bool)
+    TRUTH[:2, 1:4, 1:4] = True
+
+    def patient(self, spacing):
+        return Patient("p1", self.TRUTH.astype(np.float32), self.TRUTH, spacing)
+
+    def test_of_a_volume_are_in_space(self):
+        prediction = np.roll(self.TRUTH, 1, axis=0)
+        found = monte_carlo.measured(self.patient((8.0, 1.0, 1.0)), prediction)
+        assert found["hausdorff_95"] == 8
+        assert "slices_missed" not in found
+
+    def test_of_slices_stay_in_the_plane(self):
+        prediction = np.roll(self.TRUTH, 1, axis=0)
+        found = monte_carlo.measured(self.patient((2.0, 2.0)), prediction)
+        assert found["hausdorff_95"] == 0
+        assert (found["slices_missed"], found["slices_invented"]) == (1, 1)
+        assert found["dice"] == 0.5
+        assert found["volume_difference"] == 0
+
+    def test_that_say_nothing_are_left_out(self):
+        both = {"a": {"dice": 0.0, "precision": np.nan}, "b": {"dice": 0.5, "precision": np.nan}}
+        assert monte_carlo._by_measure(both) == {"dice": {"a": 0.0, "b": 0.5}}
+
+
+class TestPlan:
+    def test_repeats_differ_in_what_varies_alone(self):
+        parameters = monte_carlo.Parameters(repeats=4, vary=("init", "split"))
+        settings = list(monte_carlo.conditions(parameters)["reference"].settings())
+        assert len({each["init"] for each in settings}) == 4
+        assert len({each["split"] for each in settings}) == 4
+        assert {each["batch_order"] for each in settings} == {2019}
+
+    def test_configurations_share_the_seeds_of_their_repeats(self):
+        found = monte_carlo.conditions(monte_carlo.Parameters())
+        one, two = (list(found[name].settings()) for name in ("reference", "two threads"))
+        assert [each["init"] for each in one] == [each["init"] for each in two]
+        assert {each["threads"] for each in two} == {2}
+
+    def test_more_repeats_begin_with_the_same(self):
+        few, many = (
+            list(monte_carlo.conditions(monte_carlo.Parameters(repeats=n))["reference"].settings())
+            for n in (2, 5)
+        )
+        assert many[:2] == few
+
+    def test_of_the_paper_keeps_all_seeds(self):
+        parameters = monte_carlo.Parameters(repeats=50, vary=())
+        condition = monte_carlo.conditions(parameters)["reference"]
+        assert (len(list(condition.settings())), condition.repeats) == (1, 50)
+
+    def test_size(self):
+        study = monte_carlo.study(monte_carlo.Parameters(repeats=3, folds=4))
+        assert len(study.trials) == 2 * 3 * 4
+        assert {trial.fold for trial in study.trials} == set(range(4))
+
+    def test_configuration_that_sets_what_varies(self):
+        parameters = monte_carlo.Parameters(configurations={"x": {"init": 3}})
+        with pytest.raises(InputError, match="init: both fixed and varied"):
+            monte_carlo.study(parameters)
+
+
+class TestData:
+    def test_slices(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("REPROSTATS_DATA", str(tmp_path))
+        for kind in ("images", "masks"):
+            (tmp_path / "own" / kind).mkdir(parents=True)
+            for patient in "ab":
+                for number in (1, 2):
+                    path = tmp_path / "own" / kind / f"{patient}_{number}.png"
+                    pixels = np.zeros((20, 24), np.uint8)
+                    pixels[8:12, 8:14] = 200
+                    Image.fromarray(pixels).save(path)
+        chosen = monte_carlo.Data(dataset="slices", folder="own", downsampling=2, size=(8, 8))
+        cohort = monte_carlo.load_cohort(chosen)
+        assert isinstance(cohort, Cohort)
+        assert [(each.identity, each.images.shape) for each in cohort] == [
+            ("a", (2, 8, 8)),
+            ("b", (2, 8, 8)),
+        ]
+
+    @pytest.mark.parametrize("dataset", ["slices", "volumes", "decathlon"])
+    def test_folder_that_is_not_there(self, tmp_path, monkeypatch, dataset):
+        monkeypatch.setenv("REPROSTATS_DATA", str(tmp_path))
+        with pytest.raises(NotAvailableError, match="none"):
+            monte_carlo.load_cohort(monte_carlo.Data(dataset=dataset, folder="none"))
+        with pytest.raises(InputError, match="needs the name of its folder"):
+            monte_carlo.load_cohort(monte_carlo.Data(dataset=dataset))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dataset": "breast"}, {"folds": 1}, {"repeats": 0}, {"vary": ["dropout"]},
+        {"configurations": {}}, {"widths": [0]}, {"augmentation": {"turn": 3}}, {"x": 1},
+    ],
+)  # fmt: skip
+def test_wrong_parameters_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        monte_carlo.Parameters(**wrong)
+
+
+def test_parameter_files_fit():
+    files = sorted((ROOT / "data" / "parameters").glob("02_monte_carlo_*.yaml"))
+    assert len(files) == 2
+    for file in files:
+        parameters = monte_carlo.Parameters(**YAML(typ="safe").load(file.read_text()))
+        assert monte_carlo.conditions(parameters)
