@@ -6,8 +6,9 @@ study whose trials left a fingerprint of their weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -17,6 +18,7 @@ from reprostats.report.charts import box_plot
 from reprostats.report.tables import Table
 from reprostats.stats.anova import anova
 from reprostats.stats.median import median_ci
+from reprostats.stats.paired import paired_ttest
 
 _WHOLE = "all"
 _SHORT = 8
@@ -233,6 +235,121 @@ def accuracy_plot(results: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         value_title="Accuracy on test images (%)",
         title="The same training, run again",
     )
+
+
+def library_table(results: pd.DataFrame) -> Table:
+    """Compare trainings that differ as libraries do, seed by seed, with the first condition.
+
+    Parameters
+    ----------
+    results
+        Of conditions in which the same seeds were used, and fingerprints of initial weights left.
+    """
+    frame = per_trial(results)
+    well = frame[frame["status"] == "ok"].assign(percent=100 * frame["accuracy"])
+    wide = well.pivot_table(index="init", columns="condition", values="percent", sort=False)
+    first, *others = wide.columns
+    rows = [_library_row(wide, first, first), *(_library_row(wide, first, each) for each in others)]
+    starts = well.groupby("condition", sort=False)["initial_weights_sha256"].first().str[:_SHORT]
+    shown = pd.DataFrame(rows).assign(**{"Initial weights": starts.to_numpy()})
+    return Table(
+        "libraries",
+        shown,
+        f"The same training set up as libraries set it up, with the same {len(wide)} seeds",
+        {"Accuracy (%)": 2, "SD": 3, "Difference": 3, "CI low": 3, "CI high": 3, "p": 4},
+        f"Difference from {first!r}, paired by seed, with its 95 % interval and the p-value of a "
+        "paired t-test. SD: ddof = 1. Initial weights: SHA-256 of those of the first seed, first "
+        "8 digits; where they are the same, the trainings start from the same bits.",
+    )
+
+
+def _library_row(wide: pd.DataFrame, first: str, condition: str) -> dict[str, object]:
+    values = wide[condition]
+    row = {"Set up as": condition, "Accuracy (%)": values.mean(), "SD": values.std(ddof=1)}
+    if condition == first:
+        return row | dict.fromkeys(("Difference", "CI low", "CI high", "p"), float("nan"))
+    test = paired_ttest(wide[[condition, first]]).iloc[0]
+    columns = {"Difference": "difference", "CI low": "ci_low", "CI high": "ci_high", "p": "p_value"}
+    return row | {title: test[name] for title, name in columns.items()}
+
+
+def retest_table(results: pd.DataFrame) -> Table:
+    """Tell for each environment whether a trained network, tested again, predicts the same.
+
+    Parameters
+    ----------
+    results
+        Of trials with the metrics ``largest_difference`` and ``changed_labels``.
+    """
+    frame = per_trial(results)
+    well = frame["status"] == "ok"
+    shown = pd.DataFrame(
+        {
+            "Environment": frame["condition"],
+            "Threads": frame["threads"],
+            "Instruction set": frame["isa"],
+            "Device": frame["device"],
+            "Accuracy (%)": 100 * frame["accuracy"],
+            "Largest difference of a logit": frame["largest_difference"],
+            "Labels changed": frame["changed_labels"].astype("Int64"),
+            "Verdict": [
+                _inference_verdict(row) if ok else row["status"]
+                for ok, (_, row) in zip(well, frame.iterrows(), strict=True)
+            ],
+        }
+    )
+    return Table(
+        "tested_again",
+        shown,
+        "A trained network tested again",
+        {"Accuracy (%)": 2},
+        "Compared with what the network predicted on the test images after its training.",
+    )
+
+
+def _inference_verdict(row: pd.Series[Any]) -> str:
+    if row["largest_difference"] == 0:
+        return "repeats to the last bit"
+    return "same labels, other bits" if row["changed_labels"] == 0 else "other labels"
+
+
+def cost_table(results: pd.DataFrame) -> Table:
+    """Give the time of a training step under each setting, and its ratio to the plain one.
+
+    Parameters
+    ----------
+    results
+        With the metric ``step_time`` in seconds; its cases are the settings, ``"plain"`` first.
+    """
+    times = results[(results["metric"] == "step_time") & (results["status"] == "ok")]
+    wide = 1000 * times.pivot_table(index="trial", columns="case", values="value", sort=False)
+    ratios = wide.div(wide["plain"], axis=0)
+    intervals = [median_ci(ratios[name]).iloc[0] for name in wide]
+    shown = pd.DataFrame(
+        {
+            "Setting": wide.columns,
+            "Step (ms)": wide.median().to_numpy(),
+            "Ratio to plain": ratios.median().to_numpy(),
+            "CI low": [each["ci_low"] for each in intervals],
+            "CI high": [each["ci_high"] for each in intervals],
+        }
+    )
+    return Table(
+        "cost_of_determinism",
+        shown,
+        "What deterministic algorithms cost",
+        {"Step (ms)": 3, "Ratio to plain": 3, "CI low": 3, "CI high": 3},
+        f"Medians over {len(wide)} trials of the median step of each; the settings took turns in "
+        "one process. CI: exact 95 % interval of the median ratio, unbounded where trials are few.",
+    )
+
+
+def facts_table(
+    facts: Mapping[str, str], title: str = "What a reproducibility checklist asks"
+) -> Table:
+    """Put the facts of a study (``Study.facts``) into a table."""
+    frame = pd.DataFrame({"Item": list(facts), "Answer": list(facts.values())})
+    return Table("facts", frame, "What a reproducibility checklist asks of the study")
 
 
 def per_trial(results: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unkno
 from reprostats.files import write_atomically
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
+from reprostats.study.facts import gather_facts
 from reprostats.study.identity import canonical_json, digest, plain_config
 from reprostats.study.levels import Level
 from reprostats.study.plan import Condition, PlannedTrial, planned_trials
@@ -250,6 +251,15 @@ class Study:
     def results(self) -> pd.DataFrame:
         """Give the long results table of the trials recorded so far, without running any."""
         return self._table(self._recorded(retry=False))
+
+    def facts(self) -> dict[str, str]:
+        """Give what a reproducibility checklist asks for, in words, from the records so far.
+
+        Hardware and memory, versions, data and split sizes, augmentation, hyperparameters, number
+        of runs, run time, git commit and hashes of lock files, by name.
+        """
+        records = self._recorded(retry=False).values()
+        return gather_facts(records, self.folder / "environments")
 
     def record(self, trial: str) -> Record:
         """Read the record of a trial from its identity, the column ``trial`` of the results."""
