@@ -129,25 +129,26 @@ def draw_fields(
     return fields
 
 
-def load_nuclei(folder: Path | None = None) -> list[CellField]:
-    """Load real nuclei: fields of BBBC039 (U2OS cells, Hoechst), in the order of their names.
+def load_fields(folder: Path | None = None) -> list[CellField]:
+    """Load fields of cells from a folder of images and masks, in the order of their names.
 
-    Every field is an image of 16 bits and a mask whose values are colours: nuclei that touch have
-    different ones, so a nucleus is a connected region of one value.
+    A cell is a connected region of one value of the mask, so that cells which touch are told apart
+    where they have different values, and are one where the mask has but 0 and 1.
 
     Parameters
     ----------
     folder
         Holds ``images`` and ``masks``; default: ``bbbc039`` in the data folder (see
-        `reprostats.paths`). If it holds ``counts_and_source_sha256.csv`` too, with columns ``name``
-        and ``n_objects``, the counts are held against it.
+        `reprostats.paths`), real nuclei of U2OS cells. If it holds
+        ``counts_and_source_sha256.csv`` too, with columns ``name`` and ``n_objects``, the counts
+        are held against it.
 
     Raises
     ------
     NotAvailableError, InputError
         As `reprostats.datasets.image_folders.load_folder` does.
     DamagedFileError
-        If a field does not have as many nuclei as the list says.
+        If a field does not have as many cells as the list says.
 
     References
     ----------
@@ -160,9 +161,9 @@ def load_nuclei(folder: Path | None = None) -> list[CellField]:
     folder = folder or paths.data("bbbc039")
     if not folder.is_dir():
         raise NotAvailableError(
-            f"BBBC039: {folder} is missing. Put its images into a folder 'bbbc039/images' and its "
-            "masks into 'bbbc039/masks', and name the parent of 'bbbc039' in the environment "
-            "variable REPROSTATS_DATA."
+            f"the data set {folder.name!r} is missing: there is no {folder}. Put its images into "
+            f"{folder.name}/images and its masks into {folder.name}/masks, and name the folder "
+            "above in the environment variable REPROSTATS_DATA."
         )
     fields = [
         CellField(sample.name, sample.image.astype(np.float32), number_cells(sample.mask))
@@ -282,6 +283,6 @@ def _check_counts(fields: Sequence[CellField], path: Path) -> None:
     for field in fields:
         if field.name in expected and field.count != expected[field.name]:
             raise DamagedFileError(
-                f"{path.parent / 'masks' / field.name}.png: {field.count} nuclei; {path.name} says "
+                f"{path.parent / 'masks' / field.name}.png: {field.count} cells; {path.name} says "
                 f"{expected[field.name]}. Get the file again."
             )

@@ -14,7 +14,7 @@ from reprostats.datasets.cells import (
     DrawnCells,
     draw_fields,
     hold_out_fields,
-    load_nuclei,
+    load_fields,
     number_cells,
     standardised,
 )
@@ -111,26 +111,26 @@ class TestNuclei:
         return tmp_path
 
     def test_are_read_and_counted(self, tmp_path):
-        (field,) = load_nuclei(self.folder(tmp_path, 2))
+        (field,) = load_fields(self.folder(tmp_path, 2))
         assert (field.name, field.count, field.image.dtype) == ("a", 2, np.float32)
         assert field.image.max() == 4000
 
     def test_count_that_differs_from_the_list(self, tmp_path):
-        with pytest.raises(DamagedFileError, match=r"a.png: 2 nuclei; .* says 3"):
-            load_nuclei(self.folder(tmp_path, 3))
+        with pytest.raises(DamagedFileError, match=r"a.png: 2 cells; .* says 3"):
+            load_fields(self.folder(tmp_path, 3))
 
     def test_missing(self, tmp_path):
         with pytest.raises(
-            NotAvailableError, match=r"BBBC039: .*nowhere is missing. Put its images"
+            NotAvailableError, match=r"data set \'nowhere\' is missing: .* Put its images"
         ):
-            load_nuclei(tmp_path / "nowhere")
+            load_fields(tmp_path / "nowhere")
 
     @pytest.mark.slow
     @pytest.mark.skipif(
         not NUCLEI.is_dir(), reason="bbbc039 is not in the folder REPROSTATS_DATA names"
     )
     def test_real_ones_have_the_counts_that_come_with_them(self):
-        fields = load_nuclei(NUCLEI)
+        fields = load_fields(NUCLEI)
         assert sum(field.count for field in fields) == 4751
         assert {field.image.shape for field in fields} == {(520, 696)}
         assert min(field.count for field in fields) == 0
