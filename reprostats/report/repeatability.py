@@ -344,9 +344,7 @@ def cost_table(results: pd.DataFrame) -> Table:
     )
 
 
-def facts_table(
-    facts: Mapping[str, str], title: str = "What a reproducibility checklist asks"
-) -> Table:
+def facts_table(facts: Mapping[str, str]) -> Table:
     """Put the facts of a study (``Study.facts``) into a table."""
     frame = pd.DataFrame({"Item": list(facts), "Answer": list(facts.values())})
     return Table("facts", frame, "What a reproducibility checklist asks of the study")
