@@ -147,7 +147,7 @@ class Trial:
 
         from reprostats.learning.fingerprint import fingerprint
 
-        whole = {key: each.detach().cpu().contiguous() for key, each in tensors.items()}
+        whole = {key: each.detach().cpu().clone().contiguous() for key, each in tensors.items()}
         self.fingerprints[name] = fingerprint(whole)
         save_file(whole, self.folder / f"{name}.safetensors")
 

@@ -157,3 +157,16 @@ def unwritable(trial):
             print("epoch 1")
             os.kill(os.getpid(), signal.SIGKILL)
     return {"value": 1.0}
+
+
+def every_source(trial):
+    """Draw from every stream and ask for every choice; leave a fingerprint of each."""
+    for name in ("init", "batch_order", "augmentation", "split"):
+        trial.keep(name, {"x": torch.from_numpy(trial.generator(name).normal(size=3))})
+    trial.keep("dropout", {"x": torch.rand(3)})
+    order = [int(word) for word in set(map(str, range(50)))]
+    trial.keep("set_order", {"x": torch.tensor(order)})
+    for name in ("initialiser", "adam_epsilon"):
+        trial.level(name)
+    trial.to(torch.nn.Linear(1, 1))
+    return {"value": 1.0}
