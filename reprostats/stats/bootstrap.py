@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from reprostats.stats.precision import power_of_two
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
@@ -98,7 +100,7 @@ def bootstrap_interval(
     reached = np.cumsum(ranks.probability[order], axis=1)
     tails = np.full((len(ordered), 2), [tail, 1 - tail])
     if method == "bca":
-        tails = _corrected(ordered, medians, reached, tails)
+        tails = _corrected(ordered, medians, reached, tail)
     low, high = (_quantile(medians, reached, level) for level in tails.T)
     return low, high
 
@@ -109,18 +111,19 @@ def _quantile(medians: Floats, reached: Floats, level: Floats) -> Floats:
     return np.asarray(medians[rows, np.minimum(place, medians.shape[1] - 1)])
 
 
-def _corrected(ordered: Floats, medians: Floats, reached: Floats, tails: Floats) -> Floats:
+def _corrected(ordered: Floats, medians: Floats, reached: Floats, tail: float) -> Floats:
     """Move the tail probabilities as Efron (1987), Eqs. 3.8 and 6.6, moves them."""
     estimate = middle(ordered)[:, None]
     chances = np.diff(reached, axis=1, prepend=0.0)
     below = (chances * ((medians < estimate) + (medians == estimate) / 2)).sum(axis=1)
     bias = special.ndtri(np.clip(below, 1e-12, 1 - 1e-12))[:, None]
-    shifted = bias + special.ndtri(tails)
+    shifted = bias + special.ndtri(tail) * np.array([1.0, -1.0])
     return np.asarray(special.ndtr(bias + shifted / (1 - _acceleration(ordered) * shifted)))
 
 
 def _acceleration(ordered: Floats) -> Floats:
     """Give a sixth of the skewness of the jackknife, shape (groups, 1)."""
+    ordered = ordered / power_of_two(ordered)
     n = ordered.shape[1]
     if n < 3:  # noqa: PLR2004
         return np.zeros((len(ordered), 1))

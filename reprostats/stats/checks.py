@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -25,10 +27,22 @@ def check_confidence_level(confidence_level: float) -> None:
     reprostats.errors.InputError: confidence_level is 95; it must lie between 0 and 1,
     for example 0.95
     """
-    if not 0 < confidence_level < 1:
+    if not is_between(confidence_level, 0, 1):
         raise InputError(
-            f"confidence_level is {confidence_level}; it must lie between 0 and 1, for example 0.95"
+            f"confidence_level is {confidence_level!r}; "
+            "it must lie between 0 and 1, for example 0.95"
         )
+
+
+def is_between(value: object, low: float, high: float) -> bool:
+    """Tell whether a value is a real number between two others, both excluded.
+
+    Examples
+    --------
+    >>> is_between(0.95, 0, 1), is_between("0.95", 0, 1), is_between(1, 0, 1)
+    (True, False, False)
+    """
+    return isinstance(value, Real) and low < float(value) < high
 
 
 def as_numbers(values: ArrayLike | pd.DataFrame, *, name: str) -> NDArray[np.float64]:

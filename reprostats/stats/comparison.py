@@ -33,6 +33,7 @@ from scipy import special, stats
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
+from reprostats.stats.precision import power_of_two
 
 Floats = NDArray[np.float64]
 Scores = dict[str, Floats]
@@ -131,7 +132,9 @@ def interquartile_mean(
     check_confidence_level(confidence_level)
     rows = []
     for name, values in _scores(table, value, algorithm, case, run).items():
-        estimate, low, high = _interval(_middle_mean, [values], confidence_level)
+        unit = power_of_two(values)
+        found = _interval(_middle_mean, [values / unit], confidence_level)
+        estimate, low, high = (unit * number for number in found)
         row = {"algorithm": name, "interquartile_mean": estimate, "ci_low": low, "ci_high": high}
         sizes = {"n_cases": values.shape[0], "n_runs": values.shape[1]}
         rows.append(row | sizes | {"note": _ONE_RUN if values.shape[1] == 1 else ""})
@@ -330,8 +333,9 @@ def _scores(table: pd.DataFrame, value: str, algorithm: str, case: str, run: str
 def _complete(
     rows: pd.DataFrame, value: str, case: str, run: str, cases: list[object], name: str
 ) -> Floats:
-    wide = rows.pivot_table(value, case, run, sort=False, dropna=False).reindex(cases)
-    scores = as_numbers(wide, name=f"column {value!r}")
+    numbers = as_numbers(rows[value], name=f"column {value!r}")
+    wide = rows.assign(**{value: numbers}).pivot_table(value, case, run, sort=False, dropna=False)
+    scores = wide.reindex(cases).to_numpy()
     bad = np.argwhere(~np.isfinite(scores))
     if bad.size:
         row, column = bad[0]

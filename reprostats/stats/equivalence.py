@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scipy import special
 from reprostats.errors import InputError
 from reprostats.stats.checks import as_numbers, check_finite, count
 from reprostats.stats.paired import as_pairs
-from reprostats.stats.precision import centre, rounding
+from reprostats.stats.precision import centre, power_of_two, rounding
 
 Floats = NDArray[np.float64]
 
@@ -89,15 +90,18 @@ def equivalence_test(
             f"significance_level is {significance_level}; it must lie between 0 and 0.5"
         )
     sides = list(as_pairs(first, second).T) if paired else _two_samples(first, second)
-    difference, error, df = _paired(*sides) if paired else _welch(*sides)
-    row = _tost(difference, error, df, margin, significance_level)
+    unit = power_of_two(np.concatenate([*sides, [margin]]))
+    scaled = [side / unit for side in sides]
+    difference, error, df = _paired(*scaled) if paired else _welch(*scaled)
+    row = _tost(difference, error, df, margin / unit, significance_level)
+    row |= {name: unit * row[name] for name in ("difference", "margin", "ci_low", "ci_high")}
     row |= {"n_first": len(sides[0]), "n_second": len(sides[1])}
     return pd.DataFrame([row])[_COLUMNS]
 
 
 def _tost(
     difference: float, error: float, df: float, margin: float, level: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     lower, upper = (_quotient(difference + end, error) for end in (margin, -margin))
     p_value = max(float(special.stdtr(df, -lower)), float(special.stdtr(df, upper)))
     width = -float(special.stdtrit(df, level)) * error

@@ -20,9 +20,12 @@ from scipy import special
 from reprostats.errors import InputError
 from reprostats.stats.checks import as_numbers, check_confidence_level, count
 from reprostats.stats.paired import as_pairs
-from reprostats.stats.precision import centre, rounding
+from reprostats.stats.precision import centre, power_of_two, rounding
 
 Floats = NDArray[np.float64]
+
+# The normal quantile of limits of agreement and of the repeatability coefficient, at 95 %.
+_Z = 1.959963984540054
 
 _CERTAIN = "repeats of every case are equal: no error of measurement was seen"
 
@@ -94,6 +97,8 @@ def measurement_error(
     """
     check_confidence_level(confidence_level)
     values = _values(ratings)
+    unit = power_of_two(values[np.isfinite(values)])
+    values = values / unit
     within = _within(values)
     tail = (1 - confidence_level) / 2
     error = math.sqrt(within.variance)
@@ -101,9 +106,9 @@ def measurement_error(
     z = -float(special.ndtri(tail)) * math.sqrt(2)
     limits = _chi_limits(within.df, tail) if within.variance else (1.0, 1.0)
     rows = {
-        "standard error of measurement": error,
-        "minimal detectable change": z * error,
-        "repeatability coefficient": -float(special.ndtri(0.025)) * math.sqrt(2) * error,
+        "standard error of measurement": unit * error,
+        "minimal detectable change": unit * z * error,
+        "repeatability coefficient": unit * _Z * math.sqrt(2) * error,
         "within-case coefficient of variation": variation,
     }
     note = "" if within.variance else _CERTAIN
@@ -176,11 +181,13 @@ def bland_altman(
     """
     check_confidence_level(confidence_level)
     pairs = as_pairs(first, second)
-    differences = pairs[:, 0] - pairs[:, 1]
+    unit = power_of_two(pairs)
+    differences = pairs[:, 0] / unit - pairs[:, 1] / unit
     tail = (1 - confidence_level) / 2
     codes = _case_codes(case, len(differences))
     repeated = len(np.unique(codes)) < len(codes)
     table = _replicated(differences, codes, tail) if repeated else _single(differences, tail)
+    table[table.columns[1:]] *= unit
     n_cases = len(np.unique(codes))
     equal = "differences do not vary: the limits of agreement are the bias"
     note = np.where(table["sd"] == 0, equal, "")
@@ -188,7 +195,6 @@ def bland_altman(
 
 
 _QUANTITIES = ["bias", "lower limit", "upper limit"]
-_Z = 1.959963984540054
 
 
 def _single(differences: Floats, tail: float) -> pd.DataFrame:
@@ -266,7 +272,7 @@ def _case_codes(case: Sequence[object] | None, n: int) -> NDArray[np.intp]:
 
 def _chi_limits(df: int, tail: float) -> tuple[float, float]:
     """Give the factors that turn an SD into the limits of its interval."""
-    low, high = (2 * float(special.gammainccinv(df / 2, p)) for p in (tail, 1 - tail))
+    low, high = (2 * float(of(df / 2, tail)) for of in (special.gammainccinv, special.gammaincinv))
     return math.sqrt(df / low), math.sqrt(df / high)
 
 

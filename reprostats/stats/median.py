@@ -31,6 +31,7 @@ _LARGEST_MEASURED = 60
 
 _TOO_FEW = "too few values for this confidence level: the exact interval has no end"
 _EQUAL = "all values are equal"
+_NO_COVERAGE = "two samples: the coverage of the bootstrap is measured in the docs, not computed"
 
 # Below it the note on a bootstrap interval warns.
 _FEW = 10
@@ -188,7 +189,7 @@ def median_difference(
     low, high = difference_interval(sides[0], sides[1], (1 - confidence_level) / 2)
     estimates = [float(middle(side[None])[0]) for side in sides]
     values = [estimates[0] - estimates[1], low, high, np.nan, len(sides[0]), len(sides[1])]
-    note = _EQUAL if all(side[0] == side[-1] for side in sides) else ""
+    note = _EQUAL if all(side[0] == side[-1] for side in sides) else _NO_COVERAGE
     columns = [*values, "percentile", note]
     return pd.DataFrame([dict(zip(_DIFFERENCE_COLUMNS, columns, strict=True))])
 

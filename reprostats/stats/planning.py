@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import special
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level
+from reprostats.stats.checks import check_confidence_level, is_between
 from reprostats.stats.median import lower_rank
 
 _LARGEST = 10_000_000
@@ -224,11 +224,11 @@ def _smallest(enough: Callable[[int], bool], least: int) -> int:
 
 def _check_positive(**numbers: float) -> None:
     for name, number in numbers.items():
-        if not 0 < number < np.inf:
-            raise InputError(f"{name} is {number}; it must be above 0 and finite")
+        if not is_between(number, 0, np.inf):
+            raise InputError(f"{name} is {number!r}; it must be above 0 and finite")
 
 
 def _check_probability(**numbers: float) -> None:
     for name, number in numbers.items():
-        if not 0 < number < 1:
-            raise InputError(f"{name} is {number}; it must lie between 0 and 1")
+        if not is_between(number, 0, 1):
+            raise InputError(f"{name} is {number!r}; it must lie between 0 and 1")

@@ -7,6 +7,7 @@ import math
 from scipy.special import ndtri
 
 from reprostats.errors import InputError
+from reprostats.stats.checks import check_confidence_level
 
 
 def wilson_interval(count: int, total: int, confidence_level: float = 0.95) -> tuple[float, float]:
@@ -44,8 +45,7 @@ def wilson_interval(count: int, total: int, confidence_level: float = 0.95) -> t
         raise InputError(
             f"{count} of {total} is no proportion; count at least 0, at most the total."
         )
-    if not 0 < confidence_level < 1:
-        raise InputError(f"confidence level {confidence_level}: give a number between 0 and 1.")
+    check_confidence_level(confidence_level)
     if total == 0:
         return math.nan, math.nan
     z = float(ndtri((1 + confidence_level) / 2))

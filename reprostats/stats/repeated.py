@@ -14,6 +14,8 @@ References
    Methods 8(4), 434-447 (2003).
 .. [5] A. Kuznetsova, P. B. Brockhoff and R. H. B. Christensen, "lmerTest package: tests in linear
    mixed effects models", Journal of Statistical Software 82(13) (2017).
+.. [6] D. Lakens, "Calculating and reporting effect sizes to facilitate cumulative science",
+   Frontiers in Psychology 4, 863 (2013): partial eta squared from F.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from scipy import special
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import count
 from reprostats.stats.components import Components, fit_components
+from reprostats.stats.f_distribution import f_upper_tail
 from reprostats.stats.factors import response
 from reprostats.stats.precision import centre, power_of_two, rounding
 from reprostats.stats.reml import orthonormal
@@ -106,7 +109,9 @@ def repeated_measures_anova(
         ``greenhouse_geisser`` and ``huynh_feldt`` (epsilon, at most 1),
         ``p_greenhouse_geisser``, ``p_huynh_feldt``, ``eta_squared``, ``partial_eta_squared``,
         ``generalized_eta_squared`` and ``note``, empty unless a result needs a word. With
-        ``method`` "mixed" sums of squares, sphericity and effect sizes do not exist: NaN.
+        ``method`` "mixed" sums of squares, sphericity and shares of a total do not exist: NaN;
+        ``partial_eta_squared`` is then df F / (df F + df_error) [6]_, which equals the quotient of
+        sums of squares where there are such.
 
     Raises
     ------
@@ -189,6 +194,8 @@ def sphericity(
     >>> [round(number, 4) for number in sphericity(np.diag([1.0, 2.0]), 9)]
     [0.8889, 0.6243, 0.9, 1.0]
     """
+    if not np.isfinite(covariance).all():
+        raise InputError("covariance holds a number that is not finite")
     p = len(covariance)
     trace = float(np.trace(covariance))
     if trace == 0:
@@ -373,7 +380,7 @@ def _row(effect: _Effect, total: float, errors: float) -> dict[str, Any]:
         return row
     ratio = effect.df_error / effect.df
     f = effect.sum_of_squares / effect.error * ratio if effect.error else math.inf
-    row |= {"f": f, "p_value": _upper_tail(f, effect.df, effect.df_error)}
+    row |= {"f": f, "p_value": float(f_upper_tail(f, effect.df, effect.df_error))}
     if effect.is_within and effect.error:
         row |= _corrections(effect, f)
     return row | {
@@ -387,7 +394,7 @@ def _corrections(effect: _Effect, f: float) -> dict[str, float]:
     df = effect.df_error // len(effect.products)
     w, p_value, greenhouse_geisser, huynh_feldt = sphericity(effect.products, df, effect.cells)
     shrunk = [
-        _upper_tail(f, epsilon * effect.df, epsilon * effect.df_error)
+        float(f_upper_tail(f, epsilon * effect.df, epsilon * effect.df_error))
         for epsilon in (greenhouse_geisser, huynh_feldt)
     ]
     return {
@@ -412,10 +419,6 @@ def _note(effect: _Effect, total: float) -> str:
     return ""
 
 
-def _upper_tail(f: float, df1: float, df2: float) -> float:
-    return float(special.betainc(df2 / 2, df1 / 2, df2 / (df2 + df1 * f)))
-
-
 def _mixed(
     used: pd.DataFrame,
     value: str,
@@ -438,7 +441,8 @@ def _mixed(
         f, df, df_error = model.test(names)
         row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
         row |= {"source": ":".join(names), "df": df, "df_error": df_error, "f": f}
-        row |= {"p_value": _upper_tail(f, df, df_error), "note": word}
+        row |= {"p_value": float(f_upper_tail(f, df, df_error)), "note": word}
+        row["partial_eta_squared"] = df * f / (df * f + df_error)
         rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from reprostats.errors import unknown_name
-from reprostats.stats.checks import check_confidence_level
+from reprostats.errors import InputError, unknown_name
+from reprostats.stats.checks import check_confidence_level, check_finite
 from reprostats.stats.paired import Alternative, as_pairs
 
 Floats = NDArray[np.float64]
@@ -106,11 +106,24 @@ def wilcoxon_test(
 def hodges_lehmann(values: Floats) -> float:
     """Give the median of the means of all pairs of values, each value with itself too.
 
+    Parameters
+    ----------
+    values
+        Finite numbers of shape (n,).
+
+    Raises
+    ------
+    InputError
+        If there is no value, or one that is not finite.
+
     Examples
     --------
     >>> hodges_lehmann(np.array([1.0, 2.0, 9.0]))
     3.5
     """
+    check_finite(values, name="values")
+    if not values.size:
+        raise InputError("values is empty; at least 1 is needed")
     return float(np.median(_walsh_averages(values)))
 
 

@@ -63,7 +63,7 @@ def test_kappa_against_psych():
         ci_low=EXPECTED["ci_low"].clip(lower=-1), ci_high=EXPECTED["ci_high"].clip(upper=1)
     )
     limits = ["ci_low", "ci_high"]
-    # Where raters agree on all, the square root of what rounding leaves of psych's variance is 1e-9.
+    # Where raters agree on all, psych gives the root of what rounding leaves of a variance, 1e-9.
     compared = (expected["weights"] == "none") & (expected["estimate"] < 1)
     expected[limits] = expected[limits].where(compared)
     check(beside(expected, found), ["estimate", *limits], relative=1e-10, absolute=1e-13)

@@ -30,11 +30,34 @@ def one(table):
 
 @pytest.mark.parametrize("row", EXPECTED, ids=lambda row: row["design"])
 def test_percentile_against_boot(row):
-    """200,000 resamples of R's boot, tests/reference/make_median.R: the same order statistics."""
+    """200,000 resamples of R's boot, tests/reference/make_median.R, four standard errors allowed.
+
+    The limits here are those of infinitely many resamples. With 200,000 the share below a limit is
+    known to sqrt(tail (1 - tail) / 200,000), so that R may stop one value before or after.
+    """
     values = DATA[DATA["design"] == row["design"]]["value"]
-    found = one(median_ci(values, method="percentile", confidence_level=row["confidence_level"]))
-    assert found["ci_low"] == pytest.approx(row["ci_low"], rel=1e-12)
-    assert found["ci_high"] == pytest.approx(row["ci_high"], rel=1e-12)
+    level = row["confidence_level"]
+    tail = (1 - level) / 2
+    error = 4 * np.sqrt(tail * (1 - tail) / 200_000)
+    wide, narrow = (
+        one(median_ci(values, method="percentile", confidence_level=level + sign * 2 * error))
+        for sign in (1, -1)
+    )
+    assert wide["ci_low"] * (1 - 1e-12) <= row["ci_low"] <= narrow["ci_low"] * (1 + 1e-12)
+    assert narrow["ci_high"] * (1 - 1e-12) <= row["ci_high"] <= wide["ci_high"] * (1 + 1e-12)
+
+
+def test_percentile_is_what_boot_gives_in_nearly_all_designs():
+    equal = 0
+    for row in EXPECTED:
+        values = DATA[DATA["design"] == row["design"]]["value"]
+        found = one(
+            median_ci(values, method="percentile", confidence_level=row["confidence_level"])
+        )
+        equal += found["ci_low"] == pytest.approx(row["ci_low"], rel=1e-12)
+        equal += found["ci_high"] == pytest.approx(row["ci_high"], rel=1e-12)
+    assert len(EXPECTED) == 30
+    assert equal >= 58  # of 60 limits
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])

@@ -89,7 +89,7 @@ class TestAgainstR:
 
     def test_balanced_mixed_model_equals_univariate(self):
         squares, mixed = (of_design("complete_9", method=name) for name in ("univariate", "mixed"))
-        for column in ("df", "df_error", "f", "p_value"):
+        for column in ("df", "df_error", "f", "p_value", "partial_eta_squared"):
             assert mixed.loc["a", column] == pytest.approx(squares.loc["a", column], rel=1e-7)
 
 
