@@ -91,3 +91,23 @@ def test_check_names_line_and_column(tmp_path, capsys):
     )
     assert main(["check", str(papers)]) == 1
     assert "papers.yaml:" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_plan_only_says_how_many_trials_and_runs_one(notebook, tmp_path, capsys):
+    made = nbformat.read(notebook, as_version=4)
+    code = (
+        "from reprostats import Study\n"
+        "from tests.study import trials\n"
+        f"Study(trials.constant, repeats=size, folder={str(tmp_path / 's')!r}).run()"
+    )
+    made.cells.append(nbformat.v4.new_code_cell(code))
+    nbformat.write(made, notebook)
+    assert main(["run", str(notebook), "--plan-only", "-p", "size", "5"]) == 0
+    assert "5 trials (5 constant); 1 recorded, 4 to run." in capsys.readouterr().out
+    assert len(list((tmp_path / "s" / "trials").glob("*/record.json"))) == 1
+
+
+def test_plan_only_of_a_notebook_without_a_study(notebook, capsys):
+    assert main(["run", str(notebook), "--plan-only"]) == 0
+    assert "mine.ipynb: no study." in capsys.readouterr().out

@@ -185,7 +185,7 @@ class _Cluster:
         futures = self._client.map(execute, tasks, [wait] * len(tasks), pure=False)
         lost: list[str] = []
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=self._client.loop):
                 error = future.exception()
                 if error is None:
                     yield future.result()

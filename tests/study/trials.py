@@ -170,3 +170,23 @@ def every_source(trial):
         trial.level(name)
     trial.to(torch.nn.Linear(1, 1))
     return {"value": 1.0}
+
+
+def slow_logged(trial):
+    """Take half a second and leave a line when done."""
+    time.sleep(0.5)
+    return logged(trial)
+
+
+def trained(trial):
+    """Train a small network; its bits follow the seed and the number of threads."""
+    generator = trial.torch_generator("init")
+    weights = torch.randn(600, 600, generator=generator, requires_grad=True)
+    inputs = torch.randn(300, 600, generator=generator)
+    optimiser = torch.optim.Adam([weights], 0.01)
+    for _ in range(5):
+        optimiser.zero_grad()
+        (inputs @ weights).tanh().pow(2).sum().backward()
+        optimiser.step()
+    trial.keep("weights", {"weights": weights})
+    return {"norm": weights.norm().item()}
