@@ -91,7 +91,7 @@ class Training(BaseModel):
 
     dataset: str = "drawn"
     drawn_fields: int = Field(default=24, ge=2)
-    drawn: DrawnCells = DrawnCells()
+    drawn: DrawnCells = DrawnCells(side=48, fewest=2, most=5)
     drawn_seed: int = Field(default=1, ge=0)
     test_every: int = Field(default=3, ge=2)
     held_out: Literal["fixed", "random"] = "fixed"
@@ -101,11 +101,11 @@ class Training(BaseModel):
     augmentation: Augmentation = Augmentation(
         rotation_degrees=180, elastic_alpha=1, elastic_sigma=8
     )
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=4, ge=1)
     learning_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    frame_margin: int | None = Field(default=6, ge=0)
+    frame_margin: int | None = Field(default=4, ge=0)
     threshold: float = Field(default=127 / 255, gt=0, lt=1)
     smallest_area: int = Field(default=25, ge=0)
     smoothing: float = Field(default=1.0, ge=0)
