@@ -45,6 +45,27 @@ _TEST_BATCH = 32
 _VOLUME = 3
 
 
+class Heads(BaseModel):
+    """The simulated heads; see `reprostats.datasets.simulated`.
+
+    Parameters
+    ----------
+    patients, structure, slices, resolution, noise
+        As of `simulated_cohort`.
+    seed
+        What the heads are drawn from; the cohort is the same in all trials.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    patients: Positive = 8
+    structure: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
+    slices: Positive = 4
+    resolution: Positive = 4
+    noise: float = Field(default=0.05, ge=0)
+    seed: int = Field(default=2019, ge=0)
+
+
 class Data(BaseModel):
     """Who is segmented.
 
@@ -70,8 +91,8 @@ class Data(BaseModel):
         Whole factor by which slices are made smaller.
     size
         Height and width that slices are cropped or padded to, around their centre.
-    patients, structure, slices, resolution, noise, cohort_seed
-        Of the simulated heads; see `reprostats.datasets.simulated`.
+    heads
+        Of the simulated heads.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,12 +106,7 @@ class Data(BaseModel):
     spacing: tuple[float, ...] | None = None
     downsampling: Positive = 1
     size: tuple[Positive, Positive] | None = None
-    patients: Positive = 8
-    structure: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
-    slices: Positive = 6
-    resolution: Positive = 4
-    noise: float = Field(default=0.05, ge=0)
-    cohort_seed: int = Field(default=2019, ge=0)
+    heads: Heads = Heads()
 
 
 class Training(Data):
@@ -116,7 +132,7 @@ class Training(Data):
     """
 
     folds: int = Field(default=3, ge=2)
-    widths: tuple[Positive, ...] = (8, 16, 32)
+    widths: tuple[Positive, ...] = (8, 16)
     epochs: Positive = 6
     batch_size: Positive = 4
     learning_rate: float = Field(default=5e-3, gt=0)
@@ -146,6 +162,8 @@ class Parameters(Training):
         Of everything that does not vary, and what varying seeds are drawn from.
     workers
         Trials at a time. Times are comparable only with one.
+    margin
+        Largest difference of mean DSC that does not matter, in percentage points.
     """
 
     repeats: int = Field(default=3, ge=1)
@@ -157,6 +175,7 @@ class Parameters(Training):
     threads: Positive = 1
     seed: int = Field(default=2019, ge=0)
     workers: Positive = 1
+    margin: float = Field(default=1.0, gt=0)
 
     def training(self) -> Training:
         """Give the part that every trial shares."""
@@ -206,7 +225,8 @@ def load_cohort(data: Data) -> Cohort:
 
     Examples
     --------
-    >>> cohort = load_cohort(Data(patients=2, slices=2, resolution=8, size=(32, 48)))
+    >>> heads = Heads(patients=2, slices=2, resolution=8)
+    >>> cohort = load_cohort(Data(heads=heads, size=(32, 48)))
     >>> [patient.images.shape for patient in cohort]
     [(2, 32, 48), (2, 32, 48)]
     """
@@ -215,7 +235,7 @@ def load_cohort(data: Data) -> Cohort:
         return _prepared(patient, data)
 
     if data.dataset == "mni152":
-        return _simulated(data).changed(prepare)
+        return _simulated(data.heads).changed(prepare)
     if not data.folder:
         raise InputError(f"dataset {data.dataset!r} needs the name of its folder.")
     folder = paths.data(data.folder)
@@ -316,14 +336,14 @@ def _condition(fixed: Mapping[str, Level], parameters: Parameters) -> Condition:
     return Condition(fixed, [dict.fromkeys(parameters.vary, int(number)) for number in drawn])
 
 
-def _simulated(data: Data) -> Cohort:
+def _simulated(heads: Heads) -> Cohort:
     return simulated_cohort(
-        data.patients,
-        np.random.default_rng(data.cohort_seed),
-        structure=data.structure,
-        n_slices=data.slices,
-        resolution=data.resolution,
-        noise=data.noise,
+        heads.patients,
+        np.random.default_rng(heads.seed),
+        structure=heads.structure,
+        n_slices=heads.slices,
+        resolution=heads.resolution,
+        noise=heads.noise,
     )
 
 

@@ -23,8 +23,11 @@ from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
-    "patients": 4, "slices": 2, "resolution": 8, "folds": 2, "widths": (4, 8), "epochs": 1,
-}  # fmt: skip
+    "heads": {"patients": 4, "slices": 2, "resolution": 8},
+    "folds": 2,
+    "widths": (4, 8),
+    "epochs": 1,
+}
 
 
 def trained(folder: Path, *, fold: int = 0, config: dict | None = None, **levels):
@@ -69,7 +72,10 @@ class TestTraining:
 
     def test_learns(self, tmp_path):
         _, one = trained(tmp_path / "one")
-        _, many = trained(tmp_path / "many", config={"epochs": 60, "structure": "brain"})
+        _, many = trained(
+            tmp_path / "many",
+            config={"epochs": 60, "heads": SMALL["heads"] | {"structure": "brain"}},
+        )
         assert min(many["dice"].values()) > 0.9 > min(one["dice"].values())
 
     def test_says_what_it_did(self, tmp_path):
