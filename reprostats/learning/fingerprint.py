@@ -64,6 +64,7 @@ def quick_digest(values: object) -> bytes:
     ----------
     values
         A tensor, or lists, tuples and mappings that hold tensors; all else in them is left out.
+        Of a tensor without data (device "meta"), type and shape count.
 
     Examples
     --------
@@ -74,10 +75,12 @@ def quick_digest(values: object) -> bytes:
     """
     hasher = xxhash.xxh3_128()
     for tensor in tensors_in(values):
+        hasher.update(f"{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        if tensor.is_meta:
+            continue
         here = tensor.detach()
         here = here.to_dense() if here.layout is not torch.strided else here
         here = here.resolve_conj().resolve_neg().cpu().contiguous()
-        hasher.update(f"{here.dtype}|{tuple(here.shape)}|".encode())
         hasher.update(here.reshape(-1).view(torch.uint8).numpy().data)
     return hasher.digest()
 

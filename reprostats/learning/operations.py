@@ -16,6 +16,10 @@ from torch.utils._pytree import tree_leaves
 from reprostats.learning.fingerprint import quick_digest, tensors_in
 
 _MODULE = "reprostats module"
+_OVERWRITES = tuple(
+    f"aten.{name}_."
+    for name in ("bernoulli", "copy", "fill", "normal", "random", "uniform", "zero")
+)
 
 
 class Operation(NamedTuple):
@@ -78,7 +82,9 @@ class OperationTrace(TorchDispatchMode):
         kwargs = kwargs or {}
         if not self.active or "empty" in str(func):  # fresh memory holds anything
             return func(*args, **kwargs)
-        given = quick_digest((args, kwargs)) + _settings((args, kwargs))
+        # What is overwritten as a whole may have held anything before.
+        read = args[1:] if str(func).startswith(_OVERWRITES) else args
+        given = quick_digest((read, kwargs)) + _settings((read, kwargs))
         result = func(*args, **kwargs)
         changed = (result, args, kwargs) if func._schema.is_mutable else result
         if len(self._operations) == self._save:
@@ -129,5 +135,6 @@ def save_all(path: Path, values: object) -> None:
     tensors = {
         str(number): each.detach().cpu().contiguous().clone()
         for number, each in enumerate(tensors_in(values))
+        if not each.is_meta
     }
     save_file(tensors, path)

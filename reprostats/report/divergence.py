@@ -5,13 +5,14 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from reprostats.errors import InputError
 from reprostats.report import theme  # noqa: F401 - importing it sets the look of every chart
 
 _BIT_OF_FLOAT32 = 2.0**-24
 
 
-def growth_plot(growth: pd.DataFrame, title: str = "Two trainings part") -> alt.LayerChart:
+def growth_plot(
+    growth: pd.DataFrame, title: str = "Two trainings part"
+) -> alt.LayerChart | alt.FacetChart:
     """Draw the difference of the weights over the steps, on a logarithmic scale.
 
     Parameters
@@ -19,14 +20,9 @@ def growth_plot(growth: pd.DataFrame, title: str = "Two trainings part") -> alt.
     growth
         Columns ``step`` and ``relative``, as the attribute ``growth`` of what
         ``Study.first_divergence`` gives. Steps with equal weights cannot be drawn on this scale
-        and are left out.
+        and are left out; where all are, the chart is empty and says so.
     title
         Of the chart.
-
-    Raises
-    ------
-    InputError
-        If no step is left.
 
     Examples
     --------
@@ -36,7 +32,7 @@ def growth_plot(growth: pd.DataFrame, title: str = "Two trainings part") -> alt.
     """
     apart = growth[growth["relative"] > 0]
     if apart.empty:
-        raise InputError("the weights are equal after every step: there is nothing to draw.")
+        title = f"{title}: the weights are equal after every step"
     lines = alt.Chart(apart).encode(
         x=alt.X("step", title="Step", scale=alt.Scale(zero=False, nice=False)),
         y=alt.Y(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from reprostats.errors import InputError
+from reprostats.errors import InputError, ReprostatsError
 from reprostats.study.identity import canonical_json, digest
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.pool import Task, close_workers
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 Detail = Literal["step", "module"]
 _SNAPSHOTS = 40
+
+
+class TraceError(ReprostatsError):
+    """A training could not be traced."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class Divergence:
     difference
         Its size.
     operation
-        First operation of that step with another result, or None.
+        First operation of that step that gave another result from the same input; failing that,
+        the first whose input differs already. None if there is neither.
     growth
         One row per step looked at: ``step``, ``relative`` (Euclidean norm of the difference of all
         weights over that of the first trial's), ``largest_absolute``, ``largest_ulps``.
@@ -74,7 +79,7 @@ class Divergence:
     what: str = ""
     difference: Difference | None = None
     operation: GuiltyOperation | None = None
-    growth: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    growth: pd.DataFrame = field(default_factory=lambda: growth(()), repr=False, compare=False)
 
     def __str__(self) -> str:
         return "\n".join(_sentences(self))
@@ -82,7 +87,7 @@ class Divergence:
 
 @dataclass(frozen=True)
 class GuiltyOperation:
-    """The first operation of a step whose result differs.
+    """The operation of a step in which two trials part.
 
     Parameters
     ----------
@@ -139,6 +144,7 @@ class Rerun:
         self._workers = workers
         self._progress = progress
         self._run = uuid4().hex
+        self._first: list[Record] = []
 
     def __enter__(self) -> Rerun:
         return self
@@ -170,7 +176,20 @@ class Rerun:
             description="first divergence",
             run=self._run,
         )
-        return [task.folder for task in tasks]
+        folders = [task.folder for task in tasks]
+        self._check_ended_as_before([read_record(folder) for folder in folders])
+        return folders
+
+    def _check_ended_as_before(self, traced: Sequence[Record]) -> None:
+        """Refuse a closer look that failed where the first run did not."""
+        self._first = self._first or list(traced)
+        for before, now in zip(self._first, traced, strict=True):
+            if now.status != "ok" and before.status == "ok":
+                raise TraceError(
+                    f"a trial cannot be looked at operation by operation; it {now.status}: "
+                    f"{now.reason}\nIts whole training was traced, so the step is known; use "
+                    "what is in the folder 'traces' of the study."
+                )
 
 
 def first_divergence(rerun: Rerun, *, detail: Detail = "module") -> Divergence:
@@ -212,12 +231,25 @@ def first_difference(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
     return int(differs.argmax()) if differs.any() else None
 
 
+def first_origin(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
+    """Give the number of the first operation that gave another result from the same input.
+
+    Where there is none before the trials run different operations: the first that differs at all.
+    """
+    different = first_difference(one[["name"]], other[["name"]])
+    length = min(len(one), len(other)) if different is None else different
+    first, second = one.iloc[:length], other.iloc[:length]
+    same = (first["given"] == second["given"]).to_numpy()
+    found = same & (first["gave"] != second["gave"]).to_numpy()
+    return int(found.argmax()) if found.any() else first_difference(one, other)
+
+
 def _located(rerun: Rerun, step: int, steps: int) -> dict[str, Any]:
     """Look at the step in which two trials part more closely."""
     closer = rerun.trace(since=step, operations_at=step, stop_after=step)
     events = [read_trace(folder, EVENTS) for folder in closer]
     operations = [read_trace(folder, OPERATIONS) for folder in closer]
-    event, operation = first_difference(*events), first_difference(*operations)
+    event, operation = first_difference(*events), first_origin(*operations)
     folders = rerun.trace(
         since=step,
         operations_at=step,
@@ -254,20 +286,18 @@ def growth(folders: Sequence[Path]) -> pd.DataFrame:
     """Compare the weights that two traces saved, step by step."""
     import pandas as pd
 
-    first, second = folders
-    numbers = sorted(int(path.stem.partition("-")[2]) for path in first.glob("step-*.safetensors"))
+    saved = [{int(path.stem[5:]) for path in each.glob("step-*.safetensors")} for each in folders]
     rows = []
-    for number in numbers:
-        if (second / f"step-{number}.safetensors").exists():
-            found = _saved_difference(folders, f"step-{number}")
-            rows.append(
-                {
-                    "step": number,
-                    "relative": found.relative if found else None,
-                    "largest_absolute": found.largest_absolute if found else None,
-                    "largest_ulps": found.largest_ulps if found else None,
-                }
-            )
+    for number in sorted(set.intersection(*saved)) if saved else []:
+        found = _saved_difference(folders, f"step-{number}")
+        rows.append(
+            {
+                "step": number,
+                "relative": found.relative if found else None,
+                "largest_absolute": found.largest_absolute if found else None,
+                "largest_ulps": found.largest_ulps if found else None,
+            }
+        )
     return pd.DataFrame(rows, columns=["step", "relative", "largest_absolute", "largest_ulps"])
 
 
@@ -361,10 +391,10 @@ def _sentences(found: Divergence) -> list[str]:
         at = f" in {found.operation.place}" if found.operation.place else ""
         how = "from the same input" if found.operation.same_input else "from input that differs"
         lines.append(
-            f"First operation with another result: {found.operation.name}{at} "
+            f"The operation: {found.operation.name}{at} "
             f"({found.operation.phase}), {how}{_size(found.operation.difference)}."
         )
-    if found.growth is not None and len(found.growth):
+    if len(found.growth):
         last = found.growth.iloc[-1]
         lines.append(
             f"After step {int(last['step'])} the weights differ by {last['relative']:.3g} "
