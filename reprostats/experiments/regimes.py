@@ -79,9 +79,9 @@ def regimes(parameters: Regimes) -> dict[str, Condition]:
     }
 
 
-def drawn_seeds(parameters: Regimes) -> list[int]:
-    """Give as many seeds as there are trials, drawn from the one in the parameters."""
-    drawn = seed_sequence("unseeded", parameters.seed).generate_state(parameters.trials)
+def drawn_seeds(seed: int, count: int) -> list[int]:
+    """Draw seeds from one."""
+    drawn = seed_sequence("unseeded", seed).generate_state(count)
     return [int(number) for number in drawn]
 
 
@@ -98,4 +98,6 @@ def _unseeded(parameters: Regimes) -> Condition:
     fixed: dict[str, Level] = {**parameters.always(), "threads": parameters.threads}
     if parameters.unseeded == "os":
         return Condition({**fixed, **seeds("os")}, repeats=parameters.trials)
-    return Condition(fixed, [seeds(number) for number in drawn_seeds(parameters)])
+    return Condition(
+        fixed, [seeds(number) for number in drawn_seeds(parameters.seed, parameters.trials)]
+    )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from pydantic import Field
 
 from reprostats.errors import InputError
 from reprostats.experiments.lenet import Training, retest_lenet, time_lenet, train_lenet
@@ -33,7 +34,16 @@ _LIBRARIES: dict[str, dict[str, Level]] = {
 
 
 class Parameters(Training, Regimes):
-    """The parameters of the notebook: a training (`Training`), and its repeats (`Regimes`)."""
+    """A training (`Training`), and how it is repeated (`Regimes`).
+
+    Parameters
+    ----------
+    pairs
+        Seeds with which the set-ups of libraries are compared, and trials in which the cost of
+        determinism is timed.
+    """
+
+    pairs: int = Field(default=3, ge=2)
 
     def training(self) -> Training:
         """Give the part that every trial shares."""
@@ -57,7 +67,7 @@ def libraries(parameters: Parameters) -> Study:
     the very same weights and differ in Adam's epsilon alone; the third draws the same numbers
     scaled by Equation 1 in place of Equation 2.
     """
-    settings = [seeds(number) for number in drawn_seeds(parameters)]
+    settings = [seeds(number) for number in drawn_seeds(parameters.seed, parameters.pairs)]
     fixed: dict[str, Level] = {
         "threads": parameters.threads,
         "device": parameters.device,
@@ -123,6 +133,6 @@ def cost(parameters: Parameters) -> Study:
         time_lenet,
         config=parameters.training(),
         fixed=fixed,
-        repeats=parameters.trials,
+        repeats=parameters.pairs,
         name="cost_of_determinism",
     )

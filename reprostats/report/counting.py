@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -185,6 +186,22 @@ class CellPicture:
     missed: Iterable[int] = ()
     spurious: Iterable[int] = ()
     frame: tuple[int, int, int, int] | None = None
+
+
+def pictures(counted: Iterable[Any]) -> list[CellPicture]:
+    """Make pictures of what `reprostats.experiments.counting.counted_fields` gives."""
+    return [
+        CellPicture(
+            each.field.name,
+            each.field.image,
+            each.field.cells,
+            each.found,
+            each.matches.missed,
+            each.matches.spurious,
+            None if each.frame is None else astuple(each.frame),
+        )
+        for each in counted
+    ]
 
 
 def cells_chart(pictures: Sequence[CellPicture], columns: int = 2) -> alt.ConcatChart:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from reprostats.datasets.cells import CellField, draw_fields
 from reprostats.errors import InputError, NotAvailableError
-from reprostats.experiments import counting
+from reprostats.experiments import counting, laboratory
 from reprostats.experiments.counting import Training, counting_metrics
 from reprostats.learning.fingerprint import fingerprint
 from reprostats.study.outcome import has_diverged, metric_rows
@@ -228,7 +228,7 @@ def test_parameter_files_fit():
     files = sorted((ROOT / "data" / "parameters").glob("01_counting_*.yaml"))
     assert len(files) == 2
     for file in files:
-        counting.Parameters(**YAML(typ="safe").load(file.read_text()))
+        laboratory.Parameters(**YAML(typ="safe").load(file.read_text())).of_cells()
 
 
 @pytest.mark.slow
@@ -237,7 +237,8 @@ def test_parameter_files_fit():
 )
 def test_real_nuclei_are_marked_and_counted(tmp_path):
     file = ROOT / "data" / "parameters" / "01_counting_bbbc039.yaml"
-    parameters = counting.Parameters(**YAML(typ="safe").load(file.read_text()))
+    chosen = laboratory.Parameters(**YAML(typ="safe").load(file.read_text()))
+    parameters = chosen.of_cells()
     _, metrics = trained(tmp_path / "one", config=parameters.training().model_dump(mode="json"))
     assert np.nanmean(list(metrics["dice"].values())) > 0.92
     assert metrics["error_rate_separated"] < 10

@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from reprostats.experiments import lenet, repeatability
+from reprostats.errors import InputError
+from reprostats.experiments import laboratory, lenet, repeatability
 from reprostats.experiments.regimes import regimes
 from reprostats.learning.fingerprint import fingerprint
+from reprostats.report import repeatability as report
 from reprostats.study.sources import STREAMS, complete_levels
 from reprostats.study.trial import Trial
 
@@ -118,3 +120,88 @@ def test_parameter_files_fit():
 def test_mnist_is_learnt(tmp_path):
     _, metrics = trained(tmp_path / "one", config={"dataset": "mnist", "batch_size": 128})
     assert metrics["accuracy"] > 0.93
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Runs of the studies beside the regimes."""
+    with pytest.MonkeyPatch.context() as patch:
+        runs = tmp_path_factory.mktemp("runs")
+        patch.setenv("REPROSTATS_RUNS", str(runs))
+        yield runs
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("folder")
+class TestBesideTheRegimes:
+    """Libraries, tests in other environments, the cost of determinism."""
+
+    def test_libraries_differ_in_what_they_say_and_start_alike(self):
+        results = repeatability.libraries(PARAMETERS).run(workers=1, progress=False)
+        trials = results.drop_duplicates("trial").set_index(["condition", "init"])
+        keras, ours = (trials.loc[name] for name in ("Keras", "PyTorch, weights of Keras"))
+        assert (keras["initial_weights_sha256"] == ours["initial_weights_sha256"]).all()
+        assert (keras["weights_sha256"] != ours["weights_sha256"]).all()
+        assert trials["initial_weights_sha256"].nunique() == 3 * PARAMETERS.pairs
+        table = report.library_table(results).frame
+        assert table["Set up as"].tolist()[0] == "Keras"
+        assert table["Initial weights"].nunique() == 3
+        assert table.loc[0, ["Difference", "p"]].isna().all()
+        assert table.loc[1:, "p"].between(0, 1).all()
+
+    def test_a_trained_network_tested_again(self, folder):
+        study = repeatability.study(PARAMETERS)
+        results = study.run(workers=1, progress=False)
+        again = repeatability.tested_again(PARAMETERS, study, results)
+        tested = again.run(workers=1, progress=False)
+        same = tested[tested["condition"] == "same environment"]
+        assert same.loc[same["metric"] == "largest_difference", "value"].tolist() == [0, 0]
+        table = report.retest_table(tested).frame
+        assert (table.loc[:1, "Verdict"] == "repeats to the last bit").all()
+        assert table["Largest difference of a logit"].max() < 1e-4
+        first = results.query("condition == 'deterministic'")["trial"].iloc[0]
+        trained = study.folder / "trials" / first
+        initial = (trained / "initial_weights.safetensors").read_bytes()
+        (trained / "weights.safetensors").write_bytes(initial)
+        changed = repeatability.Parameters(**{**PARAMETERS.model_dump(), "trials": 2})
+        broken = repeatability.tested_again(changed, study, results)
+        broken.folder = folder / "studies" / "broken"
+        reasons = broken.run(workers=1, progress=False)["reason"].unique()
+        assert all("not the weights that were trained" in each for each in reasons)
+
+    def test_cost_of_determinism(self):
+        results = repeatability.cost(PARAMETERS).run(workers=1, progress=False)
+        table = report.cost_table(results).frame
+        assert table["Setting"].tolist() == [
+            "plain",
+            "deterministic, memory not filled",
+            "deterministic",
+        ]
+        assert (table["Step (ms)"] > 0).all()
+        assert table.loc[0, "Ratio to plain"] == 1
+
+    def test_facts(self):
+        study = repeatability.study(PARAMETERS)
+        study.run(workers=1, progress=False)
+        facts = study.facts()
+        assert facts["Dataset"] == "digits"
+        assert facts["Training"] == "1203"
+        assert facts["Runs"] == "12, of which 12 ended well"
+        assert "epochs = 1" in facts["Hyperparameters"]
+        for item in ("Processor", "Memory", "GPU", "Packages", "Git commit", "Run time", "Seeds",
+                     "Augmentation", "Validation", "Test", "Lock files (SHA-256)"):  # fmt: skip
+            assert facts[item]
+        assert report.facts_table(facts).frame["Item"].tolist() == list(facts)
+
+
+def test_nothing_to_test_again():
+    study = repeatability.study(PARAMETERS)
+    empty = study.results()
+    with pytest.raises(InputError, match="no deterministic trial ended well"):
+        repeatability.tested_again(PARAMETERS, study, empty)
+
+
+def test_parameters_of_the_notebook_reach_both_tasks():
+    chosen = laboratory.Parameters(cells={"epochs": 3}, cell_trials=4, seed=5, epochs=2)
+    assert chosen.of_digits() == repeatability.Parameters(seed=5, epochs=2)
+    assert (chosen.of_cells().epochs, chosen.of_cells().trials, chosen.of_cells().seed) == (3, 4, 5)
