@@ -12,16 +12,29 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_python_runs_as_a_script(number, tmp_path):
-    script = tmp_path / "readme.py"
-    script.write_text(BLOCKS[number])
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What the README's blocks print, one after the other in one script."""
+    folder = tmp_path_factory.mktemp("readme")
+    script = folder / "readme.py"
+    script.write_text("\n".join(BLOCKS))
     done = subprocess.run(
-        [sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, script.name], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    if "anova(" in BLOCKS[number]:
-        assert re.search(r"C\(init\).*\n.*C\(split\).*\n.*[Rr]esidual", done.stdout)
+    return done.stdout
+
+
+def test_python_runs_and_gives_an_analysis_of_variance(printed):
+    assert re.search(r"C\(init\).*\n.*C\(split\).*\n.*[Rr]esidual", printed)
+
+
+def test_prints_where_two_trainings_part(printed):
+    start = README.index("    The two trainings part")
+    shown = README[start : README.index("\n\n", start)].splitlines()
+    assert len(shown) == 4
+    for line in shown:
+        assert line.strip().removesuffix(" ...") in printed
 
 
 def test_own_function_takes_about_twenty_lines():
