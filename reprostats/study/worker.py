@@ -213,11 +213,10 @@ def _run_child(function: TrialFunction, request: dict[str, Any]) -> NoReturn:
         write_record(Path(request["folder"]), record)
         os.write(tell, b"r")
         code = 0
-    except OSError:
-        traceback.print_exc()
-        code = _NOT_WRITTEN
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        code = _NOT_WRITTEN if isinstance(error, OSError) else 1
+        with suppress(OSError):  # the log may be on the disk that is full
+            traceback.print_exc()
     finally:
         os._exit(code)
 

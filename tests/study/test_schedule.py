@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from reprostats import Condition, Study
 from reprostats.errors import NotAvailableError, PlanOnlyError
+from reprostats.study.pool import WorkerError
 from reprostats.study.preview import Preview
 from reprostats.study.schedule import Progress
 from tests.study import trials
@@ -121,6 +122,22 @@ def test_trials_of_another_machine_are_left_for_last(tmp_path):
     other.join()
     assert log.read_text().count("ran") == 3
     assert (first / "record.json").exists()
+
+
+def test_full_disk_stops_the_run_and_loses_nothing(tmp_path):
+    full = tmp_path / "full"
+    full.touch()
+    study = Study(trials.fills_the_disk, config={"full": str(full)}, repeats=3,
+                  folder=tmp_path / "s")  # fmt: skip
+    with pytest.raises(WorkerError, match="could not be recorded"):
+        study.run(workers=1, progress=False)
+    before = study.results()
+    assert before["repeat"].unique().tolist() == [0]
+    full.unlink()  # somebody made room
+    after = study.run(workers=1, progress=False)
+    assert sorted(after["repeat"].unique()) == [0, 1, 2]
+    assert (after["status"] == "ok").all()
+    pd.testing.assert_frame_equal(after[after["repeat"] == 0].reset_index(drop=True), before)
 
 
 class TestProgress:
