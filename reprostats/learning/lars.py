@@ -35,15 +35,15 @@ class LARS(Optimizer):
     lr
         The global rate, which a scheduler may change.
     momentum
-        From 0 to below 1; 0.9 in the paper.
+        From 0 to below 1.
     weight_decay
-        Not negative; 0.0005 in the paper.
+        Not negative.
     trust
-        The trust coefficient, above 0; 0.001 in the paper.
+        The trust coefficient, above 0; 0.001 is the default of timm and MindSpore too.
     exclude_vectors
         Whether biases and the parameters of normalisation (all tensors with fewer than two axes)
-        take the global rate, without local rate and weight decay. The paper does not say so; most
-        who use LARS do.
+        take the global rate, without local rate and weight decay: common practice, and no part of
+        Algorithm 1.
 
     Raises
     ------

@@ -544,6 +544,7 @@ _READER: TypeAdapter[Schedule] = TypeAdapter(Schedule)
 _BY_NAME: dict[str, type[LearningRateSchedule]] = {
     kind.model_fields["name"].default: kind for kind in get_args(get_args(Schedule)[0])
 }
+_SCALING = {"linear_scaling", "grescale"}
 
 
 def read_schedule(values: Mapping[str, Any], *, where: str = "schedule") -> Schedule:
@@ -588,7 +589,8 @@ def _mistake(detail: ErrorDetails, where: str) -> str:
         known = [tag.strip("'") for tag in detail["ctx"]["expected_tags"].split(", ")]
         return str(unknown_name("name", detail["ctx"]["tag"], known, where=place))
     if detail["type"] == "union_tag_not_found":
-        return f"{place}: has no name. Known: {', '.join(sorted(_BY_NAME))}"
+        known = sorted(_BY_NAME.keys() - _SCALING if location else _BY_NAME)
+        return f"{place}: has no name. Known: {', '.join(known)}"
     if detail["type"] == "extra_forbidden":
         known = list(_BY_NAME[str(location[-2])].model_fields)
         owner = where if len(location) == 2 else f"{where}.{key.rpartition('.')[0]}"  # noqa: PLR2004

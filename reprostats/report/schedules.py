@@ -88,7 +88,7 @@ def schedule_plot(
     points = _points(table, _MOST_POINTS // len(rates), steps_per_epoch)
     lines = (
         alt.Chart(points)
-        .mark_line(interpolate="step-after")
+        .mark_line(interpolate="step-after", color=theme.COLOURS[0])
         .encode(
             x=alt.X("epoch", title="Epoch", scale=alt.Scale(nice=False)),
             y=_rate_axis(logarithmic),
@@ -112,11 +112,11 @@ def _rate_axis(logarithmic: bool) -> alt.Y:
 
 def _in_one(lines: alt.Chart, names: list[str]) -> alt.Chart:
     legend = alt.Legend(title=None, symbolStrokeWidth=3, symbolSize=300, labelLimit=320)
-    widths = [1.5 + 2 * (len(names) - 1 - number) for number in range(len(names))]
+    widths = np.linspace(min(2 * len(names), 8), 2, len(names)).tolist()
     chart: alt.Chart = lines.encode(
         color=alt.Color("schedule", sort=names, legend=legend),
         strokeWidth=alt.StrokeWidth(
-            "schedule", legend=None, scale=alt.Scale(domain=names, range=widths)
+            "schedule:O", legend=None, scale=alt.Scale(type="ordinal", domain=names, range=widths)
         ),
     )
     return chart
