@@ -15,10 +15,11 @@ BASE = {"errors", "files", "paths"}
 MAY_IMPORT = {
     "metrics": set(),
     "models": set(),
+    "mri": set(),
     "datasets": set(),
     "learning": set(),
     "study": {"learning"},
-    "experiments": {"datasets", "learning", "metrics", "models", "study"},
+    "experiments": {"datasets", "learning", "metrics", "models", "mri", "study"},
     "stats": set(),
     "report": {"stats"},
     "review": {"stats", "report"},
