@@ -3,7 +3,7 @@
 A schedule is a small config. `rates` gives the rate of every step as an array, to be looked at
 before use; `scheduler` binds the same rates to an optimiser. Durations are in epochs, so that a
 schedule means the same whatever the batch size is. Rates are computed one by one with Python's own
-arithmetic: NumPy's vectorised powers differ in their last bit from processor to processor.
+arithmetic: NumPy's powers of arrays differ in their last bits with the instruction set.
 """
 
 from __future__ import annotations

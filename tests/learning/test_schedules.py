@@ -223,6 +223,11 @@ class TestRates:
     def test_begin_with_the_learning_rate(self, schedule):
         assert schedule.rates(5, 4)[0] == 0.1
 
+    def test_have_the_bits_of_scalar_powers(self):
+        """NumPy's powers of arrays have other last bits with AVX-512 than without."""
+        rates = Exponential(learning_rate=1.0, factor=0.97).rates(1, 1000)
+        assert rates.tolist() == [0.97 ** float(epoch) for epoch in range(1000)]
+
     @given(steps=steps_per_epoch, epochs=numbers_of_epochs, half=st.floats(1, 12))
     def test_cycle_stays_between_its_rates(self, steps, epochs, half):
         rates = Cyclical(learning_rate=0.1, highest_rate=0.3, half_cycle=half).rates(steps, epochs)
