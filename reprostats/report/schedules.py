@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from reprostats.errors import InputError
 from reprostats.report import theme
 
+_MOST_IN_ONE_PANEL = 4
 _MOST_POINTS = 4800  # Altair draws no table of more than 5000 rows
 
 
@@ -65,7 +66,7 @@ def schedule_plot(
 ) -> alt.Chart | alt.FacetChart:
     """Draw the learning rate over the epochs, one line for each schedule.
 
-    Up to seven schedules are drawn in one panel, the first with the broadest line, so that lines
+    Up to four schedules are drawn in one panel, the first with the broadest line, so that lines
     which coincide are all seen; more have a panel each, with the same axes. Lines are stairs, one
     for each step; of long trainings evenly spaced steps are drawn, as many as fit.
 
@@ -96,7 +97,7 @@ def schedule_plot(
         )
     )
     names = list(rates)
-    if len(names) > len(theme.COLOURS):
+    if len(names) > _MOST_IN_ONE_PANEL:
         return _in_panels(lines, names).properties(title=title)
     return _in_one(lines, names).properties(title=title, width=480, height=280)
 
@@ -112,7 +113,7 @@ def _rate_axis(logarithmic: bool) -> alt.Y:
 
 def _in_one(lines: alt.Chart, names: list[str]) -> alt.Chart:
     legend = alt.Legend(title=None, symbolStrokeWidth=3, symbolSize=300, labelLimit=320)
-    widths = np.linspace(min(2 * len(names), 8), 2, len(names)).tolist()
+    widths = [1.5 * (len(names) - number) for number in range(len(names))]
     chart: alt.Chart = lines.encode(
         color=alt.Color("schedule", sort=names, legend=legend),
         strokeWidth=alt.StrokeWidth(
