@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
@@ -90,12 +90,14 @@ class TestAgainstScikitImage:
 
 
 class TestProperties:
+    @settings(deadline=None)
     @given(IMAGES.filter(np.any))
     def test_equal_images(self, image):
         assert nrmse(image, image) == 0
         if np.ptp(image):
             assert psnr(image, image) == math.inf
 
+    @settings(deadline=None)
     @given(IMAGES.filter(lambda image: np.abs(image).max() > 0.01), st.floats(0.1, 100))
     def test_unit_does_not_matter(self, image, unit):
         other = image[::-1]

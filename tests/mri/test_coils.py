@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
@@ -22,6 +22,7 @@ def disc(shape, radius):
 
 
 class TestSimulated:
+    @settings(deadline=None)
     @given(PLANES, st.integers(1, 12), SEEDS)
     def test_sum_of_squares_is_one(self, shape, coils, seed):
         maps = simulated(shape, coils, seed, dtype=torch.complex128)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -97,6 +97,7 @@ class TestSphere:
 
 
 class TestKernel:
+    @settings(deadline=None)
     @given(VOLUMES, VOXELS, DIRECTIONS)
     def test_range_symmetry_and_zero_frequency(self, shape, voxel_size, b0):
         kernel = dipole_kernel(shape, voxel_size, b0, dtype=torch.float64)
@@ -106,6 +107,7 @@ class TestKernel:
         mirrored = kernel.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2))
         assert torch.equal(kernel, mirrored)
 
+    @settings(deadline=None)
     @given(VOLUMES, VOXELS, DIRECTIONS, st.permutations(range(3)))
     def test_turns_with_the_axes(self, shape, voxel_size, b0, order):
         kernel = dipole_kernel(shape, voxel_size, b0, dtype=torch.float64)
@@ -148,6 +150,7 @@ class TestKernel:
 
 class TestField:
     @pytest.mark.parametrize("dtype", REAL)
+    @settings(deadline=None)
     @given(BATCHES, VOLUMES, VOXELS, DIRECTIONS, SEEDS)
     def test_adjoint(self, dtype, batch, shape, voxel_size, b0, seed):
         field = DipoleField(dipole_kernel(shape, voxel_size, b0, dtype=dtype))
@@ -155,6 +158,7 @@ class TestField:
         check_operator(field, domain, tolerance=REAL[dtype], generator=seeded(seed))
 
     @pytest.mark.parametrize("dtype", REAL)
+    @settings(deadline=None)
     @given(st.tuples(*[st.integers(3, 9)] * 3), st.integers(1, 5), DIRECTIONS, SEEDS)
     def test_adjoint_of_padded_volumes(self, dtype, shape, padding, b0, seed):
         """From 3 voxels a side on: the field of a single voxel in itself is 0 but for rounding."""
@@ -162,6 +166,7 @@ class TestField:
         field = DipoleField(dipole_kernel(padded, (1, 1, 2), b0, dtype=dtype), shape)
         check_operator(field, (shape, dtype), tolerance=REAL[dtype], generator=seeded(seed))
 
+    @settings(deadline=None)
     @given(VOLUMES, DIRECTIONS, SEEDS)
     def test_equals_the_full_complex_transform(self, shape, b0, seed):
         kernel = dipole_kernel(shape, (1, 2, 3), b0, dtype=torch.float64)
@@ -190,6 +195,7 @@ class TestField:
 
 
 class TestThresholdedDivision:
+    @settings(deadline=None)
     @given(VOLUMES, DIRECTIONS, st.floats(0.01, 0.6), SEEDS)
     def test_divides_where_the_kernel_is_above_the_threshold(self, shape, b0, threshold, seed):
         kernel = dipole_kernel(shape, (1, 1, 2), b0, dtype=torch.float64)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
@@ -31,6 +31,7 @@ def shapes_and_axes(draw):
     return shape, tuple(draw(numbers))
 
 
+@settings(deadline=None)
 @given(shapes_and_axes(), SEEDS)
 def test_equals_numpy(case, seed):
     shape, axes = case
@@ -49,6 +50,7 @@ def test_equals_the_defining_sum(side):
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
+@settings(deadline=None)
 @given(shapes_and_axes(), SEEDS)
 def test_inverse_is_the_adjoint(dtype, case, seed):
     shape, axes = case

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
@@ -15,6 +15,7 @@ STEPS = st.lists(st.floats(0.3, 4.0), min_size=3, max_size=3)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
+@settings(deadline=None)
 @given(BATCHES, SPACES, STEPS, SEEDS)
 def test_adjoint(dtype, batch, space, steps, seed):
     check_operator(

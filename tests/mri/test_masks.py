@@ -21,6 +21,7 @@ def neighbours(mask):
 
 
 class TestEquispaced:
+    @settings(deadline=None)
     @given(st.integers(1, 60), st.integers(1, 8), st.integers(-9, 9), st.data())
     def test_is_a_comb_and_a_block(self, lines, acceleration, offset, data):
         centre = data.draw(st.integers(0, lines))
@@ -45,6 +46,7 @@ class TestEquispaced:
 
 
 class TestVariableDensity:
+    @settings(deadline=None)
     @given(st.integers(8, 80), st.floats(1, 4), SEEDS)
     def test_keeps_the_acceleration_and_the_centre(self, lines, acceleration, seed):
         mask = variable_density((2, lines), random(seed), acceleration=acceleration, centre=2)

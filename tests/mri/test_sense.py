@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprostats import paths
@@ -51,6 +51,7 @@ def dense(operator, shape):
 class TestOperator:
     @pytest.mark.parametrize("dtype", COMPLEX)
     @pytest.mark.parametrize("own_maps", [False, True])
+    @settings(deadline=None)
     @given(BATCHES, SPACES, st.integers(1, 4), SEEDS)
     def test_adjoint(self, dtype, own_maps, batch, space, coils, seed):
         generator = seeded(seed)
@@ -77,6 +78,7 @@ class TestOperator:
         kspace = noise((2, 3, 4), torch.complex128, seeded(1)).requires_grad_()
         assert torch.autograd.gradcheck(sense.adjoint, kspace)
 
+    @settings(deadline=None)
     @given(PLANES, st.integers(1, 5), SEEDS)
     def test_norm_is_at_most_one(self, shape, coils, seed):
         generator = seeded(seed)
@@ -86,6 +88,7 @@ class TestOperator:
 
 
 class TestReconstruction:
+    @settings(deadline=None)
     @given(BATCHES, PLANES, st.integers(1, 5), SEEDS)
     def test_full_sampling_returns_the_image(self, batch, shape, coils, seed):
         """With normalised sensitivities A*A = 1: zero-filled is exact, and so is one iteration."""
