@@ -60,8 +60,8 @@ def equispaced(
 
     Notes
     -----
-    4-fold with 24 lines at the centre is the regular sampling of Hammernik et al., Magn Reson Med
-    79:3055 (2018).
+    4-fold regular sampling of Cartesian lines is that of Hammernik et al., Magn Reson Med 79:3055
+    (2018).
 
     Examples
     --------
@@ -169,11 +169,12 @@ def poisson_disc(
 
     Notes
     -----
-    Variable-density Poisson discs for MRI: Vasanawala et al., Magn Reson Med 64:607 (2010). Darts
-    are thrown at the grid (Cook, ACM Trans Graph 5:51 (1986)): every position is tried once in
-    random order, and is taken if it lies outside the disc of each one taken before. Outside the
-    block, the radius of a disc in samples is 1 + s |k|, with |k| = 1 at the end of an axis; s is
-    searched until the acceleration is met, and the few points too many are dropped at random.
+    Poisson discs for MRI: Vasanawala et al., IEEE Int Symp Biomed Imaging (2011); of variable
+    density: Dwork et al., Magn Reson Imaging 77:186 (2021). Darts are thrown at the grid (Cook,
+    ACM Trans Graph 5:51 (1986)): every position is tried once in random order, and is taken if it
+    lies outside the disc of each one taken before. The radius of a disc in
+    samples is 1 + s |k|, with |k| = 1 at the end of an axis; s is searched until the acceleration
+    is met, and the few points too many are dropped at random. The block has no discs.
 
     scipy.stats.qmc.PoissonDisk has one radius for all discs, and its points do not lie on a grid.
 

@@ -43,7 +43,7 @@ class Sense:
 
     Notes
     -----
-    Eq. 2 of Pruessmann et al. (1999), F being `reprostats.mri.fourier.to_kspace`. Where the
+    The encoding of Pruessmann et al. (1999), F being `reprostats.mri.fourier.to_kspace`. Where the
     sensitivities' sum of squares is 1, the norm of A is 1 at most.
 
     Examples

@@ -39,7 +39,7 @@ def sphere(shape, voxel_size, radius, parts=4):
 def field_in_closed_form(shape, voxel_size, radius, b0):
     """Outside chi/3 (a/r)³ (3 cos² - 1), inside 0 (sphere of Lorentz taken out), for chi = 1 ppm.
 
-    Marques and Bowtell (2005), Eq. 12; distances from the centre beside it.
+    The sphere of Marques and Bowtell (2005); distances from the centre in mm beside it.
     """
     places = positions(shape, voxel_size)
     distance = places.norm(dim=0)

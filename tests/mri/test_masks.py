@@ -32,7 +32,7 @@ class TestEquispaced:
         comb = {k for k in range(lines) if (k - middle - offset) % acceleration == 0}
         assert sampled == block | comb
 
-    def test_hammernik(self):
+    def test_four_fold_by_hand(self):
         """Every 4th of 320 lines and 24 at the centre: 80 + 24 - 6 lines, 3.27-fold overall."""
         mask = equispaced((4, 320))
         assert mask.dtype == torch.bool

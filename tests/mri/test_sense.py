@@ -64,7 +64,7 @@ class TestOperator:
         )
 
     def test_is_what_it_says(self):
-        """Coil by coil, as in Eq. 2 of Pruessmann et al. (1999)."""
+        """Coil by coil, as Pruessmann et al. (1999) have it."""
         sensitivities, mask = maps((5, 6), 3), random_mask((5, 6), seeded(1))
         image = noise((5, 6), torch.complex128, seeded(2))
         found = Sense(sensitivities, mask).forward(image)
