@@ -94,7 +94,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from reprostats.study.compare import compare_studies, compare_trials, is_study
+    from reprostats.study.compare import compare_studies, compare_trials, is_study, unmatched
 
     if not is_study(options.one) and not is_study(options.other):
         found = compare_trials(options.one, options.other)
@@ -104,8 +104,12 @@ def _compare(options: argparse.Namespace) -> int:
     for identity, each in every.items():
         print(f"trial {identity}: {each}\n")
     equal = sum(each.equal for each in every.values())
-    print(f"{equal} of {len(every)} trials are equal to the last bit.")
-    return int(equal < len(every))
+    alone = unmatched(options.one, options.other)
+    print(
+        f"{equal} of {len(every)} trials that both have recorded are equal to the last bit; "
+        f"{len(alone)} are recorded on one side only."
+    )
+    return int(equal < len(every) or bool(alone))
 
 
 def _print_plans(notebooks: Sequence[Path], values: dict[str, Any]) -> None:

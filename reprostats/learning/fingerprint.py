@@ -28,9 +28,9 @@ def fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
     """
     hasher = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
+        tensor = tensors[name].detach()
         hasher.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        hasher.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        hasher.update(bits(tensor))
     return hasher.hexdigest()
 
 
@@ -78,11 +78,28 @@ def quick_digest(values: object) -> bytes:
         hasher.update(f"{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         if tensor.is_meta:
             continue
-        here = tensor.detach()
-        here = here.to_dense() if here.layout is not torch.strided else here
-        here = here.resolve_conj().resolve_neg().cpu().contiguous()
-        hasher.update(here.reshape(-1).view(torch.uint8).numpy().data)
+        here = dense(tensor).resolve_conj().resolve_neg()
+        hasher.update(bits(here))
     return hasher.digest()
+
+
+def bits(tensor: torch.Tensor) -> memoryview:
+    """Give the bytes of a tensor, element by element."""
+    return in_row(tensor).view(torch.uint8).numpy().data
+
+
+def in_row(tensor: torch.Tensor) -> torch.Tensor:
+    """Give the elements of a tensor one after the other, on the CPU."""
+    flat = tensor.cpu().contiguous().reshape(-1)
+    if len(flat) == 1:  # one element may have any stride
+        return torch.full_like(flat, 0, memory_format=torch.contiguous_format).copy_(flat)
+    return flat
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """Give a tensor without its history and, if it is sparse, with its zeros."""
+    plain = tensor.detach()
+    return plain if plain.layout is torch.strided else plain.to_dense()
 
 
 def tensors_in(values: object) -> list[torch.Tensor]:

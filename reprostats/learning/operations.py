@@ -13,12 +13,24 @@ from safetensors.torch import save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from reprostats.learning.fingerprint import quick_digest, tensors_in
+from reprostats.learning.fingerprint import dense, quick_digest, tensors_in
 
 _MODULE = "reprostats module"
 _OVERWRITES = tuple(
     f"aten.{name}_."
-    for name in ("bernoulli", "copy", "fill", "normal", "random", "uniform", "zero")
+    for name in (
+        "bernoulli",
+        "cauchy",
+        "copy",
+        "exponential",
+        "fill",
+        "geometric",
+        "log_normal",
+        "normal",
+        "random",
+        "uniform",
+        "zero",
+    )
 )
 
 
@@ -84,7 +96,9 @@ class OperationTrace(TorchDispatchMode):
             return func(*args, **kwargs)
         # What is overwritten as a whole may have held anything before.
         read = args[1:] if str(func).startswith(_OVERWRITES) else args
-        given = quick_digest((read, kwargs)) + _settings((read, kwargs))
+        filled = {each.name for each in func._schema.arguments if each.is_out}
+        named = {name: value for name, value in kwargs.items() if name not in filled}
+        given = quick_digest((read, named)) + _settings((read, named))
         result = func(*args, **kwargs)
         changed = (result, args, kwargs) if func._schema.is_mutable else result
         if len(self._operations) == self._save:
@@ -117,11 +131,13 @@ class OperationTrace(TorchDispatchMode):
         if not self.active:
             return
         waiting: list[Any] = [each.grad_fn for each in outputs]
+        seen: list[Any] = [None, *before]
         while waiting:
             node = waiting.pop()
-            if node is None or _MODULE in node.metadata or any(node is each for each in before):
+            if any(node is each for each in seen):
                 continue
-            node.metadata[_MODULE] = module
+            seen.append(node)
+            node.metadata.setdefault(_MODULE, module)
             waiting += [each for each, _ in node.next_functions]
 
 
@@ -132,8 +148,9 @@ def _settings(values: object) -> bytes:
 
 def save_all(path: Path, values: object) -> None:
     """Save the tensors in nested values, numbered in their order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
-        str(number): each.detach().cpu().contiguous().clone()
+        str(number): dense(each).cpu().contiguous().clone()
         for number, each in enumerate(tensors_in(values))
         if not each.is_meta
     }

@@ -24,7 +24,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from reprostats.learning.fingerprint import quick_digest, tensors_in
 from reprostats.learning.operations import Operation, OperationTrace, save_all
 
-Phase = Literal["initial", "input", "forward", "backward", "update", "evaluation"]
+Phase = Literal["initial", "input", "forward", "backward", "update", "evaluation", "end"]
 
 
 class Event(NamedTuple):
@@ -36,7 +36,8 @@ class Event(NamedTuple):
         Number of steps that optimisers had taken before, from 0.
     phase
         ``"initial"`` (weights when a network is first called), ``"input"``, ``"forward"``,
-        ``"backward"``, ``"update"``, or ``"evaluation"`` (a call without gradients).
+        ``"backward"``, ``"update"``, ``"evaluation"`` (a call without gradients), or ``"end"``
+        (all weights of all networks that were called, when the training has ended).
     place
         Module or parameter, named from the class of the network down.
     what
@@ -106,7 +107,7 @@ class Trace:
 
 
 @contextmanager
-def tracing(options: TraceOptions, folder: Path) -> Iterator[Trace]:
+def tracing(options: TraceOptions, folder: Path, trace: Trace | None = None) -> Iterator[Trace]:
     """Trace all training in a block; the block ends early where the options say so.
 
     Parameters
@@ -114,8 +115,11 @@ def tracing(options: TraceOptions, folder: Path) -> Iterator[Trace]:
     options
         What to take down.
     folder
-        Where tensors are saved: ``event.safetensors``, ``operation.safetensors`` and
-        ``step-N.safetensors``.
+        Where tensors are saved, if any are to be: ``event.safetensors``,
+        ``operation.safetensors`` and ``step-N.safetensors``.
+
+    trace
+        What is appended to; by default a new one.
 
     Examples
     --------
@@ -128,9 +132,10 @@ def tracing(options: TraceOptions, folder: Path) -> Iterator[Trace]:
     [('initial', 'Linear.weight', 'value'), ('initial', 'Linear.bias', 'value'),
      ('input', 'Linear', 'input 0'), ('forward', 'Linear', 'output'),
      ('backward', 'Linear.bias', 'gradient'), ('backward', 'Linear.weight', 'gradient'),
-     ('update', 'Linear.weight', 'value'), ('update', 'Linear.bias', 'value')]
+     ('update', 'Linear.weight', 'value'), ('update', 'Linear.bias', 'value'),
+     ('end', 'Linear.weight', 'value'), ('end', 'Linear.bias', 'value')]
     """
-    tracer = _Tracer(options, folder)
+    tracer = _Tracer(options, folder, Trace() if trace is None else trace)
     try:
         with tracer:
             yield tracer.trace
@@ -141,15 +146,17 @@ def tracing(options: TraceOptions, folder: Path) -> Iterator[Trace]:
 class _Tracer:
     """Hooks of one trace."""
 
-    def __init__(self, options: TraceOptions, folder: Path) -> None:
+    def __init__(self, options: TraceOptions, folder: Path, trace: Trace) -> None:
         self.options = options
         self.folder = folder
-        self.trace = Trace()
+        self.trace = trace
         self._names: dict[int, str] = {}
-        self._roots: list[nn.Module] = []
+        self._roots: dict[int, tuple[str, nn.Module]] = {}
+        self._optimisers: dict[int, torch.optim.Optimizer] = {}
+        self._watched: set[int] = set()
+        self._depth = 0
         self._open: list[tuple[nn.Module, list[Any]]] = []
-        self._updating = False
-        self._last_output: weakref.ref[torch.Tensor] | None = None
+        self._last_output: tuple[weakref.ref[torch.Tensor], int] | None = None
         self._receivers: Any = WeakTensorKeyDictionary()
         self._hooks = ExitStack()
         self._operations = OperationTrace(
@@ -169,8 +176,13 @@ class _Tracer:
         self._hooks.enter_context(self._operations if traced else nullcontext())
         self._operations.active = self.options.operations_at == 0
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._hooks.close()
+        self._operations.active = False
+        if kind is None:
+            for top, root in self._roots.values():
+                for name, tensor in _state(root):
+                    self._note("end", f"{top}.{name}", "value", tensor)
 
     @property
     def _detailed(self) -> bool:
@@ -178,7 +190,7 @@ class _Tracer:
 
     def _where(self) -> tuple[str, str]:
         place = self._name(self._open[-1][0]) if self._open else ""
-        return "update" if self._updating else "forward", place
+        return "update" if self._depth else "forward", place
 
     def _name(self, module: nn.Module) -> str:
         return self._names.get(id(module), type(module).__name__)
@@ -191,35 +203,43 @@ class _Tracer:
         self.trace.events.append(event)
 
     def _before_forward(self, module: nn.Module, inputs: Any) -> None:
-        if not self._open:
+        outermost = not self._open
+        self._open.append((module, [each.grad_fn for each in tensors_in(inputs)]))
+        if id(module) not in self._names:
+            self._meet(self._open[0][0])
+            parent = self._name(self._open[-2][0]) + "." if len(self._open) > 1 else ""
+            self._names.setdefault(id(module), parent + type(module).__name__)
+        if outermost:
             self._receivers = WeakTensorKeyDictionary()
-            self._meet(module)
             if self._detailed:
                 for number, tensor in enumerate(tensors_in(inputs)):
                     self._note("input", self._name(module), f"input {number}", tensor)
-        self._open.append((module, [each.grad_fn for each in tensors_in(inputs)]))
         if self._detailed and torch.is_grad_enabled():
             for tensor in tensors_in(inputs):
                 self._watch_gradient(tensor, self._name(module))
 
     def _meet(self, root: nn.Module) -> None:
-        """Learn the names of a network when it is first called."""
-        if any(root is each for each in self._roots):
-            return
-        self._roots.append(root)
-        same = sum(type(root) is type(each) for each in self._roots)
-        top = type(root).__name__ + (f" {same}" if same > 1 else "")
+        """Learn the names in a network when it is first called, or has got new modules."""
+        if id(root) not in self._roots:
+            same = sum(type(root) is type(each) for _, each in self._roots.values())
+            self._roots[id(root)] = type(root).__name__ + (f" {same + 1}" if same else ""), root
+        top, _ = self._roots[id(root)]
         for name, module in root.named_modules():
-            self._names[id(module)] = f"{top}.{name}".rstrip(".")
-        for name, parameter in root.named_parameters():
-            self._names[id(parameter)] = f"{top}.{name}"
-            if parameter.requires_grad and self.options.detail == "module":
-                self._watch_parameter(parameter, f"{top}.{name}")
-        if not self.trace.steps or self._detailed:
-            for name, tensor in _state(root):
-                self._note("initial", f"{top}.{name}", "value", tensor)
+            self._names.setdefault(id(module), f"{top}.{name}".rstrip("."))
+        for name, tensor in _state(root):
+            if id(tensor) not in self._names:
+                self._names[id(tensor)] = f"{top}.{name}"
+                if not self.trace.steps or self._detailed:
+                    self._note("initial", f"{top}.{name}", "value", tensor)
+            if isinstance(tensor, nn.Parameter) and tensor.requires_grad:
+                self._watch_parameter(tensor)
 
-    def _watch_parameter(self, parameter: nn.Parameter, name: str) -> None:
+    def _watch_parameter(self, parameter: nn.Parameter) -> None:
+        if self.options.detail != "module" or id(parameter) in self._watched:
+            return
+        self._watched.add(id(parameter))
+        name = self._names[id(parameter)]
+
         def note(finished: torch.Tensor) -> None:
             if self._detailed:
                 self._note("backward", name, "gradient", finished.grad)
@@ -234,12 +254,12 @@ class _Tracer:
         if not tensor.requires_grad or tensor.is_leaf:
             return
         version, receivers = self._receivers.get(tensor, (None, []))
-        if version == tensor._version:
+        if version == _version(tensor):
             receivers[:] = [name for name in receivers if not receiver.startswith(f"{name}.")]
             receivers.append(receiver)
             return
         named = [receiver]
-        self._receivers[tensor] = tensor._version, named
+        self._receivers[tensor] = _version(tensor), named
 
         def note(gradient: torch.Tensor) -> None:
             self._note("backward", " and ".join(named), "gradient of input", gradient)
@@ -251,30 +271,41 @@ class _Tracer:
         tensors = tensors_in(output)
         if tensors and torch.is_grad_enabled():
             self._operations.claim(before, tensors, self._name(module))
-        seen = self._last_output and self._last_output()
-        if not self._detailed or (len(tensors) == 1 and tensors[0] is seen):
+        if not self._detailed or self._is_last_output(tensors):
             return
         phase: Phase = "forward" if torch.is_grad_enabled() else "evaluation"
         self._note(phase, self._name(module), "output", tensors)
-        self._last_output = weakref.ref(tensors[0]) if len(tensors) == 1 else None
+        alone = len(tensors) == 1
+        self._last_output = (weakref.ref(tensors[0]), _version(tensors[0])) if alone else None
+
+    def _is_last_output(self, tensors: list[torch.Tensor]) -> bool:
+        """Tell whether a module gives on what a module within it gave, unchanged."""
+        if self._last_output is None or len(tensors) != 1:
+            return False
+        seen, version = self._last_output
+        return tensors[0] is seen() and _version(tensors[0]) == version
 
     def _before_step(self, *_: Any) -> None:
-        self._updating = True
+        self._depth += 1
 
     def _after_step(self, optimiser: torch.optim.Optimizer, *_: Any) -> None:
-        self._updating = False
+        """Note what a step made; an optimiser within an optimiser takes no step of its own."""
+        self._depth -= 1
+        self._optimisers[id(optimiser)] = optimiser
+        if self._depth:
+            return
         if self._detailed:
-            for name, tensor in self._weights(optimiser):
+            for name, tensor in [*self._weights(optimiser), *self._buffers()]:
                 self._note("update", name, "value", tensor)
         elif self.options.detail == "step":
-            self._note("update", "all weights", "value", [each for _, each in self._all(optimiser)])
+            self._note("update", "all weights", "value", [each for _, each in self._all()])
         if self.trace.steps in self.options.snapshots:
-            path = self.folder / f"step-{self.trace.steps}.safetensors"
             with self._operations.paused():
-                save_all(path, [each for _, each in self._weights(optimiser)])
-        if self.trace.steps == self.options.stop_after:
-            raise TraceEnded
+                path = self.folder / f"step-{self.trace.steps}.safetensors"
+                save_all(path, [each for _, each in self._all()])
         self.trace.steps += 1
+        if self.trace.steps - 1 == self.options.stop_after:
+            raise TraceEnded
         self._operations.active = self.trace.steps == self.options.operations_at
 
     def _weights(self, optimiser: torch.optim.Optimizer) -> Iterator[tuple[str, torch.Tensor]]:
@@ -282,10 +313,21 @@ class _Tracer:
             for place, each in enumerate(group["params"]):
                 yield self._names.get(id(each), f"group {number}, parameter {place}"), each
 
-    def _all(self, optimiser: torch.optim.Optimizer) -> Iterator[tuple[str, torch.Tensor]]:
-        yield from self._weights(optimiser)
-        for root in self._roots:
-            yield from root.named_buffers()
+    def _buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for top, root in self._roots.values():
+            for name, buffer in root.named_buffers():
+                yield f"{top}.{name}", buffer
+
+    def _all(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Give the weights of every optimiser that took a step, and all buffers."""
+        for optimiser in self._optimisers.values():
+            yield from self._weights(optimiser)
+        yield from self._buffers()
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """Count the changes in place; tensors made in inference mode do not count them."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def _state(module: nn.Module) -> Iterable[tuple[str, torch.Tensor]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from reprostats.errors import InputError
+from reprostats.learning.fingerprint import in_row
 
 _AS_INTEGER = {
     torch.float64: torch.int64,
@@ -29,7 +30,7 @@ class Difference:
     differing
         Number of those whose bits differ.
     largest_absolute
-        Largest absolute difference; NaN where one side alone is no number.
+        Largest absolute difference; NaN if one side alone is no number somewhere.
     relative
         Euclidean norm of the difference over that of the first tensor.
     largest_ulps
@@ -109,11 +110,11 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> Difference:
             f"{other.dtype} {tuple(other.shape)}."
         )
     one, other = _plain(one), _plain(other)
-    bytes_differ = one.view(-1).view(torch.uint8) != other.view(-1).view(torch.uint8)
+    bytes_differ = in_row(one).view(torch.uint8) != in_row(other).view(torch.uint8)
     differing = int(bytes_differ.view(-1, one.element_size()).any(1).sum()) if one.numel() else 0
     if not differing:
         return Difference(one.numel(), 0, 0.0, 0.0, 0 if one.dtype in _AS_INTEGER else None)
-    gap = one.double() - other.double()
+    gap = _gap(one, other)
     norm = float(one.double().norm())
     furthest = int(ulps(one, other).max()) if one.dtype in _AS_INTEGER else None
     relative = float(gap.norm()) / norm if norm else float("inf")
@@ -137,17 +138,25 @@ def differences(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tenso
     if unmatched := one.keys() ^ other.keys():
         raise InputError(f"only on one side: {', '.join(sorted(unmatched))}.")
     found = [difference(tensor, other[name]) for name, tensor in one.items()]
-    pairs = [(_plain(each).double(), _plain(other[name]).double()) for name, each in one.items()]
-    norm = math.hypot(*(float(first.norm()) for first, _ in pairs))
-    gap = math.hypot(*(float((first - second).norm()) for first, second in pairs))
+    pairs = [(_plain(each), _plain(other[name])) for name, each in one.items()]
+    norm = math.hypot(*(float(first.double().norm()) for first, _ in pairs))
+    gap = math.hypot(*(float(_gap(*pair).norm()) for pair in pairs))
+    largest = torch.tensor([each.largest_absolute for each in found] or [0.0])
     counted = [each.largest_ulps for each in found if each.largest_ulps is not None]
     return Difference(
         sum(each.elements for each in found),
         sum(each.differing for each in found),
-        max((each.largest_absolute for each in found), default=0.0),
+        float(largest.max()),
         gap / norm if norm else (math.inf if gap else 0.0),
         max(counted) if counted else None,
     )
+
+
+def _gap(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Subtract in double precision; what is no number on both sides is no difference."""
+    gap = one.double() - other.double()
+    same = (one == other) | (one.isnan() & other.isnan())
+    return gap.masked_fill(same, 0.0)
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
@@ -158,6 +167,6 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
 
 def _position(tensor: torch.Tensor) -> torch.Tensor:
     """Give each number its place in the order of its type, 0 for both zeros."""
-    bits = tensor.contiguous().view(_AS_INTEGER[tensor.dtype]).long()
+    bits = in_row(tensor).view(_AS_INTEGER[tensor.dtype]).long().reshape(tensor.shape)
     lowest = torch.iinfo(_AS_INTEGER[tensor.dtype]).min
     return torch.where(bits < 0, lowest - bits, bits)

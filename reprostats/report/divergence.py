@@ -32,7 +32,9 @@ def growth_plot(
     """
     apart = growth[growth["relative"] > 0]
     if apart.empty:
-        title = f"{title}: the weights are equal after every step"
+        equal = len(growth) and (growth["relative"] == 0).all()
+        why = "equal after every step" if equal else "not compared"
+        title = f"{title}: the weights are {why}"
     lines = alt.Chart(apart).encode(
         x=alt.X("step", title="Step", scale=alt.Scale(zero=False, nice=False)),
         y=alt.Y(

@@ -23,6 +23,8 @@ from reprostats.stats.paired import paired_ttest
 _WHOLE = "all"
 _SHORT = 8
 _FEWEST = 2
+_CLASSIFIED = ("accuracy", "errors", "test_loss", "weights_sha256", "initial_weights_sha256")
+_TIMES = ("training_time", "testing_time")
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,15 @@ def verdicts(results: pd.DataFrame, fingerprint: str = "weights_sha256") -> dict
     Raises
     ------
     InputError
-        If the table has no such column.
+        If trials ended well and the table has no such column.
     """
-    if fingerprint not in results:
+    if fingerprint not in results and (results["status"] == "ok").any():
         raise InputError(
             f"the results have no column {fingerprint!r}; a trial function fills it with "
             "trial.fingerprints[NAME] = fingerprint(model.state_dict())."
         )
     trials = results.drop_duplicates(["condition", "trial"])
+    trials = trials.reindex(columns=list(dict.fromkeys([*trials.columns, fingerprint])))
     return {
         str(condition): _verdict(str(condition), rows, fingerprint)
         for condition, rows in trials.groupby("condition", sort=False)
@@ -101,7 +104,7 @@ def trial_table(results: pd.DataFrame) -> Table:
 
     A trial that did not end well has its status in place of its hash.
     """
-    frame = per_trial(results)
+    frame = per_trial(results, _CLASSIFIED)
     well = frame["status"] == "ok"
     shown = pd.DataFrame(
         {
@@ -112,7 +115,10 @@ def trial_table(results: pd.DataFrame) -> Table:
             "Accuracy (%)": 100 * frame["accuracy"],
             "FN + FP": frame["errors"].astype("Int64"),
             "Test loss": frame["test_loss"],
-            "Weights (SHA-256)": frame["weights_sha256"].str[:_SHORT].where(well, frame["status"]),
+            "Weights (SHA-256)": frame["weights_sha256"]
+            .astype("str")
+            .str[:_SHORT]
+            .where(well, frame["status"]),
         }
     )
     return Table(
@@ -126,7 +132,7 @@ def trial_table(results: pd.DataFrame) -> Table:
 
 def summary_table(results: pd.DataFrame, confidence_level: float = 0.95) -> Table:
     """Give mean and SD of accuracy and errors for each regime, with the verdict on its weights."""
-    frame = per_trial(results)
+    frame = per_trial(results, _CLASSIFIED)
     found = verdicts(results)
     rows = [
         _summary_row(found[str(condition)], rows, confidence_level)
@@ -169,7 +175,7 @@ def _summary_row(
 
 def time_table(results: pd.DataFrame) -> Table:
     """Give mean and SD of training and testing time, as Table 6 of Alahmari et al. (2020) does."""
-    frame = per_trial(results)
+    frame = per_trial(results, _TIMES)
     well = frame[frame["status"] == "ok"]
     grouped = well.groupby("condition", sort=False)
     shown = pd.DataFrame(
@@ -225,7 +231,7 @@ def source_effects(
 
 def accuracy_plot(results: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Draw the accuracy of every trial by regime, as Figure 3 of Alahmari et al. (2020) does."""
-    frame = per_trial(results)
+    frame = per_trial(results, _CLASSIFIED)
     well = frame[frame["status"] == "ok"]
     shown = well.assign(percent=100 * well["accuracy"])[["condition", "percent"]]
     return box_plot(
@@ -245,8 +251,9 @@ def library_table(results: pd.DataFrame) -> Table:
     results
         Of conditions in which the same seeds were used, and fingerprints of initial weights left.
     """
-    frame = per_trial(results)
+    frame = per_trial(results, _CLASSIFIED)
     well = frame[frame["status"] == "ok"].assign(percent=100 * frame["accuracy"])
+    _check_some(well)
     wide = well.pivot_table(index="init", columns="condition", values="percent", sort=False)
     first, *others = wide.columns
     rows = [_library_row(wide, first, first), *(_library_row(wide, first, each) for each in others)]
@@ -281,7 +288,7 @@ def retest_table(results: pd.DataFrame) -> Table:
     results
         Of trials with the metrics ``largest_difference`` and ``changed_labels``.
     """
-    frame = per_trial(results)
+    frame = per_trial(results, (*_CLASSIFIED, "largest_difference", "changed_labels"))
     well = frame["status"] == "ok"
     shown = pd.DataFrame(
         {
@@ -322,6 +329,7 @@ def cost_table(results: pd.DataFrame) -> Table:
         With the metric ``step_time`` in seconds; its cases are the settings, ``"plain"`` first.
     """
     times = results[(results["metric"] == "step_time") & (results["status"] == "ok")]
+    _check_some(times)
     wide = 1000 * times.pivot_table(index="trial", columns="case", values="value", sort=False)
     ratios = wide.div(wide["plain"], axis=0)
     intervals = [median_ci(ratios[name]).iloc[0] for name in wide]
@@ -344,14 +352,26 @@ def cost_table(results: pd.DataFrame) -> Table:
     )
 
 
+def _check_some(well: pd.DataFrame) -> None:
+    if well.empty:
+        raise InputError("no trial ended well; the column 'reason' of the results says why.")
+
+
 def facts_table(facts: Mapping[str, str]) -> Table:
     """Put the facts of a study (``Study.facts``) into a table."""
     frame = pd.DataFrame({"Item": list(facts), "Answer": list(facts.values())})
     return Table("facts", frame, "What a reproducibility checklist asks of the study")
 
 
-def per_trial(results: pd.DataFrame) -> pd.DataFrame:
+def per_trial(results: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
     """Spread the metrics of whole trials into columns: one row per trial of each condition.
+
+    Parameters
+    ----------
+    results
+        The long results table.
+    metrics
+        Columns that shall be there even if no trial gave them.
 
     Returns
     -------
@@ -360,13 +380,14 @@ def per_trial(results: pd.DataFrame) -> pd.DataFrame:
         empty cells for trials that did not end well.
     """
     whole = results[results["case"] == _WHOLE]
-    metrics = whole[whole["metric"] != ""].pivot_table(
+    wide = whole[whole["metric"] != ""].pivot_table(
         index=["condition", "trial"], columns="metric", values="value", sort=False
     )
     described = results.drop_duplicates(["condition", "trial"]).drop(
         columns=["metric", "case", "value"]
     )
     number = described.groupby("condition", sort=False).cumcount() + 1
-    return described.assign(number=number).merge(
-        metrics.reset_index(), on=["condition", "trial"], how="left"
+    frame = described.assign(number=number).merge(
+        wide.reset_index(), on=["condition", "trial"], how="left"
     )
+    return frame.reindex(columns=list(dict.fromkeys([*frame.columns, *metrics])))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reprostats.errors import InputError, NotAvailableError
+from reprostats.errors import DamagedFileError, InputError, NotAvailableError
 from reprostats.study.record import Record, read_record, record_path
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
 _ABSENT = "absent"
 _SHOWN = 8
@@ -28,8 +29,10 @@ class Comparison:
     ----------
     folders
         Of the two trials.
+    status
+        Of the two trials.
     fingerprints
-        Whether each fingerprint that both left is equal, by name.
+        Whether each fingerprint that either left is there on both sides and equal, by name.
     tensors
         One row for every tensor that both kept: ``file``, ``tensor``, ``elements``, ``differing``,
         ``largest_absolute``, ``relative``, ``largest_ulps``.
@@ -42,6 +45,7 @@ class Comparison:
     """
 
     folders: tuple[Path, Path]
+    status: tuple[str, str]
     fingerprints: Mapping[str, bool]
     tensors: pd.DataFrame
     metrics: Mapping[str, Pair]
@@ -50,8 +54,9 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """True if every fingerprint is equal and, where there is none, every metric."""
-        return all(self.fingerprints.values()) if self.fingerprints else not self.metrics
+        """True if both ended well with the same fingerprints, each of them equal, and metrics."""
+        well = self.status == ("ok", "ok")
+        return well and all(self.fingerprints.values()) and not self.metrics
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
@@ -73,10 +78,11 @@ def compare_trials(one: Path, other: Path) -> Comparison:
         If a record is damaged.
     """
     first, second = (_read(folder) for folder in (one, other))
-    names = sorted(first.fingerprints.keys() & second.fingerprints.keys())
+    names = sorted(first.fingerprints.keys() | second.fingerprints.keys())
     return Comparison(
         (one, other),
-        {name: first.fingerprints[name] == second.fingerprints[name] for name in names},
+        (first.status, second.status),
+        {n: first.fingerprints.get(n) == second.fingerprints.get(n) for n in names},
         _compare_tensors(one, other),
         _differing(_metrics(first), _metrics(second)),
         _differing(_planned(first), _planned(second)),
@@ -95,7 +101,7 @@ def compare_studies(one: Path, other: Path) -> dict[str, Comparison]:
     Returns
     -------
     dict
-        A comparison by identity.
+        A comparison by identity, of the trials that both have recorded.
 
     Raises
     ------
@@ -109,6 +115,11 @@ def compare_studies(one: Path, other: Path) -> dict[str, Comparison]:
             "make other trials. Name the folders of two trials instead."
         )
     return {each: compare_trials(one / "trials" / each, other / "trials" / each) for each in common}
+
+
+def unmatched(one: Path, other: Path) -> list[str]:
+    """Give the identities of trials that only one of two studies has recorded."""
+    return sorted(_identities(one) ^ _identities(other))
 
 
 def is_study(folder: Path) -> bool:
@@ -141,15 +152,13 @@ def _compare_tensors(one: Path, other: Path) -> pd.DataFrame:
 
 def _tensor_rows(one: Path, other: Path) -> Iterator[dict[str, Any]]:
     """Compare the tensors that are in files of one name; what cannot be compared is left empty."""
-    from safetensors.torch import load_file
-
     from reprostats.learning.ulps import difference
 
     for path in sorted(one.glob("*.safetensors")):
         if not (other / path.name).exists():
             continue
-        first, second = load_file(path), load_file(other / path.name)
-        for name in first.keys() | second.keys():
+        first, second = _load(path), _load(other / path.name)
+        for name in sorted(first.keys() | second.keys()):
             row: dict[str, Any] = {"file": path.stem, "tensor": name}
             try:
                 yield row | vars(difference(first[name], second[name]))
@@ -157,12 +166,35 @@ def _tensor_rows(one: Path, other: Path) -> Iterator[dict[str, Any]]:
                 yield row
 
 
+def _load(path: Path) -> dict[str, torch.Tensor]:
+    """Read tensors that a trial kept.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is not what the trial wrote.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from reprostats.learning.fingerprint import fingerprint
+
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise DamagedFileError(f"{path}: damaged on disk ({error}).") from None
+    recorded = read_record(path.parent).fingerprints.get(path.stem)
+    if recorded is not None and fingerprint(tensors) != recorded:
+        raise DamagedFileError(f"{path}: its tensors are not those that the trial recorded.")
+    return tensors
+
+
 def _metrics(record: Record) -> dict[str, object]:
     return {
         f"{metric}, {case}": value
         for metric, case, value in record.metrics
         if not metric.endswith("_time")
-    } | {"status": record.status}
+    }
 
 
 def _planned(record: Record) -> dict[str, object]:
@@ -206,11 +238,12 @@ def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> dict[s
 
 def _lines(found: Comparison) -> list[str]:
     said = [name if same else f"{name} differ" for name, same in found.fingerprints.items()]
-    lines = [
-        ("Equal to the last bit: " if found.equal else "Not equal: ")
-        + (", ".join(said) or "no fingerprints; metrics compared")
-        + "."
-    ]
+    if found.status != ("ok", "ok"):
+        said.append(f"status {' and '.join(found.status)}")
+    if found.metrics:
+        said.append(f"{len(found.metrics)} metrics differ")
+    kept = ", ".join(said) or "metrics; the trials kept no tensors"
+    lines = [("Equal to the last bit: " if found.equal else "Not equal: ") + kept + "."]
     for file, rows in found.tensors.groupby("file", sort=False):
         if (worst := rows[rows["differing"].fillna(1) > 0]).empty:
             continue

@@ -9,20 +9,21 @@ question and to follow the weights from there on.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import uuid4
 
-from reprostats.errors import InputError, ReprostatsError
+from reprostats.errors import InputError, ReprostatsError, unknown_name
 from reprostats.study.identity import canonical_json, digest
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.pool import Task, close_workers
 from reprostats.study.record import Record, read_record
 from reprostats.study.schedule import run_tasks
 from reprostats.study.sources import STREAMS
-from reprostats.study.tracing import EVENTS, OPERATIONS, read_trace
+from reprostats.study.tracing import EVENTS, OPERATIONS, read_trace, trace_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,9 @@ class Divergence:
         tensors. Step and phase are None where nothing differs but the number of steps.
     difference
         Its size.
+    repeated
+        For each, whether it gave the same bits when it was run once more to look closer; where
+        one did not, operation and growth are not told. None if the detail does not show it.
     operation
         First operation of that step that gave another result from the same input; failing that,
         the first whose input differs already. None if there is neither.
@@ -78,6 +82,7 @@ class Divergence:
     place: str = ""
     what: str = ""
     difference: Difference | None = None
+    repeated: tuple[bool | None, bool | None] = (None, None)
     operation: GuiltyOperation | None = None
     growth: pd.DataFrame = field(default_factory=lambda: growth(()), repr=False, compare=False)
 
@@ -136,14 +141,14 @@ class Rerun:
         progress: bool,
     ) -> None:
         self.records = records
-        self._folder = folder
+        self._run = uuid4().hex
+        self._folder = folder / self._run  # older traces may be of another machine
         self._tasks = [
             replace(task, trial=_as_it_ran(task.trial, record))
             for task, record in zip(tasks, records, strict=True)
         ]
         self._workers = workers
         self._progress = progress
-        self._run = uuid4().hex
         self._first: list[Record] = []
 
     def __enter__(self) -> Rerun:
@@ -151,6 +156,7 @@ class Rerun:
 
     def __exit__(self, *_: object) -> None:
         close_workers(self._run)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def trials(self) -> list[PlannedTrial]:
@@ -158,15 +164,11 @@ class Rerun:
         return [task.trial for task in self._tasks]
 
     def trace(self, **options: Any) -> list[Path]:
-        """Run both with these options of a trace, unless that was done; give their folders."""
+        """Run both with these options of a trace; give their folders."""
         text = canonical_json(options)
+        place = self._folder / digest(options)[:12]
         tasks = [
-            replace(
-                task,
-                trace=text,
-                folder=self._folder / task.trial.identity / digest(options)[:12],
-            )
-            for task in self._tasks
+            replace(task, trace=text, folder=place / task.trial.identity) for task in self._tasks
         ]
         different = list({task.folder: task for task in tasks}.values())
         run_tasks(
@@ -181,14 +183,16 @@ class Rerun:
         return folders
 
     def _check_ended_as_before(self, traced: Sequence[Record]) -> None:
-        """Refuse a closer look that failed where the first run did not."""
+        """Refuse a run without a trace, and a closer look that failed where the first did not."""
         self._first = self._first or list(traced)
+        for now in traced:
+            if now.status in {"killed", "timeout"} or "NotAvailableError" in now.reason:
+                raise TraceError(f"a trial could not be run again, {now.status}: {now.reason}")
         for before, now in zip(self._first, traced, strict=True):
             if now.status != "ok" and before.status == "ok":
                 raise TraceError(
-                    f"a trial cannot be looked at operation by operation; it {now.status}: "
-                    f"{now.reason}\nIts whole training was traced, so the step is known; use "
-                    "what is in the folder 'traces' of the study."
+                    f"a trial ended well when its modules were traced and not when its "
+                    f"operations were, {now.status}: {now.reason}"
                 )
 
 
@@ -209,6 +213,8 @@ def first_divergence(rerun: Rerun, *, detail: Detail = "module") -> Divergence:
     InputError
         If nothing of a training was seen: no PyTorch module was called, no optimiser stepped.
     """
+    if detail not in get_args(Detail):
+        raise unknown_name("detail", detail, get_args(Detail))
     folders = rerun.trace(detail=detail)
     one, other = (read_trace(folder, EVENTS) for folder in folders)
     if one.empty and other.empty:
@@ -217,11 +223,14 @@ def first_divergence(rerun: Rerun, *, detail: Detail = "module") -> Divergence:
             "nothing to trace."
         )
     common = _common(rerun, folders, (one, other))
+    if len(set(common["steps"])) > 1:  # their ends lie at different steps
+        one, other = (each[each["phase"] != "end"] for each in (one, other))
     place = first_difference(one, other)
     if place is None:
         return Divergence(**common, equal=len(one) == len(other))
     step = int(one["step"].to_numpy()[place])
-    return Divergence(**common, equal=False, **_located(rerun, step, min(common["steps"])))
+    first = (one, other) if detail == "module" else None
+    return Divergence(**common, equal=False, **_located(rerun, step, min(common["steps"]), first))
 
 
 def first_difference(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
@@ -244,10 +253,31 @@ def first_origin(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
     return int(found.argmax()) if found.any() else first_difference(one, other)
 
 
-def _located(rerun: Rerun, step: int, steps: int) -> dict[str, Any]:
-    """Look at the step in which two trials part more closely."""
+def _located(
+    rerun: Rerun, step: int, steps: int, first: Sequence[pd.DataFrame] | None
+) -> dict[str, Any]:
+    """Look at the step in which two trials part more closely.
+
+    Parameters
+    ----------
+    rerun
+        The two trials.
+    step
+        In which they part.
+    steps
+        That both took.
+    first
+        Events of the run in which that was seen, if they have modules.
+    """
     closer = rerun.trace(since=step, operations_at=step, stop_after=step)
     events = [read_trace(folder, EVENTS) for folder in closer]
+    repeated = (
+        tuple(_same_step(before, now, step) for before, now in zip(first, events, strict=True))
+        if first
+        else (None, None)
+    )
+    if first and not all(repeated):
+        return {**_where(first[0], first_difference(*first), step), "repeated": repeated}
     operations = [read_trace(folder, OPERATIONS) for folder in closer]
     event, operation = first_difference(*events), first_origin(*operations)
     folders = rerun.trace(
@@ -257,14 +287,24 @@ def _located(rerun: Rerun, step: int, steps: int) -> dict[str, Any]:
         save_operation=operation,
         snapshots=snapshot_steps(step, steps),
     )
-    where = events[0].iloc[event].to_dict() if event is not None else {"phase": "update"}
     return {
-        "step": step,
-        **{name: str(where.get(name, "")) for name in ("phase", "place", "what")},
+        **_where(events[0], event, step),
+        "repeated": repeated,
         "difference": _saved_difference(folders, "event"),
         "operation": None if operation is None else _guilty(operations, operation, folders),
         "growth": growth(folders),
     }
+
+
+def _where(events: pd.DataFrame, event: int | None, step: int) -> dict[str, Any]:
+    found = {"phase": "update"} if event is None else events.iloc[event].to_dict()
+    return {"step": step, **{name: str(found.get(name, "")) for name in ("phase", "place", "what")}}
+
+
+def _same_step(before: pd.DataFrame, now: pd.DataFrame, step: int) -> bool:
+    """Tell whether a trial gave the same bits in one step when it was run once more."""
+    rows = [each[each["step"] == step].reset_index(drop=True) for each in (before, now)]
+    return rows[0].equals(rows[1])
 
 
 def snapshot_steps(first: int, steps: int) -> list[int]:
@@ -286,7 +326,7 @@ def growth(folders: Sequence[Path]) -> pd.DataFrame:
     """Compare the weights that two traces saved, step by step."""
     import pandas as pd
 
-    saved = [{int(path.stem[5:]) for path in each.glob("step-*.safetensors")} for each in folders]
+    saved = [{int(path.stem[5:]) for path in trace_folder(each).glob("step-*")} for each in folders]
     rows = []
     for number in sorted(set.intersection(*saved)) if saved else []:
         found = _saved_difference(folders, f"step-{number}")
@@ -365,7 +405,7 @@ def _saved_difference(folders: Sequence[Path], name: str) -> Difference | None:
 
     from reprostats.learning.ulps import differences
 
-    paths = [folder / f"{name}.safetensors" for folder in folders]
+    paths = [trace_folder(folder) / f"{name}.safetensors" for folder in folders]
     if not all(path.exists() for path in paths):
         return None
     one, other = (load_file(path) for path in paths)
@@ -397,10 +437,20 @@ def _sentences(found: Divergence) -> list[str]:
     if len(found.growth):
         last = found.growth.iloc[-1]
         lines.append(
-            f"After step {int(last['step'])} the weights differ by {last['relative']:.3g} "
-            "of their norm."
+            f"After step {int(last['step'])} the weights "
+            + (
+                "cannot be compared: their types or shapes differ."
+                if last["relative"] is None
+                else f"differ by {last['relative']:.3g} of their norm."
+            )
         )
     lines += [f"{name}: {one!r} and {other!r}." for name, (one, other) in found.levels.items()]
+    lines += [
+        f"Trial {trial} does not repeat: run twice, it gave other bits in that step, so the "
+        "operation cannot be told."
+        for trial, same in zip(found.trials, found.repeated, strict=True)
+        if same is False
+    ]
     lines += [
         f"Trial {trial} does not repeat: run again, it left other fingerprints than its record."
         for trial, same in zip(found.trials, found.reproduced, strict=True)

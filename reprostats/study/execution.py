@@ -28,9 +28,7 @@ def run_trial(function: TrialFunction, request: dict[str, Any]) -> Record:
     trial = Trial(**planned, folder=Path(request["folder"]))
     started = datetime.now(UTC).isoformat(timespec="seconds")
     clock = time.perf_counter()
-    if request.get("trace"):
-        function = traced(function, request["trace"])
-    outcome = _outcome(function, trial)
+    outcome = _outcome(function, trial, request.get("trace"))
     described = planned_part(request) | {
         "seeds": trial.streams.seeds,
         "used": sorted(trial.streams.used),
@@ -44,12 +42,12 @@ def run_trial(function: TrialFunction, request: dict[str, Any]) -> Record:
         return Record(**described, **_failure("failed", InputError(f"not recordable: {error}")))
 
 
-def _outcome(function: TrialFunction, trial: Trial) -> dict[str, Any]:
+def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[str, Any]:
     """Give the part of a record that depends on what the function did."""
     try:
         trial.effective = _apply_levels(trial)
         untouched = global_states()
-        rows = metric_rows(function(trial))
+        rows = metric_rows((traced(function, trace) if trace else function)(trial))
         check_doubles([*rows, *_times(trial), (f"trial{_TIME}", WHOLE, 0.0)])
     except DivergedError as error:
         return _failure("diverged", error)
@@ -57,11 +55,19 @@ def _outcome(function: TrialFunction, trial: Trial) -> dict[str, Any]:
         return _failure("failed", error)
     if global_states() != untouched:
         trial.streams.used.add("dropout")
-    outcome = {"effective": trial.effective, "metrics": [*rows, *_times(trial)]}
+    outcome = {"effective": _effective_at_the_end(trial), "metrics": [*rows, *_times(trial)]}
     if diverged := has_diverged(rows):
         reason = f"metric {diverged!r} has no finite value"
         return outcome | {"status": "diverged", "reason": reason}
     return outcome | {"status": "ok"}
+
+
+def _effective_at_the_end(trial: Trial) -> dict[str, bool | int | float | str]:
+    """Read back once more, and name what the function changed by itself."""
+    now = read_back()
+    changed = [name for name, value in now.items() if trial.effective.get(name) != value]
+    note = {"changed_by_function": ", ".join(changed)} if changed else {}
+    return {**trial.effective, **now, **note}
 
 
 def _times(trial: Trial) -> list[Row]:

@@ -32,7 +32,8 @@ def gather_facts(records: Iterable[Record], environments: Path) -> dict[str, str
     if not every:
         return {}
     names = sorted({record.environment for record in every} - {""})
-    described = [json.loads((environments / f"{name}.json").read_text()) for name in names]
+    files = [environments / f"{name}.json" for name in names]
+    described = [json.loads(file.read_text()) for file in files if file.is_file()]
     return {
         "Function": _shared(record.function for record in every),
         "Runs": _runs(every),

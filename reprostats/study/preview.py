@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class Preview:
     recorded
         Number of those that have a record.
     seconds_per_trial
-        Median over the recorded trials.
+        Median over the recorded trials that ended well; NaN if there is none.
     workers
         Trials at a time.
     """
@@ -34,15 +35,19 @@ class Preview:
 
     @classmethod
     def of(
-        cls, planned: Mapping[str, Sequence[str]], seconds: Mapping[str, float], workers: int
+        cls,
+        planned: Mapping[str, Sequence[str]],
+        seconds: Mapping[str, float],
+        recorded: int,
+        workers: int,
     ) -> Preview:
-        """Count the identities of planned trials; seconds are those of recorded ones."""
+        """Count the identities of planned trials; seconds are those of trials that ended well."""
         every = {identity for identities in planned.values() for identity in identities}
         return cls(
             {name: len(identities) for name, identities in planned.items()},
             len(every),
-            len(every & seconds.keys()),
-            statistics.median(seconds.values()),
+            recorded,
+            statistics.median(seconds.values()) if seconds else math.nan,
             workers,
         )
 
@@ -64,12 +69,13 @@ class Preview:
         --------
         >>> print(Preview({"seeded": 7, "unseeded": 7}, 14, 2, 90.0, 2))
         14 trials (7 seeded, 7 unseeded); 2 recorded, 12 to run.
-        A trial takes 90 s (median of 2); with 2 at a time about 0:09:00 remain.
+        A trial takes 90 s (median so far); with 2 at a time about 0:09:00 remain.
         """
         parts = ", ".join(f"{number} {name}" for name, number in self.conditions.items())
-        remain = timedelta(seconds=round(self.seconds))
+        counts = f"{self.trials} trials ({parts}); {self.recorded} recorded, {self.missing} to run."
+        if math.isnan(self.seconds_per_trial):
+            return f"{counts}\nNone ended well yet, so the time is not known."
         return (
-            f"{self.trials} trials ({parts}); {self.recorded} recorded, {self.missing} to run.\n"
-            f"A trial takes {self.seconds_per_trial:.3g} s (median of {self.recorded}); "
-            f"with {self.workers} at a time about {remain} remain."
+            f"{counts}\nA trial takes {self.seconds_per_trial:.3g} s (median so far); with "
+            f"{self.workers} at a time about {timedelta(seconds=round(self.seconds))} remain."
         )

@@ -23,7 +23,10 @@ _LOCK_FILES = (
     "poetry.lock",
     "uv.lock",
 )
-_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "ATEN_", "ONEDNN_", "CUBLAS_", "CUDA_", "PYTHONHASHSEED")
+_VARIABLES = (
+    "ATEN_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "KMP_", "LD_PRELOAD", "MKL_", "NCCL_",
+    "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTORCH_", "TORCH",
+)  # fmt: skip
 
 
 def describe_environment() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -60,8 +60,9 @@ def run_tasks(
     if not tasks:
         return
     name = run or uuid4().hex
-    with _place(None if run else name, workers, scheduler) as place:
-        bar = Progress(len(tasks), description, shown=progress)
+    with ExitStack() as stack:
+        place = stack.enter_context(_place(None if run else name, workers, scheduler))
+        bar = stack.enter_context(closing(Progress(len(tasks), description, shown=progress)))
         left = [replace(task, run=name) for task in tasks]
         for wait in (False, True):
             busy = set()
@@ -71,7 +72,6 @@ def run_tasks(
                 else:
                     bar.update(status, place.workers)
             left = [task for task in left if task.trial.identity in busy]
-        bar.close()
 
 
 @dataclass
@@ -180,7 +180,7 @@ class _Cluster:
 
         A worker that dies costs the tasks that it was running; Dask gives them to another.
         """
-        from distributed import KilledWorker, as_completed
+        from distributed import CancelledError, KilledWorker, as_completed
 
         futures = self._client.map(execute, tasks, [wait] * len(tasks), pure=False)
         lost: list[str] = []
@@ -193,8 +193,13 @@ class _Cluster:
                     lost.append(str(error))
                 else:
                     raise error
+        except CancelledError:
+            raise WorkerError(
+                "the Dask scheduler went away; what is recorded stays. Run the study again."
+            ) from None
         finally:
-            self._client.cancel(futures)
+            with suppress(CancelledError, OSError):
+                self._client.cancel(futures)
         if lost:
             raise WorkerError(
                 f"{len(lost)} trials ended every worker that took them; the others are recorded. "

@@ -61,13 +61,16 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 _CONTROLLED = {
     "PYTHONHASHSEED",
     "CUBLAS_WORKSPACE_CONFIG",
+    "DNNL_MAX_CPU_ISA",  # oneDNN reads it too
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     *_THREAD_VARIABLES,
     *(variable for setting in _INSTRUCTION_SETS.values() for variable in setting),
 }
 
 
 def _check_instruction_set(source: Source, level: object) -> None:
-    if level not in _INSTRUCTION_SETS:
+    if not isinstance(level, str) or level not in _INSTRUCTION_SETS:
         raise source.refuse(level)
     if level not in instruction_sets():
         has = ", ".join(instruction_sets())

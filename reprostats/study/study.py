@@ -7,11 +7,13 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock
 
 from reprostats import paths
 from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unknown_name
@@ -167,10 +169,10 @@ class Study:
             for: varying it did nothing.
         """
         _check_run(workers, time_limit)
+        if os.environ.get("REPROSTATS_PLAN_ONLY"):
+            raise PlanOnlyError(str(self.preview(workers=workers, scheduler=scheduler)))
         done = self._recorded(retry=retry)
         missing = [trial for trial in self.trials if trial.identity not in done]
-        if os.environ.get("REPROSTATS_PLAN_ONLY"):
-            raise PlanOnlyError(str(self.preview(workers=workers)))
         run_tasks(
             self._tasks(missing, time_limit),
             workers=workers or self._default_workers(),
@@ -187,19 +189,28 @@ class Study:
         write_atomically(self.folder / "results.parquet", buffer.getvalue())
         return results
 
-    def preview(self, *, workers: int | None = None) -> Preview:
+    def preview(self, *, workers: int | None = None, scheduler: str | None = None) -> Preview:
         """Say how many trials there are and how long those without a record may take.
 
         Where none is recorded, the first trial is run, and recorded, to see how long it takes.
+
+        Parameters
+        ----------
+        workers
+            Trials at a time.
+        scheduler
+            Where the first trial is run, as in `run`.
         """
         done = self._recorded(retry=False)
         if not done:
             first = self.trials[0]
-            run_tasks(self._tasks([first], None), workers=1, progress=False)
+            task = self._tasks([first], None)
+            run_tasks(task, workers=1, scheduler=scheduler, progress=False)
             done[first.identity] = read_record(self._place(first))
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self._planned.items()},
-            {identity: record.seconds for identity, record in done.items()},
+            {i: record.seconds for i, record in done.items() if record.status == "ok"},
+            len(done),
             workers or self._default_workers(),
         )
 
@@ -286,8 +297,15 @@ class Study:
             return done
         again = {identity for identity, record in done.items() if record.status != "ok"}
         for identity in again:
-            set_aside(self.folder / "trials" / identity)
+            self._set_aside(identity)
         return {identity: each for identity, each in done.items() if identity not in again}
+
+    def _set_aside(self, identity: str) -> None:
+        """Rename a record, unless another process did so and ran the trial meanwhile."""
+        folder = self.folder / "trials" / identity
+        with FileLock(folder / ".lock"), suppress(FileNotFoundError):
+            if read_record(folder).status != "ok":
+                set_aside(folder)
 
     def _table(self, done: Mapping[str, Record]) -> pd.DataFrame:
         recorded = [

@@ -19,6 +19,11 @@ EVENTS = "events.parquet"
 OPERATIONS = "operations.parquet"
 
 
+def trace_folder(trial: Path) -> Path:
+    """Give the folder of a trace, apart from what the trial keeps."""
+    return trial / "trace"
+
+
 def traced(function: TrialFunction, options: str) -> TrialFunction:
     """Give a trial function that leaves a trace in the trial's folder, whatever becomes of it.
 
@@ -29,18 +34,21 @@ def traced(function: TrialFunction, options: str) -> TrialFunction:
     options
         `reprostats.learning.trace.TraceOptions` as JSON.
     """
-    from reprostats.learning.trace import TraceOptions, tracing
+    from reprostats.learning.trace import Trace, TraceOptions, tracing
 
     chosen = TraceOptions.model_validate_json(options)
 
     def run(trial: Trial) -> object:
-        returned: object = None
-        with tracing(chosen, trial.folder) as trace:
-            try:
-                returned = function(trial)
-            finally:
-                _write(trace, trial.folder)
-        return {"steps": trace.steps} if returned is None else returned
+        folder = trace_folder(trial.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        ended: list[object] = []
+        trace = Trace()
+        try:
+            with tracing(chosen, folder, trace):
+                ended.append(function(trial))
+        finally:
+            _write(trace, folder)
+        return ended[0] if ended else {"steps": trace.steps}
 
     return run
 
@@ -65,6 +73,6 @@ def read_trace(folder: Path, name: str) -> pd.DataFrame:
     """Read the events or operations of a trace: one row each, digests as hexadecimal digits."""
     import pandas as pd
 
-    table = pd.read_parquet(folder / name)
+    table = pd.read_parquet(trace_folder(folder) / name)
     digests = [column for column in ("digest", "given", "gave") if column in table]
     return table.assign(**{each: table[each].map(bytes.hex) for each in digests})

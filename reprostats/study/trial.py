@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reprostats.errors import unknown_name
+from reprostats.errors import InputError, unknown_name
 from reprostats.study.identity import plain_config
 from reprostats.study.sources import SOURCES, STREAMS
 from reprostats.study.streams import Streams
@@ -115,8 +115,9 @@ class Trial:
             return placed.to(self.device)
         moved = placed.to(self.device, self.dtype)
         tensors = [moved] if isinstance(moved, torch.Tensor) else list(moved.parameters())
-        kinds = sorted({f"{str(each.dtype).removeprefix('torch.')}" for each in tensors})
-        self.effective |= {"dtype": " and ".join(kinds), "device": str(tensors[0].device)}
+        if tensors:
+            kinds = sorted({str(each.dtype).removeprefix("torch.") for each in tensors})
+            self.effective |= {"dtype": " and ".join(kinds), "device": str(tensors[0].device)}
         return moved
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -142,7 +143,14 @@ class Trial:
             Of the file, ``NAME.safetensors``, and of the column, ``NAME_sha256``.
         tensors
             For instance ``model.state_dict()``.
+
+        Raises
+        ------
+        InputError
+            If the name is not that of a file.
         """
+        if not name or Path(name).name != name:
+            raise InputError(f"tensors are kept in a file of their name; {name!r} names none.")
         from safetensors.torch import save_file
 
         from reprostats.learning.fingerprint import fingerprint
@@ -192,13 +200,17 @@ class Trial:
     def timed(self, name: str) -> Iterator[None]:
         """Measure the wall time of a block, in seconds, as the metric ``{name}_time``.
 
-        Work still queued on a GPU is waited for.
+        Work still queued on a GPU is waited for, before and after.
         """
+        self._wait_for_gpu()
         start = time.perf_counter()
         yield
+        self._wait_for_gpu()
+        self.times[name] = self.times.get(name, 0.0) + time.perf_counter() - start
+
+    def _wait_for_gpu(self) -> None:
         device = str(self.levels.get("device", "cpu"))
         if device.startswith("cuda"):
             import torch
 
             torch.cuda.synchronize(device)
-        self.times[name] = self.times.get(name, 0.0) + time.perf_counter() - start

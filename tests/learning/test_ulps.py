@@ -70,6 +70,8 @@ def test_whole_numbers_have_no_units_in_the_last_place(dtype):
 
 
 def test_complex_and_empty():
+    expanded = torch.tensor(3.0).expand(1, 1)
+    assert difference(expanded, torch.tensor([[3.0]])).equal
     found = difference(torch.tensor([1 + 1j]), torch.tensor([1 + 2j]))
     assert (found.differing, found.largest_absolute) == (1, 1.0)
     assert difference(torch.empty(0), torch.empty(0)).equal

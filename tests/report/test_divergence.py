@@ -20,4 +20,4 @@ def test_equal_trainings(tmp_path):
     assert "equal after every step" in chart.to_dict()["title"]["text"]
     assert all(path.stat().st_size for path in write_chart(chart, tmp_path, "growth"))
     empty = growth_plot(pd.DataFrame({"step": [], "relative": []}))
-    assert "equal after every step" in empty.to_dict()["title"]["text"]
+    assert "not compared" in empty.to_dict()["title"]["text"]

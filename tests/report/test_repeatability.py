@@ -113,3 +113,15 @@ def test_points_of_equal_value_lie_side_by_side():
     chart = box_plot(table, "x", "g", value_title="x", title="t").to_dict()
     (data,) = chart["datasets"].values()
     assert [row["_beside"] for row in data] == [-1, 0, 1, 0]
+
+
+def test_tables_of_a_study_in_which_no_trial_ended_well():
+    failed = [trial(name, n, status="failed") for name in ("a", "deterministic") for n in range(2)]
+    results = results_table("study", failed)
+    assert report.trial_table(results).frame["Accuracy (%)"].isna().all()
+    assert report.summary_table(results).frame["Ended well"].tolist() == [0, 0]
+    assert report.time_table(results).frame.empty
+    assert report.retest_table(results).frame["Verdict"].tolist() == ["failed"] * 4
+    for table in (report.library_table, report.cost_table):
+        with pytest.raises(InputError, match="no trial ended well"):
+            table(results)

@@ -153,7 +153,7 @@ class TestProgress:
 
 class TestPreview:
     def test_counts_shared_trials_once(self):
-        preview = Preview.of({"a": ["1", "2"], "b": ["2", "3"]}, {"1": 10.0, "2": 20.0}, 1)
+        preview = Preview.of({"a": ["1", "2"], "b": ["2", "3"]}, {"1": 10.0, "2": 20.0}, 2, 1)
         assert (preview.trials, preview.recorded, preview.missing) == (3, 2, 1)
         assert preview.seconds == 15.0
 
