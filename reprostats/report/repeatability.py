@@ -252,7 +252,7 @@ def library_table(results: pd.DataFrame) -> Table:
         Of conditions in which the same seeds were used, and fingerprints of initial weights left.
     """
     frame = per_trial(results, _CLASSIFIED)
-    well = frame[frame["status"] == "ok"].assign(percent=100 * frame["accuracy"])
+    well = frame[frame["status"] == "ok"].assign(percent=lambda each: 100 * each["accuracy"])
     _check_some(well)
     wide = well.pivot_table(index="init", columns="condition", values="percent", sort=False)
     first, *others = wide.columns
