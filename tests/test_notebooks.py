@@ -16,7 +16,10 @@ from reprostats.notebooks import NotebookError, as_page, execute, parameters
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SMALL = {"01_repeatability": {"trials": 2, "epochs": 1}}
+SMALL = {
+    "01_repeatability": {"trials": 2, "epochs": 1, "pairs": 2, "cell_trials": 2},
+    "02_monte_carlo": {"repeats": 2},
+}
 by_name = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
 

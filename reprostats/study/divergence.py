@@ -179,14 +179,15 @@ class Rerun:
             run=self._run,
         )
         folders = [task.folder for task in tasks]
-        self._check_ended_as_before([read_record(folder) for folder in folders])
+        self._check_ended_as_before(folders)
         return folders
 
-    def _check_ended_as_before(self, traced: Sequence[Record]) -> None:
+    def _check_ended_as_before(self, folders: Sequence[Path]) -> None:
         """Refuse a run without a trace, and a closer look that failed where the first did not."""
-        self._first = self._first or list(traced)
-        for now in traced:
-            if now.status in {"killed", "timeout"} or "NotAvailableError" in now.reason:
+        traced = [read_record(folder) for folder in folders]
+        self._first = self._first or traced
+        for folder, now in zip(folders, traced, strict=True):
+            if not (trace_folder(folder) / EVENTS).exists():
                 raise TraceError(f"a trial could not be run again, {now.status}: {now.reason}")
         for before, now in zip(self._first, traced, strict=True):
             if now.status != "ok" and before.status == "ok":

@@ -1,6 +1,7 @@
 """Trainings in which the second repeat differs from the first at one known place."""
 
 import os
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from torch.nn import functional
 
 STEPS = 6
 PLANTED_AT = 3
+SECOND_RUN = 2
 
 
 class Net(nn.Module):
@@ -42,6 +44,14 @@ class Nudged(nn.Linear):
         return super().forward(_Nudge.apply(x, self.ulps))
 
 
+def _count(trial):
+    """Count how often a trial was run, in a file."""
+    file = Path(trial.config["counter"])
+    with file.open("a") as lines:
+        lines.write("ran\n")
+    return file.read_text().count("ran")
+
+
 def train(trial):
     """Six steps of Adam; ``config["plant"]`` says what the second repeat does otherwise."""
     plant = trial.config["plant"] if trial.repeat else ""
@@ -68,6 +78,8 @@ def train(trial):
                 bias[1] = torch.nextafter(bias[1], torch.tensor(torch.inf))
         optimiser.zero_grad()
         functional.cross_entropy(model(data[batch]), labels[batch]).backward()
+        if plant == "once" and step == PLANTED_AT and _count(trial) == SECOND_RUN:
+            model.first.bias.grad[0] += 1e-6
         if plant == "gradient" and step == PLANTED_AT:
             model.first.bias.grad[0] += 1e-6
         if plant == "raises" and step == PLANTED_AT:
@@ -94,4 +106,17 @@ def train_by_set_order(trial):
 
 
 def no_training(trial):
+    return {"value": 1.0}
+
+
+def train_in_type(trial):
+    """Two steps in the type and on the device of the trial."""
+    with trial.stream("init"):
+        model = trial.to(nn.Linear(4, 1))
+    data = trial.to(torch.randn(8, 4, generator=torch.Generator().manual_seed(1)))
+    optimiser = torch.optim.SGD(model.parameters(), 0.01)
+    for _ in range(2):
+        optimiser.zero_grad()
+        model(data).pow(2).sum().backward()
+        optimiser.step()
     return {"value": 1.0}

@@ -3,9 +3,11 @@
 import math
 
 import pytest
+import torch
 
 from reprostats import Condition, Study
 from reprostats.errors import InputError
+from reprostats.study.divergence import TraceError
 from tests.study import planted
 from tests.study.planted import PLANTED_AT, STEPS
 
@@ -81,6 +83,49 @@ class TestPlantedDifferences:
     def test_weights_alone(self, tmp_path):
         found = divergence(tmp_path, "backward", detail="step")
         assert (found.step, found.place) == (PLANTED_AT, "Net.block.2")
+
+
+@pytest.mark.slow
+def test_a_difference_that_does_not_come_again(tmp_path):
+    """Planted in the first traced run only, as an operation that is not repeatable may do."""
+    config = {"plant": "once", "counter": str(tmp_path / "counter")}
+    study = Study(planted.train, config=config, repeats=2, folder=tmp_path / "study")
+    study.run(workers=1, progress=False)
+    identities = [each.identity for each in sorted(study.trials, key=lambda each: each.repeat)]
+    found = study.first_divergence(*identities, workers=1, progress=False)
+    assert (found.step, found.phase, found.place) == (PLANTED_AT, "update", "Net.first.bias")
+    assert found.repeated == (True, False)
+    assert found.reproduced == (True, False)
+    assert found.operation is None
+    assert found.growth.empty
+    assert "run twice, it gave other bits in that step" in str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", ["float64", "bfloat16"])
+def test_types_that_differ(tmp_path, other):
+    study = Study(planted.train_in_type, varied={"dtype": ["float32", other]}, folder=tmp_path)
+    found = study.first_divergence(*(each.identity for each in study.trials), progress=False)
+    assert found.step == 0
+    assert found.difference is None
+    assert "the weights cannot be compared" in str(found)
+
+
+def test_detail_that_there_is_not(tmp_path):
+    study = Study(planted.no_training, repeats=2, folder=tmp_path)
+    with pytest.raises(InputError, match="did you mean 'module'"):
+        study.first_divergence(
+            *(each.identity for each in study.trials), detail="modules", progress=False
+        )
+
+
+def test_level_that_this_machine_cannot_give(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    study = Study(planted.train_in_type, varied={"device": ["cpu", "cuda"]}, elsewhere=True,
+                  folder=tmp_path)  # fmt: skip
+    with pytest.raises(TraceError, match="could not be run again"):
+        study.first_divergence(*(each.identity for each in study.trials), progress=False)
 
 
 @pytest.mark.slow
