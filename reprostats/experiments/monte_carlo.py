@@ -28,6 +28,7 @@ from reprostats.datasets.simulated import simulated_cohort
 from reprostats.datasets.volumes import load_volumes
 from reprostats.errors import InputError
 from reprostats.learning.loop import fit, predict
+from reprostats.learning.schedules import InverseTime
 from reprostats.metrics.segmentation import binary_metrics, stack_metrics
 from reprostats.models.initialisers import build
 from reprostats.models.unet import UNet
@@ -362,7 +363,8 @@ def _fitted(
     optimiser = torch.optim.Adam(
         model.parameters(), config.learning_rate, betas=(0.9, 0.999), eps=epsilon
     )
-    decay = config.learning_rate_decay
+    decaying = InverseTime(learning_rate=config.learning_rate, decay=config.learning_rate_decay)
+    steps = math.ceil(len(images) / config.batch_size)
     augmentation = config.augmentation
     return fit(
         model,
@@ -376,7 +378,7 @@ def _fitted(
         augment=None
         if augmentation.changes_nothing
         else augmentation.bind(trial.torch_generator("augmentation")),
-        schedule=torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 / (1 + decay * step)),
+        schedule=decaying.scheduler(optimiser, steps, config.epochs),
         autocast=trial.autocast,
     )
 

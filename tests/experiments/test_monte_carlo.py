@@ -161,7 +161,9 @@ def test_learning_rate_falls_with_inverse_time(tmp_path, monkeypatch):
         return torch.zeros(1, 1)
 
     monkeypatch.setattr(monte_carlo, "fit", fit)
-    trained(tmp_path / "one", config={"learning_rate": 0.1, "learning_rate_decay": 0.5})
+    trained(
+        tmp_path / "one", config={"epochs": 3, "learning_rate": 0.1, "learning_rate_decay": 0.5}
+    )
     assert rates == pytest.approx([0.1, 0.1 / 1.5, 0.05])
 
 
