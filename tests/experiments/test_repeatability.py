@@ -194,7 +194,8 @@ class TestBesideTheRegimes:
         assert report.facts_table(facts).frame["Item"].tolist() == list(facts)
 
 
-def test_nothing_to_test_again():
+def test_nothing_to_test_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
     study = repeatability.study(PARAMETERS)
     empty = study.results()
     with pytest.raises(InputError, match="no deterministic trial ended well"):
