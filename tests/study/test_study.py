@@ -462,7 +462,7 @@ class TestInterruption:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        _wait_until_no_worker_is_left(process.pid)
+        _wait_until_no_worker_is_left(tmp_path)
         planned = study(trials.logged, tmp_path / "s", config={"log": str(log)}, repeats=60)
         kept = planned.results()["trial"].nunique()
         ran = log.read_text().count("ran")
@@ -508,16 +508,21 @@ def _run_to_the_end(planned: Study) -> None:
         planned.run(workers=1, progress=False)
 
 
-def _wait_until_no_worker_is_left(parent: int) -> None:
+def _wait_until_no_worker_is_left(folder: Path) -> None:
+    """Wait for the workers of studies under a folder, whose log they keep open."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        commands = [
-            " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])
-        ]
-        if not any("reprostats.study.worker" in command for command in commands):
+        if not any(_writes_under(each, folder) for each in psutil.process_iter()):
             return
         time.sleep(0.05)
     raise AssertionError("a worker outlived its parent")
+
+
+def _writes_under(process: psutil.Process, folder: Path) -> bool:
+    with suppress(psutil.Error):
+        if "reprostats.study.worker" in " ".join(process.cmdline()):
+            return any(each.path.startswith(str(folder)) for each in process.open_files())
+    return False
 
 
 def test_numbers_survive_the_record(tmp_path):
@@ -539,4 +544,4 @@ def test_worker_ends_with_its_parent(tmp_path):
         time.sleep(0.05)
     process.kill()
     process.wait()
-    _wait_until_no_worker_is_left(process.pid)
+    _wait_until_no_worker_is_left(tmp_path)
