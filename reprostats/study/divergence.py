@@ -314,7 +314,7 @@ def snapshot_steps(first: int, steps: int) -> list[int]:
     Examples
     --------
     >>> snapshot_steps(3, 2000)[:6], snapshot_steps(3, 2000)[-1], len(snapshot_steps(3, 2000))
-    ([3, 4, 5, 6, 7, 8], 1999, 38)
+    ([3, 4, 5, 6, 7, 8], 1999, 37)
     """
     import numpy as np
 
