@@ -14,12 +14,13 @@ PACKAGE = Path(__file__).parent.parent / "reprostats"
 BASE = {"errors", "files", "paths"}
 MAY_IMPORT = {
     "metrics": set(),
-    "models": set(),
     "mri": set(),
-    "datasets": set(),
+    "models": {"mri"},
+    "datasets": {"mri"},
     "learning": set(),
     "study": {"learning"},
-    "experiments": {"datasets", "learning", "metrics", "models", "mri", "study"},
+    "train": {"datasets", "learning", "metrics", "models", "mri"},
+    "experiments": {"datasets", "learning", "metrics", "models", "mri", "study", "train"},
     "stats": set(),
     "report": {"stats"},
     "review": {"stats", "report"},

@@ -197,6 +197,14 @@ SOURCES: dict[str, Source] = {
             one_of(_PRECISIONS),
         ),
         Source(
+            "world_size",
+            "choice",
+            "workers of data-parallel training, real or virtual",
+            1,
+            "a whole number from 1",
+            whole(1),
+        ),
+        Source(
             "dtype",
             "choice",
             "floating-point type of weights and data; with 'autocast' they are float32 and each "

@@ -1,0 +1,1 @@
+"""One configuration file: what is trained, on what, by how many workers."""
