@@ -24,6 +24,7 @@ OTHER = {
     "deterministic": True,
     "memory_fill": False,
     "matmul_precision": "medium",
+    "world_size": 4,
     "dtype": "float64",
 }
 # What PyTorch or Python report, and the fingerprints that differ, when one source is varied.
@@ -41,6 +42,7 @@ MOVES = {
     "deterministic": {"effective.deterministic"},
     "memory_fill": {"effective.memory_fill"},
     "matmul_precision": {"effective.matmul_precision"},
+    "world_size": {"asked.world_size"},
     "dtype": {"effective.dtype", "asked.dtype"},
 }
 
