@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from reprostats import paths
 from reprostats.datasets.augmentation import Augmentation
-from reprostats.datasets.decathlon import load_decathlon
+from reprostats.datasets.cohorts import Data, Positive, load_cohort
 from reprostats.datasets.folds import Division, divide, patient_folds
-from reprostats.datasets.patients import Cohort, Masks, Patient, load_slices
-from reprostats.datasets.preprocessing import crop_or_pad, downsample, resample
-from reprostats.datasets.simulated import simulated_cohort
-from reprostats.datasets.volumes import load_volumes
+from reprostats.datasets.patients import Cohort, Masks, Patient
 from reprostats.errors import InputError
 from reprostats.learning.loop import fit, predict
+from reprostats.learning.losses import one_minus_dice
 from reprostats.learning.schedules import InverseTime
 from reprostats.metrics.segmentation import binary_metrics, stack_metrics
 from reprostats.models.initialisers import build
@@ -40,74 +37,9 @@ from reprostats.study.study import Study
 from reprostats.study.trial import Trial
 
 Stream = Literal["init", "batch_order", "augmentation", "split"]
-Positive = Annotated[int, Field(ge=1)]
 
 _TEST_BATCH = 32
 _VOLUME = 3
-
-
-class Heads(BaseModel):
-    """The simulated heads; see `reprostats.datasets.simulated`.
-
-    Parameters
-    ----------
-    patients, structure, slices, resolution, noise
-        As of `simulated_cohort`.
-    seed
-        What the heads are drawn from; the cohort is the same in all trials.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    patients: Positive = 8
-    structure: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
-    slices: Positive = 4
-    resolution: Positive = 4
-    noise: float = Field(default=0.05, ge=0)
-    seed: int = Field(default=2019, ge=0)
-
-
-class Data(BaseModel):
-    """Who is segmented.
-
-    Parameters
-    ----------
-    dataset
-        ``"mni152"``: simulated heads; ``"slices"``: a folder of slices with the patient in the
-        name; ``"volumes"``: a folder of NIfTI volumes; ``"decathlon"``: a task of the Medical
-        Segmentation Decathlon.
-    folder
-        Of the data set, inside the data folder (see `reprostats.paths`); not for ``"mni152"``.
-    patient_pattern
-        Regular expression whose first group is the patient in the name of a slice.
-    label
-        Value of the structure in the masks; None: everything but 0.
-    channel
-        Which volume of NIfTI files of four axes.
-    every
-        Take every slice of a volume, every second, ...
-    spacing
-        In mm, to resample to; None: as it is.
-    downsampling
-        Whole factor by which slices are made smaller.
-    size
-        Height and width that slices are cropped or padded to, around their centre.
-    heads
-        Of the simulated heads.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    dataset: Literal["mni152", "slices", "volumes", "decathlon"] = "mni152"
-    folder: str = ""
-    patient_pattern: str = "^([^_]+)_"
-    label: int | None = None
-    channel: int | None = None
-    every: Positive = 1
-    spacing: tuple[float, ...] | None = None
-    downsampling: Positive = 1
-    size: tuple[Positive, Positive] | None = None
-    heads: Heads = Heads()
 
 
 class Training(Data):
@@ -214,43 +146,6 @@ def train_unet(trial: Trial) -> dict[str, dict[str, float]]:
     return _by_measure({p.identity: measured(p, predictions[p.identity]) for p in division.test})
 
 
-def load_cohort(data: Data) -> Cohort:
-    """Load the patients and give their slices the resolution and size that are asked for.
-
-    Raises
-    ------
-    NotAvailableError
-        If the data set is not there.
-    InputError
-        If it is not what it should be, or a parameter does not fit it.
-
-    Examples
-    --------
-    >>> heads = Heads(patients=2, slices=2, resolution=8)
-    >>> cohort = load_cohort(Data(heads=heads, size=(32, 48)))
-    >>> [patient.images.shape for patient in cohort]
-    [(2, 32, 48), (2, 32, 48)]
-    """
-
-    def prepare(patient: Patient) -> Patient:
-        return _prepared(patient, data)
-
-    if data.dataset == "mni152":
-        return _simulated(data.heads).changed(prepare)
-    if not data.folder:
-        raise InputError(f"dataset {data.dataset!r} needs the name of its folder.")
-    folder = paths.data(data.folder)
-    if data.dataset == "slices":
-        return load_slices(folder, data.patient_pattern, label=data.label, prepare=prepare)
-    if data.dataset == "volumes":
-        return load_volumes(
-            folder, label=data.label, channel=data.channel, every=data.every, prepare=prepare
-        )
-    return load_decathlon(
-        folder, label=data.label or 1, channel=data.channel, every=data.every, prepare=prepare
-    )
-
-
 def divided(cohort: Cohort, trial: Trial, n_folds: int) -> Division:
     """Draw the folds of a trial's repeat and take the trial's own, checked for leaks.
 
@@ -270,33 +165,6 @@ def divided(cohort: Cohort, trial: Trial, n_folds: int) -> Division:
         raise InputError(f"a trial of cross-validation has a fold: Study(..., folds={n_folds}).")
     folds = patient_folds(cohort.identities, n_folds, trial.generator("split"))
     return divide(cohort, folds, trial.fold)
-
-
-def one_minus_dice(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Give 1 - DSC of a batch, all its pixels together: the loss of Marrone et al. (Eq. 1).
-
-    Probabilities stand in for predicted pixels. Sums are made in float32 at least.
-
-    Parameters
-    ----------
-    logits
-        Outputs without activation.
-    masks
-        0 and 1, of the same shape.
-
-    Examples
-    --------
-    >>> masks = torch.tensor([[1.0, 0.0]])
-    >>> round(float(one_minus_dice(torch.tensor([[20.0, -20.0]]), masks)), 3)
-    0.0
-    >>> round(float(one_minus_dice(torch.tensor([[0.0, -20.0]]), masks)), 3)
-    0.333
-    """
-    kind = torch.promote_types(logits.dtype, torch.float32)
-    probabilities, truth = torch.sigmoid(logits.to(kind)), masks.to(kind)
-    both = (probabilities * truth).sum()
-    either = probabilities.sum() + truth.sum()
-    return 1 - 2 * both / either.clamp_min(torch.finfo(kind).tiny)
 
 
 def measured(patient: Patient, prediction: Masks) -> dict[str, float]:
@@ -335,24 +203,6 @@ def _condition(fixed: Mapping[str, Level], parameters: Parameters) -> Condition:
         return Condition(fixed, repeats=parameters.repeats)
     drawn = seed_sequence("monte_carlo", parameters.seed).generate_state(parameters.repeats)
     return Condition(fixed, [dict.fromkeys(parameters.vary, int(number)) for number in drawn])
-
-
-def _simulated(heads: Heads) -> Cohort:
-    return simulated_cohort(
-        heads.patients,
-        np.random.default_rng(heads.seed),
-        structure=heads.structure,
-        n_slices=heads.slices,
-        resolution=heads.resolution,
-        noise=heads.noise,
-    )
-
-
-def _prepared(patient: Patient, data: Data) -> Patient:
-    """Resample, downsample and crop, each where it is asked for."""
-    changed = resample(patient, data.spacing) if data.spacing else patient
-    changed = downsample(changed, data.downsampling)
-    return crop_or_pad(changed, data.size) if data.size else changed
 
 
 def _fitted(

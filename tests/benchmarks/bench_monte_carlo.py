@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from reprostats.datasets.augmentation import Augmentation
-from reprostats.experiments.monte_carlo import one_minus_dice
 from reprostats.learning.loop import fit
+from reprostats.learning.losses import one_minus_dice
 from reprostats.models.initialisers import build
 from reprostats.models.unet import UNet
 

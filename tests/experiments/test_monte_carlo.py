@@ -6,16 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from reprostats.datasets import folds as folds_module
 from reprostats.datasets.folds import LeakError, patient_folds
-from reprostats.datasets.patients import Cohort, Patient
-from reprostats.errors import InputError, NotAvailableError
+from reprostats.datasets.patients import Patient
+from reprostats.errors import InputError
 from reprostats.experiments import monte_carlo
 from reprostats.metrics.segmentation import overlap
 from reprostats.study.sources import complete_levels
@@ -122,33 +119,6 @@ class TestLeaksAreRefusedInATrial:
             trained(tmp_path / "one", fold=None)
 
 
-class TestLoss:
-    def test_is_one_minus_the_dice_of_certain_pixels(self):
-        generator = np.random.default_rng(1)
-        truth, prediction = generator.integers(0, 2, (2, 3, 1, 8, 8))
-        logits = torch.from_numpy(80.0 * (2 * prediction - 1))
-        loss = monte_carlo.one_minus_dice(logits, torch.from_numpy(truth))
-        assert loss.item() == pytest.approx(1 - overlap(truth, prediction)["dice"])
-
-    @given(st.integers(0, 100), st.sampled_from([torch.float16, torch.bfloat16, torch.float64]))
-    def test_lies_between_0_and_1_and_has_a_gradient(self, seed, kind):
-        generator = torch.Generator().manual_seed(seed)
-        logits = (5 * torch.randn(2, 1, 300, 300, generator=generator)).to(kind)
-        logits.requires_grad_()
-        masks = (torch.rand(2, 1, 300, 300, generator=generator) > 0.5).to(kind)
-        loss = monte_carlo.one_minus_dice(logits, masks)
-        loss.backward()
-        assert 0 <= loss.item() <= 1
-        assert torch.isfinite(logits.grad).all()
-
-    def test_without_truth_or_probability_is_finite(self):
-        logits = torch.full((1, 1, 2, 2), -1e4, requires_grad=True)
-        loss = monte_carlo.one_minus_dice(logits, torch.zeros(1, 1, 2, 2))
-        loss.backward()
-        assert loss.item() == 1
-        assert torch.isfinite(logits.grad).all()
-
-
 def test_learning_rate_falls_with_inverse_time(tmp_path, monkeypatch):
     """4 training slices in batches of 4: one step an epoch. lr / (1 + 0.5 t), t = 0, 1, 2."""
     rates = []
@@ -228,34 +198,6 @@ class TestPlan:
         parameters = monte_carlo.Parameters(configurations={"x": {"init": 3}})
         with pytest.raises(InputError, match="init: both fixed and varied"):
             monte_carlo.study(parameters)
-
-
-class TestData:
-    def test_slices(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("REPROSTATS_DATA", str(tmp_path))
-        for kind in ("images", "masks"):
-            (tmp_path / "own" / kind).mkdir(parents=True)
-            for patient in "ab":
-                for number in (1, 2):
-                    path = tmp_path / "own" / kind / f"{patient}_{number}.png"
-                    pixels = np.zeros((20, 24), np.uint8)
-                    pixels[8:12, 8:14] = 200
-                    Image.fromarray(pixels).save(path)
-        chosen = monte_carlo.Data(dataset="slices", folder="own", downsampling=2, size=(8, 8))
-        cohort = monte_carlo.load_cohort(chosen)
-        assert isinstance(cohort, Cohort)
-        assert [(each.identity, each.images.shape) for each in cohort] == [
-            ("a", (2, 8, 8)),
-            ("b", (2, 8, 8)),
-        ]
-
-    @pytest.mark.parametrize("dataset", ["slices", "volumes", "decathlon"])
-    def test_folder_that_is_not_there(self, tmp_path, monkeypatch, dataset):
-        monkeypatch.setenv("REPROSTATS_DATA", str(tmp_path))
-        with pytest.raises(NotAvailableError, match="none"):
-            monte_carlo.load_cohort(monte_carlo.Data(dataset=dataset, folder="none"))
-        with pytest.raises(InputError, match="needs the name of its folder"):
-            monte_carlo.load_cohort(monte_carlo.Data(dataset=dataset))
 
 
 @pytest.mark.parametrize(
