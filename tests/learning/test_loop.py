@@ -83,6 +83,67 @@ def test_numbers_of_samples_must_fit(inputs, targets):
         trained((torch.zeros(inputs, 3), torch.zeros(targets, 1)))
 
 
+def test_numbers_of_samples_must_fit_in_tuples():
+    ones = torch.ones(3, 1)
+    with pytest.raises(InputError, match="3 and 2 inputs and 3 targets"):
+        trained(((ones, ones[:2]), ones))
+    with pytest.raises(InputError, match="no inputs and 3 targets"):
+        trained(((), ones))
+
+
+class _Sum(nn.Module):
+    """Two inputs, one weight each."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(2))
+
+    def forward(self, one, other):
+        return self.weights[0] * one + self.weights[1] * other
+
+
+def test_tuples_are_passed_on_tensor_by_tensor(samples):
+    """Two targets of which the loss takes the mean are as good as their mean."""
+    inputs, targets = samples
+
+    def fitted(wanted, loss):
+        model = _Sum()
+        settings = {"batch_size": 8, "epochs": 3, "generator": torch.Generator().manual_seed(1)}
+        optimiser = torch.optim.SGD(model.parameters(), 0.1)
+        given = (inputs[:, :1], inputs[:, 1:2])
+        losses = fit(model, given, wanted, loss=loss, optimiser=optimiser, **settings)
+        return predict(model, given, batch_size=7), losses
+
+    def of_two(output, one, other):
+        return nn.functional.mse_loss(output, (one + other) / 2)
+
+    one, other = fitted(targets, nn.functional.mse_loss), fitted((targets, targets), of_two)
+    assert all(map(torch.equal, one, other))
+    assert one[1][-1].mean() < one[1][0].mean()
+
+
+def test_augmentation_gets_tuples_where_tuples_were_given(samples):
+    seen = []
+
+    def augment(inputs, targets):
+        seen.append((type(inputs), len(inputs), type(targets)))
+        return inputs, targets
+
+    model = _Sum()
+    fit(
+        model,
+        (samples[1], samples[1]),
+        samples[1],
+        loss=nn.functional.mse_loss,
+        optimiser=torch.optim.SGD(model.parameters(), 0.1),
+        batch_size=20,
+        epochs=1,
+        generator=torch.Generator().manual_seed(1),
+        augment=augment,
+    )
+    assert seen == [(tuple, 2, torch.Tensor)]
+
+
 def test_predict_uses_evaluation_mode_and_keeps_order():
     model = nn.Sequential(nn.Dropout(0.5))
     inputs = torch.arange(10.0).reshape(10, 1)
