@@ -11,8 +11,9 @@ from reprostats.datasets.patients import Cohort, Patient
 from reprostats.datasets.templates import (
     Template,
     bias_field,
+    head_deformation,
+    head_intensities,
     load_template,
-    random_deformation,
     rician_noise,
     warp,
 )
@@ -20,11 +21,8 @@ from reprostats.errors import InputError
 
 Structure = Literal["grey_matter", "white_matter", "brain"]
 
-_DISPLACEMENT = 5.0  # mm
-_SMOOTHNESS = 20.0  # mm
 _BIAS = 0.2
 _BIAS_SMOOTHNESS = 40.0  # mm
-_LARGEST_EXPONENT = 1.5
 _MOST_PATIENTS = 10_000
 _MULTIPLE = 16
 
@@ -105,16 +103,13 @@ def _head(
     noise: float,
 ) -> Patient:
     shape, voxel = template.intensities.shape, template.spacing[0]
-    deformation = random_deformation(
-        shape, generator, displacement=_DISPLACEMENT / voxel, smoothness=_SMOOTHNESS / voxel
-    )
-    exponent = _LARGEST_EXPONENT ** generator.uniform(-1, 1)
+    deformation = head_deformation(template, generator)
+    intensities = head_intensities(template, deformation, generator)
     bias = bias_field(shape, generator, strength=_BIAS, smoothness=_BIAS_SMOOTHNESS / voxel)
-    intensities = np.clip(warp(template.intensities, deformation), 0, 1) ** exponent * bias
     first = (len(intensities) - n_slices) // 2
     shown = slice(first, first + n_slices)
     truth = warp(getattr(template, structure), deformation)[shown] > 0.5  # noqa: PLR2004
-    clean = _padded(intensities[shown].astype(np.float32))
+    clean = _padded((intensities * bias)[shown].astype(np.float32))
     images = rician_noise(clean, generator, noise)
     return Patient(identity, images, _padded(truth), template.spacing, "mni152")
 

@@ -14,11 +14,13 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -31,7 +33,16 @@ from reprostats.files import write_atomically
 
 Volume = NDArray[np.float32]
 
+MNI_ORIGIN = (-72.0, -134.0, -98.0)
+"""Where voxel (0, 0, 0) of every template lies in MNI space: z, y and x in mm."""
+
 _PARTS = ("intensities", "grey_matter", "white_matter")
+_DISPLACEMENT = 5.0  # mm
+_SMOOTHNESS = 20.0  # mm
+_LARGEST_EXPONENT = 1.5
+_DARKEST = 0.1
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,11 @@ class Template:
     def brain(self) -> Volume:
         """Probability of grey or white matter."""
         return np.asarray(np.minimum(self.grey_matter + self.white_matter, 1))
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Brain with the fluid in it: brighter than a tenth of the brightest, holes filled."""
+        return np.asarray(ndimage.binary_fill_holes(self.intensities > _DARKEST))
 
 
 @lru_cache(maxsize=2)
@@ -86,6 +102,70 @@ def load_template(resolution: int = 4) -> Template:
     cache = paths.runs() / "cache" / f"mni152-{resolution}mm-nilearn-{version('nilearn')}.npz"
     head, grey, white = _cached(cache) or _from_nilearn(resolution, cache)
     return Template(head, grey, white, (float(resolution),) * 3)
+
+
+def head_deformation(template: Template, generator: np.random.Generator) -> Volume:
+    """Draw what tells the shape of one head from another.
+
+    Returns
+    -------
+    ndarray
+        Displacements of 5 mm root mean square along each axis, smoothed over 20 mm: shape
+        (3, *shape of the template), in voxels.
+
+    Examples
+    --------
+    >>> template = load_template(8)
+    >>> field = head_deformation(template, np.random.default_rng(1))
+    >>> round(float(8 * np.sqrt((field**2).mean())), 2)
+    5.0
+    """
+    voxel = template.spacing[0]
+    return random_deformation(
+        template.intensities.shape,
+        generator,
+        displacement=_DISPLACEMENT / voxel,
+        smoothness=_SMOOTHNESS / voxel,
+    )
+
+
+def head_intensities(
+    template: Template, deformation: Volume, generator: np.random.Generator
+) -> Volume:
+    """Give the deformed head a contrast of its own: intensities to a power of 1/1.5 to 1.5.
+
+    Returns
+    -------
+    ndarray
+        From 0 to 1, in the shape of the template.
+
+    Examples
+    --------
+    >>> template, generator = load_template(8), np.random.default_rng(1)
+    >>> still = np.zeros((3, *template.intensities.shape), np.float32)
+    >>> head = head_intensities(template, still, generator)
+    >>> float(head.max()), head.shape == template.intensities.shape
+    (1.0, True)
+    """
+    exponent = _LARGEST_EXPONENT ** generator.uniform(-1, 1)
+    return np.asarray(np.clip(warp(template.intensities, deformation), 0, 1) ** exponent)
+
+
+def centred(array: NDArray[Pixel], sides: Sequence[int]) -> NDArray[Pixel]:
+    """Cut or fill with zeros the last axes to these sides; what is at n // 2 stays there.
+
+    Examples
+    --------
+    >>> centred(np.array([1, 2, 3, 4]), (2,)).tolist(), centred(np.array([1, 2]), (5,)).tolist()
+    ([2, 3], [0, 1, 2, 0, 0])
+    """
+    for axis, side in zip(range(-len(sides), 0), sides, strict=True):
+        before = side // 2 - array.shape[axis] // 2
+        added = [(0, 0)] * array.ndim
+        added[axis] = (max(before, 0), max(side - array.shape[axis] - before, 0))
+        start = max(-before, 0)
+        array = np.pad(array, added).take(range(start, start + side), axis=axis)
+    return array
 
 
 def random_deformation(

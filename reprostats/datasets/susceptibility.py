@@ -1,0 +1,434 @@
+"""Susceptibility and its field with known truth: brains deformed from the MNI152 template.
+
+References
+----------
+.. [1] J. P. Marques et al., "QSM reconstruction challenge 2.0: a realistic in silico head phantom
+   for MRI data simulation and evaluation of susceptibility mapping procedures", Magnetic Resonance
+   in Medicine 86(1), 526-542 (2021). The susceptibility of tissues.
+.. [2] R. M. Weisskoff and S. Kiihne, "MRI susceptometry: image-based measurement of absolute
+   susceptibility of MR contrast agents and human blood", Magnetic Resonance in Medicine 24(2),
+   375-383 (1992).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reprostats.datasets.templates import (
+    MNI_ORIGIN,
+    Template,
+    Volume,
+    centred,
+    head_deformation,
+    load_template,
+    smooth_noise,
+    warp,
+)
+from reprostats.errors import InputError
+from reprostats.mri.checks import checked_direction, checked_voxel_size
+from reprostats.mri.dipole import DipoleField, dipole_kernel
+
+Mask = NDArray[np.bool_]
+Places = NDArray[np.float64]
+
+GREY_MATTER, WHITE_MATTER, FLUID = 0.020, -0.030, 0.019
+"""Susceptibility in ppm [1]_."""
+
+_DATASET = "mni152-susceptibility"
+_MOST_SUBJECTS = 10_000
+_SPREAD = 0.2
+_TEXTURE = 0.01  # ppm
+_TEXTURE_SMOOTHNESS = 3.0  # mm
+_FINER = 3
+_LEAST_BRAIN = 0.3
+
+
+@dataclass(frozen=True)
+class Nucleus:
+    """A deep grey nucleus as two ellipsoids, left and right.
+
+    Parameters
+    ----------
+    name
+        In anatomy.
+    susceptibility
+        In ppm [1]_.
+    centre
+        Of the right one in MNI space: z, y and x in mm.
+    half_axes
+        Along z, y and x in mm.
+    """
+
+    name: str
+    susceptibility: float
+    centre: tuple[float, float, float]
+    half_axes: tuple[float, float, float]
+
+
+NUCLEI = (
+    Nucleus("thalamus", 0.020, (8, -19, 12), (8, 13, 8)),
+    Nucleus("caudate head", 0.044, (9, 13, 13), (9, 9, 4.5)),
+    Nucleus("putamen", 0.038, (1, 4, 27), (9, 14, 4.5)),
+    Nucleus("globus pallidus", 0.131, (-1, -4, 20), (5, 8, 4)),
+    Nucleus("substantia nigra", 0.111, (-12, -17, 10), (3.5, 6, 3)),
+    Nucleus("red nucleus", 0.100, (-9, -20, 5.5), (4, 3.5, 3)),
+    Nucleus("dentate nucleus", 0.152, (-34, -57, 15), (5, 8, 4)),
+)
+"""Of two that overlap, the later one counts. Places and sizes are rounded from anatomy, and only
+meant to be plausible."""
+
+
+@dataclass(frozen=True, eq=False)
+class SusceptibilitySubject:
+    """The susceptibility of one brain and the field it makes.
+
+    Parameters
+    ----------
+    identity
+        Name of the subject.
+    susceptibility
+        In ppm: float32, shape (z, y, x), 0 outside the brain.
+    field
+        Local field over B0 in ppm, as `reprostats.mri.dipole` has it: float32, shape (z, y, x), 0
+        outside the brain.
+    brain
+        bool, shape (z, y, x).
+    spacing
+        Of voxels along z, y and x in mm.
+    b0
+        Unit vector along the main field: z, y and x.
+    dataset
+        Where it comes from.
+
+    Raises
+    ------
+    InputError
+        If types or shapes do not fit, a value is not finite, no voxel is in the brain, something
+        lies outside it, or b0 is no unit vector.
+
+    Examples
+    --------
+    >>> none, all_of_it = np.zeros((2, 2, 2), np.float32), np.ones((2, 2, 2), bool)
+    >>> SusceptibilitySubject("p1", none, none, all_of_it, (1.0,) * 3, (2.0, 0.0, 0.0), "test")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: test, subject p1: b0 is (2.0, 0.0, 0.0), of length 2; a unit
+        vector is due, such as (0, 0, 1).
+    """
+
+    identity: str
+    susceptibility: Volume
+    field: Volume
+    brain: Mask
+    spacing: tuple[float, float, float]
+    b0: tuple[float, float, float]
+    dataset: str
+
+    def __post_init__(self) -> None:
+        try:
+            self._check()
+        except InputError as error:
+            raise InputError(f"{self.dataset}, subject {self.identity}: {error}") from None
+
+    def _check(self) -> None:
+        checked_direction(self.b0)
+        checked_voxel_size(self.spacing, (3,))
+        if self.brain.dtype != np.bool_ or self.brain.ndim != 3:  # noqa: PLR2004
+            raise InputError(
+                f"brain is {self.brain.dtype} of shape {self.brain.shape}; bool with three axes "
+                "is due."
+            )
+        if not self.brain.any():
+            raise InputError(f"the brain of shape {self.brain.shape} holds no voxel.")
+        for name in ("susceptibility", "field"):
+            _check_volume(getattr(self, name), self.brain, name)
+
+
+def simulated_susceptibility(
+    n_subjects: int,
+    generator: np.random.Generator,
+    *,
+    resolution: int = 2,
+    noise: float = 0.002,
+    b0: tuple[float, float, float] = (1.0, 0.0, 0.0),
+    size: tuple[int, int, int] | None = None,
+) -> tuple[SusceptibilitySubject, ...]:
+    """Draw subjects whose susceptibility is known, and with it their field.
+
+    Each brain is the template after a random smooth deformation, as in
+    `reprostats.datasets.simulated.simulated_cohort`. Tissue has the susceptibilities of [1]_, in
+    proportion to its probability; those of the `NUCLEI` vary by up to a fifth between subjects.
+    Smooth texture (SD 0.01 ppm, smoothed over 3 mm) lies in all of it. In it run 4 to 8 veins: 40
+    to 80 mm long, 1 to 1.5 mm in radius, of 0.25 to 0.4 ppm. That is what 4 pi 0.18 ppm x
+    haematocrit x (1 - oxygenation) [2]_ gives at a haematocrit of 0.42 and oxygenations from 0.74
+    to 0.58. There are up to 3 microbleeds (0.5 to 1.5 ppm) and, in every second subject, a
+    calcification (-2 to -1 ppm), balls with radii of 1.5 to 3 mm.
+
+    Parameters
+    ----------
+    n_subjects
+        From 1.
+    generator
+        What they are drawn from. Each has a generator of its own, spawned from it, so that the
+        first ten of twenty are the same as ten.
+    resolution
+        Side of a voxel in mm.
+    noise
+        SD of the Gaussian noise of the field in ppm.
+    b0
+        Unit vector along the main field: z, y and x. z, from feet to head, comes first.
+    size
+        Sides along z, y and x, around the centre; default: those of the template. What is cut off
+        makes no field.
+
+    Returns
+    -------
+    tuple of SusceptibilitySubject
+        The susceptibility being without noise.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+
+    Notes
+    -----
+    The field is that of `reprostats.mri.dipole` with a kernel of twice the shape, so that nothing
+    wraps around; its mean over that larger volume is 0. It has no background: outside the brain
+    susceptibility is 0. Also simplified: nuclei are ellipsoids, veins are not connected and run
+    anywhere; susceptibility is the same in all directions (in white matter it is not); noise does
+    not depend on the signal, which near strong sources would vanish.
+
+    Examples
+    --------
+    >>> subject, _ = simulated_susceptibility(2, np.random.default_rng(1), resolution=8)
+    >>> subject.field.shape, bool(subject.field[~subject.brain].any())
+    ((25, 30, 26), False)
+    """
+    if not 1 <= n_subjects < _MOST_SUBJECTS:
+        raise InputError(f"n_subjects is {n_subjects}; need from 1 to {_MOST_SUBJECTS - 1}.")
+    if not 0 <= noise < np.inf:
+        raise InputError(f"noise is {noise} ppm; it must be finite, 0 or more.")
+    template = load_template(resolution)
+    sides = _sides(template, size)
+    kernel = dipole_kernel([2 * side for side in sides], template.spacing, b0)
+    field = DipoleField(kernel, sides)
+    return tuple(
+        _subject(f"brain-{number:03d}", template, child, field, noise, b0)
+        for number, child in enumerate(generator.spawn(n_subjects), start=1)
+    )
+
+
+def training_patches(
+    subject: SusceptibilitySubject,
+    size: int,
+    count: int,
+    generator: np.random.Generator,
+    *,
+    least_brain: float = _LEAST_BRAIN,
+) -> tuple[Volume, Volume, Mask]:
+    """Cut cubes at random places, each place as likely that has enough brain in it.
+
+    Parameters
+    ----------
+    subject
+        To be cut.
+    size
+        Side of a cube in voxels.
+    count
+        How many; the same place may come twice.
+    generator
+        Draws the places.
+    least_brain
+        The least part of a cube that is brain, above 0 to 1.
+
+    Returns
+    -------
+    fields, susceptibilities : ndarray
+        float32 in ppm, shape (count, size, size, size). The field is that of the whole brain.
+    masks : ndarray
+        bool, True in the brain.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, or no place has enough brain.
+
+    Examples
+    --------
+    >>> subject, = simulated_susceptibility(1, np.random.default_rng(1), resolution=8)
+    >>> fields, _, masks = training_patches(subject, 8, 5, np.random.default_rng(1))
+    >>> fields.shape, bool((masks.mean(axis=(1, 2, 3)) >= 0.3).all())
+    ((5, 8, 8, 8), True)
+    """
+    if count < 1 or not 0 < least_brain <= 1:
+        raise InputError(
+            f"count is {count} and least_brain {least_brain}; need 1 or more, and above 0 to 1."
+        )
+    starts = _starts(subject, size, least_brain)
+    chosen = starts[generator.integers(len(starts), size=count)]
+    cubes = [tuple(slice(at, at + size) for at in start) for start in chosen.tolist()]
+    return (
+        np.stack([subject.field[cube] for cube in cubes]),
+        np.stack([subject.susceptibility[cube] for cube in cubes]),
+        np.stack([subject.brain[cube] for cube in cubes]),
+    )
+
+
+def _subject(
+    identity: str,
+    template: Template,
+    generator: np.random.Generator,
+    operator: DipoleField,
+    noise: float,
+    b0: tuple[float, float, float],
+) -> SusceptibilitySubject:
+    deformation = head_deformation(template, generator)
+    inside = warp(template.inside.astype(np.float32), deformation) > 0.5  # noqa: PLR2004
+    whole = warp(_tissue(template, generator), deformation)
+    whole += _TEXTURE * smooth_noise(
+        whole.shape, generator, _TEXTURE_SMOOTHNESS / template.spacing[0]
+    )
+    _add_sources(whole, inside, template.spacing[0], generator)
+    brain = centred(inside, operator.shape)
+    susceptibility = np.where(brain, centred(whole, operator.shape), 0).astype(np.float32)
+    clean = operator.forward(torch.from_numpy(susceptibility)).numpy()
+    noisy = clean + noise * generator.normal(size=clean.shape)
+    field = np.where(brain, noisy, 0).astype(np.float32)
+    return SusceptibilitySubject(
+        identity, susceptibility, field, brain, template.spacing, b0, _DATASET
+    )
+
+
+def _tissue(template: Template, generator: np.random.Generator) -> Volume:
+    """Give the susceptibility of the template: tissue by probability, and nuclei in it."""
+    fluid = 1 - template.brain
+    whole = GREY_MATTER * template.grey_matter + WHITE_MATTER * template.white_matter
+    whole = whole + FLUID * fluid
+    for nucleus in NUCLEI:
+        part = _ellipsoids(template, nucleus)
+        value = nucleus.susceptibility * generator.uniform(1 - _SPREAD, 1 + _SPREAD)
+        whole += part * (value - whole)
+    return np.asarray(whole, dtype=np.float32)
+
+
+def _ellipsoids(template: Template, nucleus: Nucleus) -> Volume:
+    """Give the part of each voxel, 0 to 1, that lies in the nucleus of either side, about."""
+    axes = [
+        start + mm * np.arange(side, dtype=np.float32)
+        for start, mm, side in zip(
+            MNI_ORIGIN, template.spacing, template.intensities.shape, strict=True
+        )
+    ]
+    axes[-1] = np.abs(axes[-1])
+    away = [
+        ((axis - middle) / half) ** 2
+        for axis, middle, half in zip(axes, nucleus.centre, nucleus.half_axes, strict=True)
+    ]
+    distance = np.sqrt(away[0][:, None, None] + away[1][:, None] + away[2])
+    steepness = np.mean(nucleus.half_axes) / template.spacing[0]
+    return np.asarray(np.clip(0.5 + steepness * (1 - distance), 0, 1), dtype=np.float32)
+
+
+def _add_sources(whole: Volume, inside: Mask, voxel: float, generator: np.random.Generator) -> None:
+    """Put veins, microbleeds and calcifications into the susceptibility."""
+    for _ in range(generator.integers(4, 9)):
+        path = _vein(_anywhere(inside, voxel, generator), generator)
+        _put(whole, path, generator.uniform(1, 1.5), generator.uniform(0.25, 0.4), voxel)
+    for _ in range(generator.integers(0, 4)):
+        place = _anywhere(inside, voxel, generator)
+        _put(whole, place[None], generator.uniform(1.5, 3), generator.uniform(0.5, 1.5), voxel)
+    if generator.random() < 0.5:  # noqa: PLR2004
+        place = _anywhere(inside, voxel, generator)
+        _put(whole, place[None], generator.uniform(1.5, 3), generator.uniform(-2, -1), voxel)
+
+
+def _anywhere(inside: Mask, voxel: float, generator: np.random.Generator) -> Places:
+    """Draw a place inside, in mm from the first voxel."""
+    places = np.argwhere(inside)
+    return np.asarray(voxel * places[generator.integers(len(places))], dtype=np.float64)
+
+
+def _vein(start: Places, generator: np.random.Generator) -> Places:
+    """Walk 40 to 80 mm in steps of half a millimetre, turning slowly: shape (steps, 3), in mm."""
+    steps = int(generator.integers(80, 160))
+    turns = np.cumsum(generator.normal(0, 0.08, (steps, 3)), axis=0)
+    heading = generator.normal(size=3)
+    directions = heading / np.linalg.norm(heading) + turns
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    return np.asarray(start + 0.5 * np.cumsum(directions / lengths, axis=0))
+
+
+def _put(whole: Volume, path: Places, radius: float, susceptibility: float, voxel: float) -> None:
+    """Replace what lies within a radius of a path, in mm, on a grid three times as fine."""
+    fine = voxel / _FINER
+    reach = np.arange(-np.ceil(radius / fine), np.ceil(radius / fine) + 1)
+    cube = np.stack(np.meshgrid(reach, reach, reach, indexing="ij"), axis=-1).reshape(-1, 3)
+    ball = cube[np.linalg.norm(cube, axis=1) * fine <= radius]
+    # Voxel i has the fine places 3 i - 1, 3 i and 3 i + 1.
+    points = (np.round(path / fine)[:, None] + ball).reshape(-1, 3).astype(np.int64)
+    voxels = (np.unique(points, axis=0) + _FINER // 2) // _FINER
+    voxels = voxels[((voxels >= 0) & (voxels < whole.shape)).all(axis=1)]
+    part = np.zeros_like(whole)
+    np.add.at(part, tuple(voxels.T), 1 / _FINER**3)
+    whole += part * (susceptibility - whole)
+
+
+def _starts(subject: SusceptibilitySubject, size: int, least_brain: float) -> NDArray[np.int64]:
+    """Give the first voxels of all cubes with enough brain."""
+    shape = subject.brain.shape
+    if not 1 <= size <= min(shape):
+        raise InputError(
+            f"{subject.dataset}, subject {subject.identity}: patches of {size} voxels a side do "
+            f"not fit into a volume of {shape}."
+        )
+    part = _box_sums(subject.brain, size) / size**3
+    starts = np.argwhere(part >= least_brain)
+    if not len(starts):
+        raise InputError(
+            f"{subject.dataset}, subject {subject.identity}: no patch of {size} voxels a side "
+            f"has {least_brain:.0%} brain; the best has {part.max():.1%}. Choose smaller patches."
+        )
+    return starts
+
+
+def _box_sums(mask: Mask, size: int) -> NDArray[np.int64]:
+    """Count the voxels of the mask in the cube that starts at each place."""
+    sums = mask.astype(np.int64)
+    for axis in range(sums.ndim):
+        running = np.cumsum(sums, axis=axis)
+        running = np.insert(running, 0, 0, axis=axis)
+        last, first = (
+            running.take(range(start, running.shape[axis] - size + start), axis=axis)
+            for start in (size, 0)
+        )
+        sums = last - first
+    return sums
+
+
+def _sides(template: Template, size: tuple[int, int, int] | None) -> tuple[int, ...]:
+    if size is None:
+        return template.intensities.shape
+    if len(size) != 3 or not all(side >= 1 for side in size):  # noqa: PLR2004
+        raise InputError(f"size is {size}; need three sides from 1.")
+    return size
+
+
+def _check_volume(volume: Volume, brain: Mask, name: str) -> None:
+    if volume.dtype != np.float32 or volume.shape != brain.shape:
+        raise InputError(
+            f"{name} is {volume.dtype} of shape {volume.shape}; float32 of shape {brain.shape}, "
+            "that of the brain, is due."
+        )
+    wrong = np.argwhere(~np.isfinite(volume))
+    if len(wrong):
+        raise InputError(
+            f"{name} of shape {volume.shape} holds {volume[tuple(wrong[0])]} at "
+            f"{wrong[0].tolist()}; all its values must be finite."
+        )
+    if volume[~brain].any():
+        raise InputError(f"{name} of shape {volume.shape} is not 0 outside the brain.")
