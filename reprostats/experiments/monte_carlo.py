@@ -29,10 +29,10 @@ from reprostats.learning.schedules import InverseTime
 from reprostats.metrics.segmentation import binary_metrics, stack_metrics
 from reprostats.models.initialisers import build
 from reprostats.models.unet import UNet
+from reprostats.seeds import seed_sequence
 from reprostats.study.levels import Level
 from reprostats.study.plan import Condition
 from reprostats.study.sources import seeds
-from reprostats.study.streams import seed_sequence
 from reprostats.study.study import Study
 from reprostats.study.trial import Trial
 

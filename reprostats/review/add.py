@@ -16,9 +16,9 @@ from reprostats.errors import InputError
 from reprostats.files import write_atomically
 from reprostats.review.form import FieldForm, Form, SectionForm
 from reprostats.review.load import load_papers
-from reprostats.review.located import Document, read_yaml, resolved
 from reprostats.review.references import identified
 from reprostats.review.vocabulary import UNREAD, Vocabulary
+from reprostats.yaml_files.located import Document, read_yaml, resolved
 
 _PLAIN = re.compile(r"[\w(][\w .()/+–≤≥-]*", re.UNICODE)
 _IN_COMMENT = 60

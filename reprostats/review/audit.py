@@ -21,8 +21,9 @@ from reprostats.report.tables import Table
 from reprostats.review.columns import Asked, Value, YesOrNo, plain
 from reprostats.review.load import Review
 from reprostats.review.record import Many
-from reprostats.review.vocabulary import Record, Text, mistake
+from reprostats.review.vocabulary import Record, Text
 from reprostats.stats.proportion import wilson_interval
+from reprostats.yaml_files.validate import mistake
 
 _FIGURE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?: ?%)?")
 
@@ -364,7 +365,7 @@ def audit(review: Review) -> list[Audited]:
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         If anything is wrong in the file of claims.
 
     Examples

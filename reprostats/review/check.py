@@ -9,9 +9,9 @@ from pathlib import Path
 from reprostats.review.audit import AuditFile
 from reprostats.review.checklists import Checklist
 from reprostats.review.load import Review, load_papers
-from reprostats.review.mistakes import Mistake, ReviewFileError
 from reprostats.review.tables import TablesFile
 from reprostats.review.vocabulary import Record
+from reprostats.yaml_files.mistakes import Mistake, YamlFileError
 
 
 def check_review(path: Path) -> Review:
@@ -19,7 +19,7 @@ def check_review(path: Path) -> Review:
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         With every mistake in every file. What the form says is made of the records can only be
         checked where the form and its vocabulary are right.
 
@@ -41,13 +41,13 @@ def check_review(path: Path) -> Review:
         if name:
             mistakes += _mistakes(partial(review.protocol.read, name, model))
     if mistakes:
-        raise ReviewFileError(mistakes)
+        raise YamlFileError(mistakes)
     return review
 
 
 def _mistakes(read: Callable[[], object]) -> tuple[Mistake, ...]:
     try:
         read()
-    except ReviewFileError as error:
+    except YamlFileError as error:
         return error.mistakes
     return ()

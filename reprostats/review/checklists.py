@@ -21,8 +21,9 @@ from reprostats.review.columns import YesOrNo
 from reprostats.review.load import Review
 from reprostats.review.questions import Questions
 from reprostats.review.tables import FileName
-from reprostats.review.vocabulary import Record, Text, mistake
+from reprostats.review.vocabulary import Record, Text
 from reprostats.stats.proportion import wilson_interval
+from reprostats.yaml_files.validate import mistake
 
 MET, PARTLY, NOT_MET = "met", "partly met", "not met"
 NOT_APPLICABLE, NOT_JUDGED = "not applicable", "cannot be judged from the record"
@@ -194,7 +195,7 @@ def compliance(review: Review) -> dict[str, Compliance]:
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         If anything is wrong in a checklist.
 
     Examples

@@ -12,10 +12,11 @@ from pydantic import Field, GetCoreSchemaHandler, ValidationInfo, model_validato
 from pydantic_core import CoreSchema, core_schema
 
 from reprostats.review.fields import FieldPlace, status_of, value_of
-from reprostats.review.mistakes import nearest
 from reprostats.review.questions import QuestionError, Questions
 from reprostats.review.record import Finding, Many
-from reprostats.review.vocabulary import Record, Text, mistake
+from reprostats.review.vocabulary import Record, Text
+from reprostats.yaml_files.mistakes import nearest
+from reprostats.yaml_files.validate import mistake
 
 Cell = Callable[[Any], str]
 

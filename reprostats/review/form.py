@@ -27,8 +27,8 @@ from reprostats.review.vocabulary import (
     Record,
     Text,
     Word,
-    mistake,
 )
+from reprostats.yaml_files.validate import mistake
 
 Name = Annotated[str, Pattern("a name of a field", "[a-z][a-z0-9_]*", "learning_rate")]
 

@@ -11,14 +11,15 @@ from typing import Any
 from reprostats import paths
 from reprostats.errors import InputError, unknown_name
 from reprostats.review.form import Form, papers_model
-from reprostats.review.located import Document, read_yaml
 from reprostats.review.memory import without_collection
-from reprostats.review.mistakes import Mistake, ReviewFileError
 from reprostats.review.questions import QuestionError, Questions
 from reprostats.review.record import PapersFile
 from reprostats.review.twice import papers_given_twice
-from reprostats.review.validate import Model, validate
+from reprostats.review.validate import validate
 from reprostats.review.vocabulary import Vocabulary, vocabulary_model
+from reprostats.yaml_files.located import Document, read_yaml
+from reprostats.yaml_files.mistakes import Mistake, YamlFileError
+from reprostats.yaml_files.validate import Model
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Protocol:
 
         Raises
         ------
-        ReviewFileError
+        YamlFileError
             If anything is wrong in the file.
         """
         document = read_yaml(self.path.parent / name)
@@ -57,7 +58,7 @@ class Protocol:
         record, mistakes = validate(document, model, context)
         mistakes += document.mistakes
         if mistakes or record is None:
-            raise ReviewFileError(mistakes)
+            raise YamlFileError(mistakes)
         return record
 
 
@@ -151,7 +152,7 @@ def load_papers(path: Path | str | None = None, text: str | None = None) -> Revi
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         If anything is wrong in the file or in its vocabulary. The message has one line for each
         mistake, with file, line, column, and what would be right; ``mistakes`` holds them as data.
 
@@ -175,7 +176,7 @@ def _review(document: Document) -> Review:
     mistakes += [*more, *document.mistakes, *papers_given_twice(document)]
     mistakes += found if form else filter(_is_of_any_review, found)
     if mistakes or file is None or protocol is None:
-        raise ReviewFileError(mistakes)
+        raise YamlFileError(mistakes)
     return Review(file.title, file.source or "", file.papers, protocol)
 
 
@@ -189,7 +190,7 @@ def load_protocol(path: Path | str | None = None) -> Protocol:
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         If anything is wrong in the form or in its vocabulary.
 
     Examples
@@ -204,7 +205,7 @@ def load_protocol(path: Path | str | None = None) -> Protocol:
     place = Path(path) if path is not None else paths.checkout("review", "form.yaml")
     protocol, mistakes = _with_words(_read_form(place), place)
     if protocol is None:
-        raise ReviewFileError(mistakes)
+        raise YamlFileError(mistakes)
     return protocol
 
 
@@ -220,14 +221,14 @@ def load_vocabulary(path: Path, kinds: Iterable[str]) -> Vocabulary:
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         If anything is wrong in the file.
     """
     document = read_yaml(path)
     vocabulary, mistakes = validate(document, vocabulary_model(kinds))
     mistakes += document.mistakes
     if mistakes or vocabulary is None:
-        raise ReviewFileError(mistakes)
+        raise YamlFileError(mistakes)
     return vocabulary
 
 
@@ -236,7 +237,7 @@ def _read_form(path: Path) -> Form:
     form, mistakes = validate(document, Form)
     mistakes += document.mistakes
     if mistakes or form is None:
-        raise ReviewFileError(mistakes)
+        raise YamlFileError(mistakes)
     return form
 
 
@@ -244,7 +245,7 @@ def _with_words(form: Form, path: Path) -> tuple[Protocol | None, list[Mistake]]
     try:
         words = _beside(read_yaml(path), ["vocabulary"], form.vocabulary)
         return Protocol(path, form, load_vocabulary(words, form.vocabulary_kinds())), []
-    except ReviewFileError as error:
+    except YamlFileError as error:
         return None, list(error.mistakes)
 
 
@@ -256,7 +257,7 @@ def _form_of(document: Document) -> tuple[Form | None, Path, list[Mistake]]:
     try:
         path = _beside(document, ["form"], name)
         return _read_form(path), path, []
-    except ReviewFileError as error:
+    except YamlFileError as error:
         return None, document.path, list(error.mistakes)
 
 
@@ -270,4 +271,4 @@ def _beside(document: Document, location: Sequence[str], name: str) -> Path:
     if path.is_file():
         return path
     remedy = "name it by its path from the folder of this file"
-    raise ReviewFileError([document.mistake(location, f"there is no file {name}", remedy)])
+    raise YamlFileError([document.mistake(location, f"there is no file {name}", remedy)])

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from reprostats.errors import InputError
 from reprostats.review.fields import FieldPlace, field_places, status_of, value_of
-from reprostats.review.mistakes import nearest
+from reprostats.yaml_files.mistakes import nearest
 
 if TYPE_CHECKING:
     from reprostats.review.form import Form

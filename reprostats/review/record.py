@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from reprostats.review.vocabulary import STATUSES, UNREAD, OrUnread, Pattern, Record, Text, mistake
+from reprostats.review.vocabulary import STATUSES, UNREAD, OrUnread, Pattern, Record, Text
+from reprostats.yaml_files.validate import mistake
 
 Value = TypeVar("Value")
 Item = TypeVar("Item")

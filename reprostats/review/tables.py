@@ -17,7 +17,8 @@ from reprostats.review.columns import Cell, Column, Value, YesOrNo, cell_maker
 from reprostats.review.load import Review
 from reprostats.review.questions import Questions
 from reprostats.review.record import Many
-from reprostats.review.vocabulary import Pattern, Record, Text, mistake
+from reprostats.review.vocabulary import Pattern, Record, Text
+from reprostats.yaml_files.validate import mistake
 
 FileName = Annotated[str, Pattern("a name of a file", "[a-z0-9][a-z0-9_.-]*", "training_data")]
 
@@ -93,7 +94,7 @@ def review_tables(review: Review) -> dict[str, Table]:
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         If anything is wrong in the file of tables.
 
     Examples

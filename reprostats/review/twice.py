@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from reprostats.review.located import Document, Step
-from reprostats.review.mistakes import Mistake, nearest
 from reprostats.review.vocabulary import UNREAD
+from reprostats.yaml_files.located import Document, Step
+from reprostats.yaml_files.mistakes import Mistake, nearest
 
 # Titles of different papers on one subject stay below this; a misspelt copy stays above it.
 _NEARLY_THE_SAME = 0.93

@@ -23,6 +23,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from reprostats.yaml_files.validate import mistake
+
 STATUSES = ("reported", "mentioned", "absent", "not applicable")
 UNREAD = "unread"
 """What may be written for a field that nobody has looked at yet; as good as leaving it out."""
@@ -134,20 +136,6 @@ def _spellings(words: Words) -> Iterator[tuple[str, str]]:
 def _ambiguous(kind: str, spelling: str, first: str, second: str) -> PydanticCustomError:
     problem = f"the {kind} {spelling!r} stands for {first!r} and for {second!r}"
     return mistake(problem, "let each spelling stand for one word")
-
-
-def mistake(problem: str, remedy: str, known: tuple[str, ...] = ()) -> PydanticCustomError:
-    """Make an error that says what is wrong and what would be right.
-
-    Parameters
-    ----------
-    problem, remedy
-        What is wrong; what would be right.
-    known
-        Words that would have been valid; the nearest of them is shown.
-    """
-    context = {"problem": problem, "remedy": remedy, "known": known}
-    return PydanticCustomError("mistake", "{problem}; {remedy}", context)
 
 
 @dataclass(frozen=True)

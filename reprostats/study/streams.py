@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import secrets
 from collections.abc import Iterator, Mapping
@@ -13,38 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from reprostats.errors import unknown_name
+from reprostats.seeds import as_integer, seed_sequence
 from reprostats.study.levels import SEED_BITS
 
 if TYPE_CHECKING:
     import torch
 
     from reprostats.study.levels import Level
-
-
-def seed_sequence(source: str, level: int, entry: int = 0) -> np.random.SeedSequence:
-    """Derive the numbers of one stream from its seed and its name.
-
-    Two streams with the same seed are independent, because the name is part of the key.
-
-    Parameters
-    ----------
-    source
-        Name of the stream.
-    level
-        Its seed.
-    entry
-        How often the stream was begun before, so that a second use draws new numbers.
-
-    Examples
-    --------
-    >>> one = seed_sequence("init", 2019).generate_state(1)
-    >>> other = seed_sequence("batch_order", 2019).generate_state(1)
-    >>> bool(one == other)
-    False
-    """
-    digest = hashlib.sha256(source.encode()).digest()
-    key = int.from_bytes(digest[:4], "big")
-    return np.random.SeedSequence(entropy=level, spawn_key=(key, entry))
 
 
 class Streams:
@@ -92,7 +66,7 @@ class Streams:
         import torch
 
         generator = torch.Generator(device=device)
-        generator.manual_seed(_as_integer(self._begin(source)))
+        generator.manual_seed(as_integer(self._begin(source)))
         return generator
 
     def seed_globally(self, source: str) -> None:
@@ -117,9 +91,9 @@ def seed_global_generators(sequence: np.random.SeedSequence) -> None:
     import torch
 
     of_python, of_numpy, of_torch = sequence.spawn(3)
-    random.seed(_as_integer(of_python))
+    random.seed(as_integer(of_python))
     np.random.seed(of_numpy.generate_state(8))  # noqa: NPY002 - the legacy generator itself is meant
-    torch.manual_seed(_as_integer(of_torch))
+    torch.manual_seed(as_integer(of_torch))
 
 
 @dataclass(frozen=True)
@@ -178,7 +152,3 @@ def _as_tensor(state: bytes) -> torch.Tensor:
     import torch
 
     return torch.frombuffer(bytearray(state), dtype=torch.uint8)
-
-
-def _as_integer(sequence: np.random.SeedSequence) -> int:
-    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))

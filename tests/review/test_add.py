@@ -14,8 +14,8 @@ from reprostats import paths
 from reprostats.errors import InputError
 from reprostats.review.add import add, scalar
 from reprostats.review.load import load_papers
-from reprostats.review.located import read_yaml
 from reprostats.review.references import bibtex, from_bibtex, identified, plain_text, ris
+from reprostats.yaml_files.located import read_yaml
 
 if TYPE_CHECKING:
     from conftest import Desk

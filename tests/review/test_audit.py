@@ -10,7 +10,7 @@ import pytest
 
 from reprostats.review.audit import Audited, Found, audit, audit_table
 from reprostats.review.load import Review, load_papers
-from reprostats.review.mistakes import ReviewFileError
+from reprostats.yaml_files.mistakes import YamlFileError
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -121,7 +121,7 @@ def test_a_rule_that_cannot_be_asked(desk: Desk, rule: str, problem: str, remedy
     )
     (desk.folder / "audit.yaml").write_text(claim, encoding="utf-8")
     review = load_papers(desk.write().path)
-    with pytest.raises(ReviewFileError) as error:
+    with pytest.raises(YamlFileError) as error:
         audit(review)
     (mistake,) = error.value.mistakes
     assert mistake.line == 3
@@ -134,5 +134,5 @@ def test_a_rule_that_cannot_be_asked(desk: Desk, rule: str, problem: str, remedy
 def test_words_need_a_meaning(desk: Desk, stated: str) -> None:
     claim = f"source: x\nclaims: [{{number: '1', claim: c, stated: '{stated}', why: w}}]\n"
     (desk.folder / "audit.yaml").write_text(claim, encoding="utf-8")
-    with pytest.raises(ReviewFileError, match="is no figure; say with means"):
+    with pytest.raises(YamlFileError, match="is no figure; say with means"):
         audit(load_papers(desk.write().path))

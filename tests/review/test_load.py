@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reprostats.errors import InputError
 from reprostats.review.load import load_papers, load_protocol
-from reprostats.review.mistakes import ReviewFileError
+from reprostats.yaml_files.mistakes import YamlFileError
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -96,7 +96,7 @@ def test_one_mistake_is_one_message(
     desk: Desk, old: str, new: str, at: str, where: str, problem: str, remedy: str
 ) -> None:
     change = desk.write(old, new)
-    with pytest.raises(ReviewFileError) as error:
+    with pytest.raises(YamlFileError) as error:
         load_papers(change.path)
     (mistake,) = error.value.mistakes
     assert (mistake.line, mistake.column) == change.place(at)
@@ -125,7 +125,7 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(desk: Desk) -> None:
         text = text.replace(old, new)
     path = desk.write().path
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ReviewFileError) as error:
+    with pytest.raises(YamlFileError) as error:
         load_papers(path)
     assert [(mistake.line, mistake.problem) for mistake in error.value.mistakes] == [
         (2, "there is no field 'titel'"),
@@ -143,7 +143,7 @@ def test_mistakes_in_the_vocabulary_come_with_those_of_the_papers(desk: Desk) ->
     vocabulary = desk.folder / "vocabulary.yaml"
     text = vocabulary.read_text(encoding="utf-8").replace("\naccess:", "\nacess:")
     vocabulary.write_text(text, encoding="utf-8")
-    with pytest.raises(ReviewFileError) as error:
+    with pytest.raises(YamlFileError) as error:
         load_papers(change.path)
     found = [(mistake.path.name, mistake.problem) for mistake in error.value.mistakes]
     assert found == [
@@ -157,7 +157,7 @@ def test_a_spelling_stands_for_one_word(desk: Desk, synonym: str) -> None:
     vocabulary = desk.folder / "vocabulary.yaml"
     text = vocabulary.read_text(encoding="utf-8").replace("[<=10]", f"[{synonym}]")
     vocabulary.write_text(text, encoding="utf-8")
-    with pytest.raises(ReviewFileError, match=f"the size '{synonym}' stands for"):
+    with pytest.raises(YamlFileError, match=f"the size '{synonym}' stands for"):
         load_protocol(desk.folder / "form.yaml")
 
 
@@ -209,7 +209,7 @@ def test_a_copy_among_many_papers_is_found(desk: Desk) -> None:
         head + "papers:\n" + "".join([*records, copy.replace("10.1000/40", "10.1000/x")]),
         encoding="utf-8",
     )
-    with pytest.raises(ReviewFileError, match=r"papers\[copy\].*the title is nearly that of p40"):
+    with pytest.raises(YamlFileError, match=r"papers\[copy\].*the title is nearly that of p40"):
         load_papers(path)
 
 
@@ -217,7 +217,7 @@ def test_a_copy_among_many_papers_is_found(desk: Desk) -> None:
 def test_a_file_of_another_shape(desk: Desk, content: str) -> None:
     path = desk.write().path
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(ReviewFileError):
+    with pytest.raises(YamlFileError):
         load_papers(path)
 
 
@@ -289,7 +289,7 @@ def test_no_slip_of_the_pen_escapes_as_another_error(desk: Desk, data: st.DataOb
     path.write_text("\n".join(lines), encoding="utf-8")
     try:
         load_papers(path)
-    except ReviewFileError as error:
+    except YamlFileError as error:
         found = error.mistakes
         assert found
         assert all(1 <= mistake.line <= len(lines) + 1 for mistake in found)

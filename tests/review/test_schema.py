@@ -11,8 +11,8 @@ import pytest
 
 from reprostats import paths
 from reprostats.review.load import load_protocol
-from reprostats.review.located import read_yaml
 from reprostats.review.schema import papers_schema, schema_text, write_papers_schema
+from reprostats.yaml_files.located import read_yaml
 
 if TYPE_CHECKING:
     from conftest import Desk

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
+from reprostats.seeds import seed_sequence
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.outcome import check_doubles, has_diverged, metric_rows
 from reprostats.study.plan import Condition, PlannedTrial
 from reprostats.study.record import Record, read_record, write_record
 from reprostats.study.sources import SOURCES, STREAMS, complete_levels, environment
-from reprostats.study.streams import Streams, global_states, seed_sequence
+from reprostats.study.streams import Streams, global_states
 
 FACTOR = 2
 

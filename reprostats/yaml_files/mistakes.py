@@ -46,16 +46,16 @@ class Mistake:
         return f"{self.path}{place}: {where}{self.problem}; {self.remedy}"
 
 
-class ReviewFileError(InputError):
+class YamlFileError(InputError):
     """A file of the review is wrong; ``mistakes`` holds every mistake found in it.
 
     Examples
     --------
     >>> mistake = Mistake(Path("papers.yaml"), 0, 0, "", "the file is empty", "add papers")
-    >>> raise ReviewFileError([mistake])
+    >>> raise YamlFileError([mistake])
     Traceback (most recent call last):
         ...
-    reprostats.review.mistakes.ReviewFileError: papers.yaml: the file is empty; add papers
+    reprostats.yaml_files.mistakes.YamlFileError: papers.yaml: the file is empty; add papers
     """
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:

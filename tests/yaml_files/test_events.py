@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprostats import paths
-from reprostats.review import events, located
-from reprostats.review.mistakes import ReviewFileError
+from reprostats.yaml_files import events, located
+from reprostats.yaml_files.mistakes import YamlFileError
 
 PIECES = [
     *("a", "b: ", "- ", "\n", "  ", "{", "}", "[", "]", ", ", ": ", "'", '"', "#", " # x"),
@@ -22,7 +22,7 @@ PIECES = [
 def _read(text: str) -> object:
     try:
         document = located.read_yaml(Path("x.yaml"), text)
-    except ReviewFileError as error:
+    except YamlFileError as error:
         return [str(mistake) for mistake in error.mistakes]
     return repr(document.data), [str(one) for one in document.mistakes], _places(document)
 

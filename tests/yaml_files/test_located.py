@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reprostats.review.located import read_yaml
-from reprostats.review.mistakes import ReviewFileError
+from reprostats.yaml_files.located import read_yaml
+from reprostats.yaml_files.mistakes import YamlFileError
 
 SAME_FILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -35,7 +35,7 @@ def _read(folder: Path, content: str | bytes) -> object:
 
 
 def _only_mistake(folder: Path, content: str | bytes) -> tuple[int, int, str]:
-    with pytest.raises(ReviewFileError) as error:
+    with pytest.raises(YamlFileError) as error:
         _read(folder, content)
     (mistake,) = error.value.mistakes
     return mistake.line, mistake.column, mistake.problem
@@ -189,14 +189,12 @@ def test_a_key_that_is_a_list(tmp_path: Path) -> None:
 
 def test_a_missing_file_names_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "papers.yaml").touch()
-    with pytest.raises(
-        ReviewFileError, match=r"paper\.yaml: there is no such file; .*papers\.yaml"
-    ):
+    with pytest.raises(YamlFileError, match=r"paper\.yaml: there is no such file; .*papers\.yaml"):
         read_yaml(tmp_path / "paper.yaml")
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
-    with pytest.raises(ReviewFileError, match="cannot be read"):
+    with pytest.raises(YamlFileError, match="cannot be read"):
         read_yaml(tmp_path)
 
 
@@ -205,6 +203,6 @@ def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
 def test_any_content_gives_data_or_mistakes_with_a_place(tmp_path: Path, content: bytes) -> None:
     try:
         mistakes = _read(tmp_path, content).mistakes
-    except ReviewFileError as error:
+    except YamlFileError as error:
         mistakes = error.mistakes
     assert all(mistake.line >= 1 <= mistake.column for mistake in mistakes)

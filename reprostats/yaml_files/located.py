@@ -16,8 +16,8 @@ from typing import NamedTuple, NoReturn
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
-from reprostats.review.events import Event, NotForLibyamlError, Place, fast_events, pure_events
-from reprostats.review.mistakes import Mistake, ReviewFileError
+from reprostats.yaml_files.events import Event, NotForLibyamlError, Place, fast_events, pure_events
+from reprostats.yaml_files.mistakes import Mistake, YamlFileError
 
 Step = str | int
 
@@ -89,6 +89,13 @@ class Document:
         known, place = self._follow(location, at_key=at_key)
         return Mistake(self.path, *place, _words(self.data, known), problem, remedy)
 
+    def value(self, location: Sequence[Step]) -> object:
+        """Give the value at a location; None if there is none."""
+        value = self.data
+        for step in location:
+            value = _inside(value, step)
+        return value
+
     def line(self, location: Sequence[Step]) -> int:
         """Give the line on which the value at a location starts."""
         return self.place(location).line
@@ -131,7 +138,7 @@ def read_yaml(path: Path, text: str | None = None) -> Document:
 
     Raises
     ------
-    ReviewFileError
+    YamlFileError
         If the file is missing, is not UTF-8, is empty, is not YAML, or repeats or nests so much
         that it can only be an attack.
 
@@ -153,7 +160,7 @@ def _document(path: Path, reader: _Reader) -> Document:
     try:
         data = reader.document()
     except _UnreadableError:
-        raise ReviewFileError(_mistakes(path, None, reader.faults)) from None
+        raise YamlFileError(_mistakes(path, None, reader.faults)) from None
     return Document(path, data, _mistakes(path, data, reader.faults), reader.places)
 
 
@@ -162,11 +169,11 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         problem, remedy = _why_not_read(path, error)
-        raise ReviewFileError([Mistake(path, 0, 0, "", problem, remedy)]) from None
+        raise YamlFileError([Mistake(path, 0, 0, "", problem, remedy)]) from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ReviewFileError([_not_utf8(path, content, error.start)]) from None
+        raise YamlFileError([_not_utf8(path, content, error.start)]) from None
 
 
 def _why_not_read(path: Path, error: OSError) -> tuple[str, str]:

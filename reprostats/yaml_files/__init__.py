@@ -1,0 +1,1 @@
+"""YAML files that people write: read as plain data, checked, every mistake with its place."""
