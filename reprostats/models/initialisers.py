@@ -6,13 +6,15 @@ rule; both are here, as printed, beside PyTorch's default and the normal rule of
 
 The rules are for the weights and biases of linear layers, convolutions and transposed
 convolutions. Batch normalisation starts the same under every rule: it scales by 1 and shifts by 0,
-with a running mean of 0 and a running variance of 1.
+with a running mean of 0 and a running variance of 1. A layer with parameters of other kinds says
+itself how they start, by a method `start(rule, generator)`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -29,6 +31,24 @@ Weighted = (
     | nn.ConvTranspose3d
 )
 BatchNormalised = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+Rule = Callable[[Weighted, torch.Generator], None]
+
+
+@runtime_checkable
+class SelfStarting(Protocol):
+    """A layer that knows how its parameters start."""
+
+    def start(self, rule: Rule, generator: torch.Generator, /) -> None:
+        """Set all parameters and buffers of the layer, but not those of layers inside it.
+
+        Parameters
+        ----------
+        rule
+            For weights that are to follow it.
+        generator
+            What to draw from, and nothing else.
+        """
+
 
 _MARRONE_BIAS = 0.1
 
@@ -61,11 +81,23 @@ def _marrone_normal(layer: Weighted, generator: torch.Generator) -> None:
         layer.bias.fill_(_MARRONE_BIAS)
 
 
-INITIALISERS: dict[str, Callable[[Weighted, torch.Generator], None]] = {
+@torch.no_grad()
+def _he_normal(layer: Weighted, generator: torch.Generator) -> None:
+    """He et al. (2015), doi:10.1109/ICCV.2015.123: N(0, SD sqrt(2 / fan_in)), biases 0.
+
+    The rule of the variational network's authors too, for kernels on real and imaginary part.
+    """
+    layer.weight.normal_(0, math.sqrt(2 / fans(layer.weight)[0]), generator=generator)
+    if layer.bias is not None:
+        layer.bias.zero_()
+
+
+INITIALISERS: dict[str, Rule] = {
     "glorot_uniform": _glorot_uniform,
     "alahmari_equation_2": _alahmari_equation_2,
     "pytorch": _pytorch,
     "marrone_normal": _marrone_normal,
+    "he_normal": _he_normal,
 }
 
 
@@ -103,7 +135,9 @@ def build(
         model = factory()
     model.to_empty(device="cpu")
     for name, layer in model.named_modules():
-        if isinstance(layer, Weighted):
+        if isinstance(layer, SelfStarting):
+            layer.start(INITIALISERS[initialiser], generator)
+        elif isinstance(layer, Weighted):
             INITIALISERS[initialiser](layer, generator)
         elif isinstance(layer, BatchNormalised):
             layer.reset_parameters()  # draws nothing

@@ -1,10 +1,12 @@
-"""U-Net for images of two dimensions."""
+"""U-Net for images of two or three dimensions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -12,8 +14,14 @@ from torch import nn
 from reprostats.errors import InputError, unknown_name
 
 Normalisation = Literal["none", "batch"]
+Activation = Literal["relu", "leaky_relu"]
 
-_NORMALISATIONS: dict[str, type[nn.Module]] = {"none": nn.Identity, "batch": nn.BatchNorm2d}
+_NORMALISATIONS = ("none", "batch")
+_LEAK = 0.1
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, _LEAK),
+}
 
 
 class UNet(nn.Module):
@@ -21,8 +29,9 @@ class UNet(nn.Module):
 
     On every level two 3 x 3 convolutions with ReLU; between levels max pooling on the way down, a
     transposed 2 x 2 convolution with stride 2 on the way up, where the maps of the way down are
-    joined; at the end a 1 x 1 convolution. The original shrinks the image by convolutions without
-    padding and crops what it joins; here images are padded with zeros, as is common since.
+    joined; at the end a 1 x 1 convolution. In three dimensions all of these have a side more. The
+    original shrinks the image by convolutions without padding and crops what it joins; here images
+    are padded with zeros, as is common since.
 
     Parameters
     ----------
@@ -33,11 +42,18 @@ class UNet(nn.Module):
     normalisation
         ``"none"``, or ``"batch"`` for batch normalisation between each 3 x 3 convolution and its
         ReLU.
+    dimensions
+        2 or 3.
+    kernel_size
+        Side of the convolutions on every level, an odd number; by default that of the paper.
+    activation
+        ``"relu"``, or ``"leaky_relu"`` with a slope of 0.1 below 0.
 
     Raises
     ------
     InputError
-        If there is no width, or the normalisation is unknown.
+        If there is no width, the kernel's side is even, there are other than 2 or 3 dimensions, or
+        a name is unknown.
 
     Examples
     --------
@@ -62,37 +78,41 @@ class UNet(nn.Module):
         out_channels: int = 1,
         widths: Sequence[int] = (64, 128, 256, 512, 1024),
         normalisation: Normalisation = "none",
+        *,
+        dimensions: int = 2,
+        kernel_size: int = 3,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        if normalisation not in _NORMALISATIONS:
-            raise unknown_name("normalisation", normalisation, _NORMALISATIONS)
         if not widths:
             raise InputError("a U-Net needs the width of at least one level.")
+        parts = _Parts(dimensions, kernel_size, normalisation, activation)
+        self.dimensions = dimensions
         self.multiple = 2 ** (len(widths) - 1)
         self.down = nn.ModuleList(
-            _two_convolutions(before, after, normalisation)
+            parts.two_convolutions(before, after)
             for before, after in pairwise((in_channels, *widths))
         )
-        self.pool = nn.MaxPool2d(2)
+        self.pool = parts.kind.pool()
         self.up = nn.ModuleList(
-            _Up(below, width, normalisation) for below, width in pairwise(reversed(widths))
+            _Up(below, width, parts) for below, width in pairwise(reversed(widths))
         )
-        self.output = nn.Conv2d(widths[0], out_channels, 1)
+        self.output = parts.kind.convolution(widths[0], out_channels, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give the output maps, shape (batch, out_channels, height, width).
+        """Give the output maps, shape (batch, out_channels, *space).
 
         Parameters
         ----------
         images
-            Shape (batch, in_channels, height, width).
+            Shape (batch, in_channels, *space), space being height and width, or three sides.
 
         Raises
         ------
         InputError
-            If a side of the images is no multiple of ``2 ** (levels - 1)``.
+            If images have more or fewer axes, or a side is no multiple of ``2 ** (levels - 1)``.
         """
-        self._check_sides(*images.shape[-2:])
+        self._check_sides(images.shape)
         maps = self.down[0](images)
         passed = []
         for level in self.down[1:]:
@@ -102,32 +122,98 @@ class UNet(nn.Module):
             maps = level(maps, passed.pop())
         return self.output(maps)  # type: ignore[no-any-return]
 
-    def _check_sides(self, height: int, width: int) -> None:
-        if height % self.multiple or width % self.multiple:
-            fit = [-(-side // self.multiple) * self.multiple for side in (height, width)]
+    def _check_sides(self, shape: torch.Size) -> None:
+        sides = shape[2:]
+        if len(sides) != self.dimensions:
             raise InputError(
-                f"images of {height} x {width} pixels; a U-Net of {len(self.down)} levels takes "
-                f"sides that are multiples of {self.multiple}: pad the images, for instance to "
-                f"{fit[0]} x {fit[1]}."
+                f"images have shape {tuple(shape)}; (batch, channels, *space) with "
+                f"{self.dimensions} axes of space is due."
+            )
+        if any(side % self.multiple for side in sides):
+            fit = (-(-side // self.multiple) * self.multiple for side in sides)
+            raise InputError(
+                f"images of {_product(sides)} {_KINDS[self.dimensions].elements}; a U-Net of "
+                f"{len(self.down)} levels takes sides that are multiples of {self.multiple}: "
+                f"pad the images, for instance to {_product(fit)}."
             )
 
 
 class _Up(nn.Module):
     """One level of the way up: enlarge, join what was passed over, two convolutions."""
 
-    def __init__(self, below: int, width: int, normalisation: Normalisation) -> None:
+    def __init__(self, below: int, width: int, parts: _Parts) -> None:
         super().__init__()
-        self.enlarge = nn.ConvTranspose2d(below, width, 2, stride=2)
-        self.convolve = _two_convolutions(2 * width, width, normalisation)
+        self.enlarge = parts.kind.transposed(below, width, 2, stride=2)
+        self.convolve = parts.two_convolutions(2 * width, width)
 
     def forward(self, maps: torch.Tensor, passed: torch.Tensor) -> torch.Tensor:
         joined = torch.cat([passed, self.enlarge(maps)], dim=1)
         return self.convolve(joined)  # type: ignore[no-any-return]
 
 
-def _two_convolutions(before: int, after: int, normalisation: Normalisation) -> nn.Sequential:
-    normalise = _NORMALISATIONS[normalisation]
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1), normalise(after), nn.ReLU(),
-        nn.Conv2d(after, after, 3, padding=1), normalise(after), nn.ReLU(),
-    )  # fmt: skip
+class _MaxPool3d(nn.Module):
+    """The largest of 2 x 2 x 2 voxels.
+
+    On a GPU the gradient of `torch.nn.MaxPool3d` adds up in an order that changes from run to run,
+    and PyTorch refuses it where deterministic algorithms are asked for. Here equal largest values
+    share the gradient, where there the first takes all of it.
+    """
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        for axis in (-3, -2, -1):
+            maps = maps.unflatten(axis, (-1, 2)).amax(axis)
+        return maps
+
+
+class _Kind(NamedTuple):
+    """The layers of one number of dimensions."""
+
+    convolution: Callable[..., nn.Module]
+    transposed: Callable[..., nn.Module]
+    batch: Callable[[int], nn.Module]
+    pool: Callable[[], nn.Module]
+    elements: str
+
+
+_KINDS = {
+    2: _Kind(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, partial(nn.MaxPool2d, 2), "pixels"),
+    3: _Kind(nn.Conv3d, nn.ConvTranspose3d, nn.BatchNorm3d, _MaxPool3d, "voxels"),
+}
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a U-Net is built from."""
+
+    dimensions: int
+    kernel_size: int
+    normalisation: str
+    activation: str
+
+    def __post_init__(self) -> None:
+        if self.dimensions not in _KINDS:
+            raise InputError(f"dimensions is {self.dimensions}; 2 or 3 is due.")
+        if self.kernel_size < 1 or not self.kernel_size % 2:
+            raise InputError(f"kernel_size is {self.kernel_size}; an odd number is due.")
+        if self.normalisation not in _NORMALISATIONS:
+            raise unknown_name("normalisation", self.normalisation, _NORMALISATIONS)
+        if self.activation not in _ACTIVATIONS:
+            raise unknown_name("activation", self.activation, _ACTIVATIONS)
+
+    @property
+    def kind(self) -> _Kind:
+        return _KINDS[self.dimensions]
+
+    def two_convolutions(self, before: int, after: int) -> nn.Sequential:
+        return nn.Sequential(*self._convolution(before, after), *self._convolution(after, after))
+
+    def _convolution(self, before: int, after: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+        return (
+            self.kind.convolution(before, after, self.kernel_size, padding=self.kernel_size // 2),
+            self.kind.batch(after) if self.normalisation == "batch" else nn.Identity(),
+            _ACTIVATIONS[self.activation](),
+        )
+
+
+def _product(sides: Iterable[int]) -> str:
+    return " x ".join(map(str, sides))
