@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from reprostats.errors import DivergedError, InputError, NotAvailableError
+from reprostats.provenance import read_back
 from reprostats.seeds import seed_sequence
 from reprostats.study.outcome import WHOLE, Row, check_doubles, clean, has_diverged, metric_rows
-from reprostats.study.provenance import read_back
 from reprostats.study.record import Record, Status, planned_part
 from reprostats.study.streams import global_states, seed_global_generators
 from reprostats.study.tracing import TrialFunction, traced

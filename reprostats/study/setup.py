@@ -10,9 +10,9 @@ from functools import reduce
 from importlib import import_module
 from pathlib import Path
 
+from reprostats.provenance import git_commit, lock_files
 from reprostats.study.code import function_name
 from reprostats.study.identity import canonical_json
-from reprostats.study.provenance import git_commit, lock_files
 
 
 def worker_setup(function: Callable[..., object], code: Mapping[str, str], folder: Path) -> str:

@@ -30,10 +30,10 @@ from typing import Any, NoReturn
 
 from reprostats.errors import ReprostatsError
 from reprostats.files import write_atomically
+from reprostats.provenance import describe_environment
 from reprostats.study.code import reached_code
 from reprostats.study.execution import rehearse, run_trial
 from reprostats.study.identity import digest
-from reprostats.study.provenance import describe_environment
 from reprostats.study.record import Status, failure, record_path, write_record
 from reprostats.study.tracing import TrialFunction
 
