@@ -26,7 +26,6 @@ from reprostats.errors import InputError
 from reprostats.learning.loop import fit, predict
 from reprostats.learning.losses import one_minus_dice
 from reprostats.learning.schedules import InverseTime
-from reprostats.metrics.segmentation import binary_metrics, stack_metrics
 from reprostats.models.initialisers import build
 from reprostats.models.unet import UNet
 from reprostats.seeds import seed_sequence
@@ -35,11 +34,11 @@ from reprostats.study.plan import Condition
 from reprostats.study.sources import seeds
 from reprostats.study.study import Study
 from reprostats.study.trial import Trial
+from reprostats.train.tasks import by_measure, case_metrics
 
 Stream = Literal["init", "batch_order", "augmentation", "split"]
 
 _TEST_BATCH = 32
-_VOLUME = 3
 
 
 class Training(Data):
@@ -143,7 +142,7 @@ def train_unet(trial: Trial) -> dict[str, dict[str, float]]:
     trial.keep("losses", {"losses": losses})
     trial.keep("predictions", {name: torch.from_numpy(m) for name, m in predictions.items()})
     _describe(trial, config, division)
-    return _by_measure({p.identity: measured(p, predictions[p.identity]) for p in division.test})
+    return by_measure({p.identity: measured(p, predictions[p.identity]) for p in division.test})
 
 
 def divided(cohort: Cohort, trial: Trial, n_folds: int) -> Division:
@@ -169,8 +168,7 @@ def divided(cohort: Cohort, trial: Trial, n_folds: int) -> Division:
 
 def measured(patient: Patient, prediction: Masks) -> dict[str, float]:
     """Give all measures of one patient: of a volume in space, of slices that stand alone apart."""
-    measure = binary_metrics if len(patient.spacing) == _VOLUME else stack_metrics
-    return measure(patient.masks, prediction, spacing=patient.spacing)
+    return case_metrics(patient.masks, prediction, patient.spacing)
 
 
 def conditions(parameters: Parameters) -> dict[str, Condition]:
@@ -256,14 +254,3 @@ def _describe(trial: Trial, config: Training, division: Division) -> None:
             "sd": division.standardisation.sd,
         },
     )
-
-
-def _by_measure(patients: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Turn measures by patient into patients by measure; leave out those that say nothing."""
-    names = list(next(iter(patients.values())))
-    found = {name: {who: each[name] for who, each in patients.items()} for name in names}
-    return {
-        name: values
-        for name, values in found.items()
-        if any(math.isfinite(value) for value in values.values())
-    }

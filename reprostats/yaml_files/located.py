@@ -118,7 +118,7 @@ class Document:
 
     def _entry(self, value: object, step: Step) -> int | None:
         container = isinstance(value, dict | list)
-        return self._places[id(value)].get(step) if container else None
+        return self._places.get(id(value), {}).get(step) if container else None
 
 
 def read_yaml(path: Path, text: str | None = None) -> Document:

@@ -62,7 +62,7 @@ def validate(
     context
         Passed to the validators of the record.
     within
-        Location of the record, if it is a part of the document.
+        Location of the record, if it is a part of the document; one that is not there is empty.
     typed
         Whether a text is never taken for a number, nor true and false, whatever the type allows.
     words_instead
@@ -74,6 +74,8 @@ def validate(
         The record, or None if there are mistakes; every mistake that was found.
     """
     data = document.value(within)
+    if data is None and within:
+        data = {}
     try:
         return _built(model, data, dict(context or {}), typed=typed), []
     except ValidationError as error:

@@ -158,10 +158,6 @@ class TestMeasures:
         assert found["dice"] == 0.5
         assert found["volume_difference"] == 0
 
-    def test_that_say_nothing_are_left_out(self):
-        both = {"a": {"dice": 0.0, "precision": np.nan}, "b": {"dice": 0.5, "precision": np.nan}}
-        assert monte_carlo._by_measure(both) == {"dice": {"a": 0.0, "b": 0.5}}
-
 
 class TestPlan:
     def test_repeats_differ_in_what_varies_alone(self):

@@ -1,0 +1,450 @@
+"""The configuration of a training, and how a file of it is read and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import torch
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+
+from reprostats.datasets.augmentation import Augmentation
+from reprostats.datasets.cohorts import Positive
+from reprostats.errors import InputError
+from reprostats.learning.schedules import Constant, Schedule
+from reprostats.models.initialisers import INITIALISERS
+from reprostats.train import extensions
+from reprostats.train.extensions import ExtensionError, find, is_import_path, parameters_model
+from reprostats.train.tasks import CohortData
+from reprostats.yaml_files.located import Document, Step, read_yaml
+from reprostats.yaml_files.mistakes import Mistake, YamlFileError
+from reprostats.yaml_files.validate import mistake, validate
+
+OWN = "own"
+"""The initialiser that leaves a network the weights it gives itself."""
+
+_GIVEN: dict[str, set[str | int]] = {
+    "optimiser": {0, "lr"},
+    "strategy": {"world_size"},
+    "callback": {"folder"},
+}
+
+
+class Extension(BaseModel):
+    """Something by name or import path, with its parameters; a mere text is its name.
+
+    Parameters
+    ----------
+    name
+        A name that this package knows, ``package.module:Name`` or ``path/to/file.py:Name``; a
+        relative path is one from the folder of the configuration file.
+    parameters
+        What it is called with.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, written: object) -> object:
+        return {"name": written} if isinstance(written, str) else written
+
+
+class CheckpointSettings(BaseModel):
+    """When the state of the training is kept, to go on from.
+
+    Parameters
+    ----------
+    every_steps, every_epochs
+        How often; None: not after so many.
+    keep
+        How many of the newest stay.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every_steps: Positive | None = None
+    every_epochs: Positive | None = 1
+    keep: Positive = 2
+
+
+class WatchSettings(BaseModel):
+    """How metrics and the machine's load are written down while training.
+
+    Parameters
+    ----------
+    tensorboard
+        Whether TensorBoard gets them too.
+    every_s
+        Seconds from one look at the machine to the next.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tensorboard: bool = False
+    every_s: float = Field(default=5.0, gt=0)
+
+
+def _kind_of_data(written: object) -> str:
+    named = isinstance(written, str | Extension) or (
+        isinstance(written, Mapping) and "name" in written
+    )
+    return "import path" if named else "cohort"
+
+
+def _kind_of_schedule(written: object) -> str:
+    name = written.get("name") if isinstance(written, Mapping) else getattr(written, "name", "")
+    own = isinstance(written, str) or (isinstance(name, str) and is_import_path(name))
+    return "import path" if own else "built in"
+
+
+def _known_initialiser(name: str) -> str:
+    if name not in (*INITIALISERS, OWN):
+        raise mistake(f"there is no initialiser {name!r}", "name a rule", (*INITIALISERS, OWN))
+    return name
+
+
+OwnData = Annotated[CohortData, Tag("cohort")] | Annotated[Extension, Tag("import path")]
+OwnSchedule = Annotated[Schedule, Tag("built in")] | Annotated[Extension, Tag("import path")]
+
+
+class TrainingConfig(BaseModel):
+    """All that a training depends on. Defaults train a small U-Net in seconds.
+
+    Parameters
+    ----------
+    task
+        What is measured on the test cases: ``"segmentation"``, or a function that takes a
+        network's outputs for a case and its targets, and gives measures by name.
+    model
+        ``"unet"``, ``"fcn"``, ``"lenet"``, or a class or function that gives a network.
+    initialiser
+        Of the weights, see `reprostats.models.initialisers`; ``"own"``: those that the network
+        gives itself.
+    data
+        A cohort of which one fold is tested; or a function that gives (inputs, targets) to train
+        on and a mapping from test case to its (inputs, targets).
+    augmentation
+        How far training images are turned, enlarged, moved and bent.
+    loss
+        ``"one_minus_dice"``, ``"binary_cross_entropy"``, ``"cross_entropy"``, or a function of
+        (output, target), or a class that gives one.
+    optimiser
+        ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"lars"``, or a class; its rate is the schedule's.
+    schedule
+        Of the learning rate, see `reprostats.learning.schedules`; or a class of schedules.
+    batch_size
+        Samples that a worker takes in a step.
+    batch_size_of
+        ``"worker"``; or ``"step"``: ``batch_size`` is what all workers take together.
+    epochs
+        Passes over the training samples.
+    seed
+        From which every random stream is derived, each by its name.
+    strategy
+        ``"single"``; ``"virtual"``: one process does the work of several workers;
+        ``"distributed"``: each worker is a process; or a class of strategies.
+    workers
+        How many, real or virtual.
+    threads
+        Of one worker.
+    device
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; distributed workers take a GPU each.
+    port
+        On which distributed workers meet; None: one that is free.
+    checkpoints, watch
+        When states are kept; what is written down meanwhile (None: nothing).
+    callbacks
+        In the order in which they are called.
+
+    Examples
+    --------
+    >>> config = TrainingConfig(model="fcn", epochs=3)
+    >>> config.model.name, config.batch_size, config.schedule.name
+    ('fcn', 4, 'constant')
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    task: Extension = Extension(name="segmentation")
+    model: Extension = Extension(
+        name="unet", parameters={"widths": [8, 16], "normalisation": "batch"}
+    )
+    initialiser: Annotated[str, AfterValidator(_known_initialiser)] = "pytorch"
+    data: Annotated[OwnData, Discriminator(_kind_of_data)] = CohortData()
+    augmentation: Augmentation = Augmentation()
+    loss: Extension = Extension(name="one_minus_dice")
+    optimiser: Extension = Extension(name="adam")
+    schedule: Annotated[OwnSchedule, Discriminator(_kind_of_schedule)] = Constant(
+        learning_rate=5e-3
+    )
+    batch_size: Positive = 4
+    batch_size_of: Literal["worker", "step"] = "worker"
+    epochs: Positive = 6
+    seed: int = Field(default=2019, ge=0)
+    strategy: Extension = Extension(name="single")
+    workers: Positive = 1
+    threads: Positive = 1
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    port: int | None = Field(default=None, ge=1, le=65535)
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    watch: WatchSettings | None = WatchSettings()
+    callbacks: tuple[Extension, ...] = ()
+
+    @property
+    def batch_size_of_a_worker(self) -> int:
+        """Samples that each worker takes in a step."""
+        return (
+            self.batch_size if self.batch_size_of == "worker" else self.batch_size // self.workers
+        )
+
+
+class Problem(NamedTuple):
+    """Settings that are right each by itself, but not together."""
+
+    location: tuple[Step, ...]
+    text: str
+    remedy: str
+
+
+def read_config(path: Path, settings: Sequence[str] = ()) -> TrainingConfig:
+    r"""Read the configuration of a training and check all of it.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    settings
+        ``key=value`` with a dotted key, such as ``schedule.learning_rate=0.1``; the value is read
+        as YAML and takes the place of the file's.
+
+    Returns
+    -------
+    TrainingConfig
+        With import paths of files made absolute.
+
+    Raises
+    ------
+    YamlFileError
+        If the file is missing or is not YAML, or anything in it is wrong: a key or name that is
+        not known, a value of another type, an import path that gives nothing or raises, settings
+        that do not fit together. All mistakes are told at once, each with line and column.
+    InputError
+        If a setting is not ``key=value``.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "config.yaml"
+    >>> _ = path.write_text("epochs: 3\nmodel: {name: unet, parameters: {widths: [4, 8]}}")
+    >>> read_config(path, ["schedule.learning_rate=0.1", "schedule.name=cosine"]).schedule
+    Cosine(learning_rate=0.1, final_rate=0.0, name='cosine')
+    """
+    document = read_yaml(path)
+    if not isinstance(document.data, dict):
+        problem, remedy = "this is no configuration", "write settings, one 'name: value' a line"
+        raise YamlFileError([document.mistake((), problem, remedy)])
+    # What settings replace is kept for as long as places go by the identity of values.
+    replaced = [_set(document, setting) for setting in settings]
+    config, mistakes = validate(document, TrainingConfig, typed=True)
+    mistakes += [*document.mistakes, *_mistakes_of_extensions(document, path.parent)]
+    if config is not None:
+        mistakes += [
+            document.mistake(each.location, each.text, each.remedy) for each in problems(config)
+        ]
+    if mistakes or config is None:
+        raise YamlFileError(_of_settings(mistakes, settings))
+    del replaced
+    return _with_absolute_paths(config, path.parent)
+
+
+def problems(config: TrainingConfig) -> list[Problem]:
+    """Give the settings of a configuration that do not fit together.
+
+    Examples
+    --------
+    >>> problems(TrainingConfig(workers=2))[0].text
+    'the strategy single has one worker, not 2'
+    """
+    return [*_of_workers(config), *_of_data(config), *_of_device(config)]
+
+
+def check(config: TrainingConfig) -> None:
+    """Refuse settings that do not fit together.
+
+    Raises
+    ------
+    InputError
+        One line for each problem.
+    """
+    if found := problems(config):
+        lines = [f"{'.'.join(map(str, p.location))}: {p.text}; {p.remedy}" for p in found]
+        raise InputError("\n".join(lines))
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Name the keys in which two configurations differ, with both values.
+
+    Examples
+    --------
+    >>> differences({"seed": 1, "data": {"fold": 0}}, {"seed": 1, "data": {"fold": 1}})
+    ['data.fold: 0 there, 1 now']
+    """
+    first, second = _flat(one), _flat(other)
+    return [
+        f"{key}: {first.get(key, 'nothing')} there, {second.get(key, 'nothing')} now"
+        for key in sorted({*first, *second})
+        if first.get(key, "nothing") != second.get(key, "nothing")
+    ]
+
+
+def extensions_of(config: TrainingConfig) -> Iterator[tuple[str, Extension]]:
+    """Give every part of a configuration that goes by name, with its kind."""
+    for kind in ("task", "model", "data", "loss", "optimiser", "schedule", "strategy"):
+        if isinstance(part := getattr(config, kind), Extension):
+            yield kind, part
+    for part in config.callbacks:
+        yield "callback", part
+
+
+def given_to(kind: str, found: Any) -> set[str | int]:
+    """Name the parameters of an extension that this package gives, so that a file does not."""
+    if kind == "task" or (kind == "loss" and not isinstance(found, type)):
+        return {0, 1}
+    return {"optimiser": {0, "lr"}, "strategy": {"world_size"}, "callback": {"folder"}}.get(
+        kind, set()
+    )
+
+
+def _of_workers(config: TrainingConfig) -> Iterator[Problem]:
+    workers, size = config.workers, config.batch_size
+    if config.strategy.name == "single" and workers > 1:
+        text = f"the strategy single has one worker, not {workers}"
+        yield Problem(("workers",), text, "choose the strategy virtual or distributed")
+    if config.batch_size_of == "step" and size < workers:
+        text = f"a batch of {size} is smaller than the number of workers, {workers}"
+        yield Problem(("batch_size",), text, "give each worker at least one sample")
+    elif config.batch_size_of == "step" and size % workers:
+        text = f"a batch of {size} cannot be shared equally by {workers} workers"
+        yield Problem(("batch_size",), text, f"take {size // workers * workers}, for instance")
+
+
+def _of_data(config: TrainingConfig) -> Iterator[Problem]:
+    if isinstance(config.data, CohortData) and config.data.fold >= config.data.folds:
+        text = f"there is no fold {config.data.fold} of {config.data.folds}"
+        yield Problem(("data", "fold"), text, f"folds go from 0 to {config.data.folds - 1}")
+
+
+def _of_device(config: TrainingConfig) -> Iterator[Problem]:
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        yield Problem(("device",), "PyTorch finds no GPU here", "take the device cpu")
+
+
+def _mistakes_of_extensions(document: Document, folder: Path) -> Iterator[Mistake]:
+    """Look for what is named in a file, even if something else in it is wrong."""
+    for kind, location in _places_of_extensions(document.data):
+        written = document.value(location)
+        name = written.get("name") if isinstance(written, dict) else written
+        if not isinstance(name, str):
+            continue
+        try:
+            found = find(kind, name, folder)
+        except ExtensionError as error:
+            yield document.mistake((*location, "name"), error.problem, error.remedy)
+        else:
+            yield from _mistakes_of_parameters(document, (*location, "parameters"), kind, found)
+
+
+def _mistakes_of_parameters(
+    document: Document, location: tuple[Step, ...], kind: str, found: Any
+) -> list[Mistake]:
+    written = document.value(location) or {}
+    if not isinstance(written, dict):
+        return []
+    if kind == "optimiser" and "lr" in written:
+        problem, remedy = "the rate is that of the schedule", "give it there: learning_rate"
+        return [document.mistake((*location, "lr"), problem, remedy, at_key=True)]
+    model = parameters_model(found, given_to(kind, found))
+    return validate(document, model, within=location, typed=True)[1]
+
+
+def _places_of_extensions(data: object) -> Iterator[tuple[str, tuple[Step, ...]]]:
+    if not isinstance(data, dict):
+        return
+    for kind in ("task", "model", "loss", "optimiser", "strategy"):
+        if kind in data:
+            yield kind, (kind,)
+    if "data" in data and _kind_of_data(data["data"]) == "import path":
+        yield "data", ("data",)
+    if "schedule" in data and _kind_of_schedule(data["schedule"]) == "import path":
+        yield "schedule", ("schedule",)
+    callbacks = data.get("callbacks")
+    for number in range(len(callbacks) if isinstance(callbacks, list) else 0):
+        yield "callback", ("callbacks", number)
+
+
+def _with_absolute_paths(config: TrainingConfig, folder: Path) -> TrainingConfig:
+    def whole(part: Any) -> Any:
+        if not isinstance(part, Extension):
+            return part
+        return part.model_copy(update={"name": extensions.absolute(part.name, folder)})
+
+    changed = {kind: whole(getattr(config, kind)) for kind, _ in extensions_of(config)
+               if kind != "callback"}  # fmt: skip
+    callbacks = tuple(map(whole, config.callbacks))
+    return config.model_copy(update={**changed, "callbacks": callbacks})
+
+
+def _set(document: Document, setting: str) -> object:
+    """Put a setting in its place; give what was there, whose place must not be forgotten."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {setting}: write key=value, such as epochs=10.")
+    value = read_yaml(Path(f"--set {setting}"), f"value: {text}").data["value"]  # type: ignore[index]
+    *outer, last = key.split(".")
+    inside: Any = document.data
+    for step in outer:
+        there = inside.get(step)
+        if not isinstance(there, dict):
+            inside[step] = {"name": there} if isinstance(there, str) else {}
+        inside = inside[step]
+    before = inside.get(last)
+    inside[last] = value
+    return before
+
+
+def _of_settings(mistakes: Sequence[Mistake], settings: Sequence[str]) -> Iterator[Mistake]:
+    """Name the setting that is to blame, where it is one, in place of a line of the file."""
+    for each in mistakes:
+        to_blame = [one for one in settings if _concerns(one.partition("=")[0], each)]
+        if to_blame:
+            yield replace(each, path=Path(f"--set {to_blame[-1]}"), line=0, column=0)
+        else:
+            yield each
+
+
+def _concerns(key: str, one: Mistake) -> bool:
+    return f"{one.where}.".startswith(f"{key}.")
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[f"{before}{key}"] = json.dumps(value)
+    return flat
