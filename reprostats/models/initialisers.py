@@ -7,7 +7,7 @@ rule; both are here, as printed, beside PyTorch's default and the normal rule of
 The rules are for the weights and biases of linear layers, convolutions and transposed
 convolutions. Batch normalisation starts the same under every rule: it scales by 1 and shifts by 0,
 with a running mean of 0 and a running variance of 1. A layer with parameters of other kinds says
-itself how they start, by a method `start(rule, generator)`.
+itself how they start, by a method `initialise(rule, generator)`.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Rule = Callable[[Weighted, torch.Generator], None]
 
 
 @runtime_checkable
-class SelfStarting(Protocol):
+class SelfInitialising(Protocol):
     """A layer that knows how its parameters start."""
 
-    def start(self, rule: Rule, generator: torch.Generator, /) -> None:
+    def initialise(self, rule: Rule, generator: torch.Generator, /) -> None:
         """Set all parameters and buffers of the layer, but not those of layers inside it.
 
         Parameters
@@ -135,8 +135,8 @@ def build(
         model = factory()
     model.to_empty(device="cpu")
     for name, layer in model.named_modules():
-        if isinstance(layer, SelfStarting):
-            layer.start(INITIALISERS[initialiser], generator)
+        if isinstance(layer, SelfInitialising):
+            layer.initialise(INITIALISERS[initialiser], generator)
         elif isinstance(layer, Weighted):
             INITIALISERS[initialiser](layer, generator)
         elif isinstance(layer, BatchNormalised):

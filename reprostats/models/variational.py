@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -50,9 +51,10 @@ class VariationalNetwork(nn.Module):
         Gaussians of each potential's derivative phi_i, 2 or more.
     projection
         When kernels are to have a mean of 0 and a norm of at most 1: ``"every_step"`` as in the
-        authors' code, ``"initial"`` as in the PyTorch port, or ``"none"``. Kernels are projected
-        here when they are made; after a step of the optimiser whoever trains must call `project`,
-        for instance by ``optimiser.register_step_post_hook(lambda *_: model.project())``.
+        authors' code, ``"initial"`` as in the PyTorch port, or ``"none"``. The network does so
+        itself when its kernels are drawn; after every step of an optimiser whoever trains must
+        call `project`, for instance by
+        ``optimiser.register_step_post_hook(lambda *_: model.project())``.
 
     Raises
     ------
@@ -139,17 +141,17 @@ class VariationalNetwork(nn.Module):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Give every kernel a mean of 0 and a norm of at most 1, in place.
+        """Give kernels a mean of 0 and a norm of at most 1, and lambda at least 0, in place.
 
-        As in the authors' code the mean is taken of the complex kernel, the norm of real and
-        imaginary part together.
+        As in the authors' code the mean is taken of real and imaginary part each, the norm of both
+        together.
         """
         for layer in self.modules():
-            if isinstance(layer, Kernels):
+            if isinstance(layer, Stage):
                 layer.project()
 
     def _check(self, kspace: torch.Tensor, sensitivities: torch.Tensor, mask: torch.Tensor) -> None:
-        _check_types(next(self.parameters()), kspace, sensitivities)
+        _check_types(next(self.parameters()).dtype, kspace, sensitivities)
         shape = tuple(kspace.shape)
         if kspace.ndim != 4 or sensitivities.shape != kspace.shape:  # noqa: PLR2004
             raise InputError(
@@ -177,11 +179,21 @@ class Stage(nn.Module):
         self.kernels = Kernels(features, kernel_size, projected=projected)
         self.activation = RadialBasis(features, basis_functions)
         self.data_weight = nn.Parameter(torch.empty(()))
-        self.start()
+        self.reset_parameters()
 
-    def start(self, _rule: Rule | None = None, _generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self) -> None:
         """Set the weight of the data term to 1."""
         nn.init.constant_(self.data_weight, _DATA_WEIGHT)
+
+    def initialise(self, _rule: Rule, _generator: torch.Generator) -> None:
+        """Start as always: no rule says anything of this weight."""
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """See `VariationalNetwork.project`."""
+        self.kernels.project()
+        self.data_weight.clamp_(min=0)
 
     def forward(
         self,
@@ -248,7 +260,7 @@ class Kernels(nn.Conv2d):
         if projected:
             self.project()
 
-    def start(self, rule: Rule, generator: torch.Generator) -> None:
+    def initialise(self, rule: Rule, generator: torch.Generator) -> None:
         """Draw the kernels by a rule, and project them where that is wanted."""
         rule(self, generator)
         if self.projected:
@@ -256,7 +268,7 @@ class Kernels(nn.Conv2d):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Give every kernel a mean of 0 (real and imaginary part each) and a norm of at most 1."""
+        """See `VariationalNetwork.project`."""
         self.weight -= self.weight.mean(_PLANE, keepdim=True)
         self.weight /= torch.linalg.vector_norm(self.weight, dim=_OF_KERNEL, keepdim=True).clamp(1)
 
@@ -322,13 +334,17 @@ class RadialBasis(nn.Module):
         if basis_functions < 2:  # noqa: PLR2004
             raise InputError(f"basis_functions is {basis_functions}; 2 or more are due.")
         self.weight = nn.Parameter(torch.empty(features, basis_functions))
-        self.start()
+        self.reset_parameters()
 
     @torch.no_grad()
-    def start(self, _rule: Rule | None = None, _generator: torch.Generator | None = None) -> None:
+    def reset_parameters(self) -> None:
         """Set every weight to 0.04 times its centre."""
         centres = torch.linspace(-_SPAN, _SPAN, self.weight.shape[1], device=self.weight.device)
         self.weight.copy_(_SLOPE * centres.expand_as(self.weight))
+
+    def initialise(self, _rule: Rule, _generator: torch.Generator) -> None:
+        """Start as always: no rule says anything of these weights."""
+        self.reset_parameters()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Give phi of every value, in the type of the weights.
@@ -348,36 +364,38 @@ class _Gaussians(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(maps, weight)
-        total = torch.zeros_like(maps)
+        scaled, total = _scaled(maps, weight), torch.zeros_like(maps)
         for number, of_features in enumerate(weight.t()):
-            total.addcmul_(_by_feature(of_features), _gaussian(_offset(maps, number, weight)))
+            gaussian = _offset(scaled, number).square_().neg_().exp_()
+            total.addcmul_(_by_feature(of_features), gaussian)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         maps, weight = ctx.saved_tensors
-        slope, by_weight = torch.zeros_like(maps), []
+        scaled, slope, by_weight = _scaled(maps, weight), torch.zeros_like(maps), []
         for number, of_features in enumerate(weight.t()):
-            offset = _offset(maps, number, weight)
-            gaussian = _gaussian(offset)
+            offset = _offset(scaled, number)
+            gaussian = offset.square().neg_().exp_()
             by_weight.append((grad * gaussian).sum((0, 2, 3)))
             slope.addcmul_(_by_feature(of_features), gaussian.mul_(offset))
-        return grad * slope / -_distance(weight), torch.stack(by_weight, dim=1)
+        return slope.mul_(grad).mul_(-2 * _scale(weight)), torch.stack(by_weight, dim=1)
 
 
-def _distance(weight: torch.Tensor) -> float:
-    """Give the distance of neighbouring centres, which is the standard deviation too."""
-    return 2 * _SPAN / (weight.shape[1] - 1)
+def _scale(weight: torch.Tensor) -> float:
+    """Give what makes exp(-((x - centre) / deviation)² / 2) of x an exp(-(offset)²)."""
+    deviation = 2 * _SPAN / (weight.shape[1] - 1)
+    return math.sqrt(0.5) / deviation
 
 
-def _offset(maps: torch.Tensor, number: int, weight: torch.Tensor) -> torch.Tensor:
-    """Give the distance of every value from a centre, in standard deviations."""
-    return maps.add(_SPAN).div_(_distance(weight)).sub_(number)
+def _scaled(maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return maps.add(_SPAN).mul_(_scale(weight))
 
 
-def _gaussian(offset: torch.Tensor) -> torch.Tensor:
-    return offset.square().mul_(-0.5).exp_()
+def _offset(scaled: torch.Tensor, number: int) -> torch.Tensor:
+    """Give the distance from a centre; centres are sqrt(1/2) apart."""
+    return scaled.sub(number * math.sqrt(0.5))
 
 
 def _by_feature(values: torch.Tensor) -> torch.Tensor:
@@ -419,25 +437,26 @@ def _largest_magnitude(images: torch.Tensor) -> torch.Tensor:
 def _check_mask(mask: torch.Tensor, shape: tuple[int, ...]) -> None:
     due = (shape[-2:], (shape[0], *shape[-2:]))
     if mask.dtype != torch.bool or tuple(mask.shape) not in due:
-        given = str(mask.dtype).removeprefix("torch.")
         raise InputError(
-            f"the mask of shape {tuple(mask.shape)} is {given}; bool of shape {due[0]} or {due[1]} "
-            f"is due for kspace of shape {shape}."
+            f"the mask of shape {tuple(mask.shape)} is {_name(mask.dtype)}; bool of shape {due[0]} "
+            f"or {due[1]} is due for kspace of shape {shape}."
         )
 
 
-def _check_types(weight: torch.Tensor, kspace: torch.Tensor, sensitivities: torch.Tensor) -> None:
-    due = _COMPLEX.get(weight.dtype)
-    if due is None:
-        given = str(weight.dtype).removeprefix("torch.")
+def _check_types(own: torch.dtype, kspace: torch.Tensor, sensitivities: torch.Tensor) -> None:
+    if own not in _COMPLEX:
         raise InputError(
-            f"the variational network is {given}; float32 or float64 is due, since Fourier "
+            f"the variational network is {_name(own)}; float32 or float64 is due, since Fourier "
             "transforms have no half precision. Use autocast for that."
         )
     for tensor, name in ((kspace, "kspace"), (sensitivities, "sensitivities")):
         check_complex(tensor, name)
-        if tensor.dtype != due:
+        if tensor.dtype != _COMPLEX[own]:
             raise InputError(
-                f"{name} of shape {tuple(tensor.shape)} is {tensor.dtype}; {due} is due for a "
-                f"network of {weight.dtype}."
+                f"{name} of shape {tuple(tensor.shape)} is {_name(tensor.dtype)}; "
+                f"{_name(_COMPLEX[own])} is due for a network of {_name(own)}."
             )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
