@@ -6,8 +6,6 @@ Everything but the picture of the cells takes the long results table of
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -15,12 +13,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
-from PIL import Image
 from skimage import measure
 
 from reprostats.errors import InputError
 from reprostats.report import repeatability
 from reprostats.report.charts import box_plot
+from reprostats.report.pictures import grey_picture, picture_axis
 from reprostats.report.repeatability import per_trial, verdicts
 from reprostats.report.tables import Table
 
@@ -240,7 +238,7 @@ def _picture(picture: CellPicture) -> alt.LayerChart | alt.FacetChart:
         )
     height, width = picture.image.shape
     layers = [
-        _photograph(picture.image),
+        grey_picture(picture.image),
         _outlines(picture.true, set(picture.missed), "true cell", "missed", picture.image.shape),
         _outlines(
             picture.found,
@@ -255,25 +253,6 @@ def _picture(picture: CellPicture) -> alt.LayerChart | alt.FacetChart:
     return alt.layer(*layers).properties(
         title=picture.title, width=_WIDTH, height=round(_WIDTH * height / width)
     )
-
-
-def _photograph(image: np.ndarray) -> alt.Chart:
-    """Show an image in grey, from black at its 0.5th percentile to white at its 99.5th."""
-    low, high = np.percentile(image, [0.5, 99.5])
-    grey = np.clip((image - low) / ((high - low) or 1), 0, 1)
-    buffer = io.BytesIO()
-    Image.fromarray((255 * grey).astype(np.uint8)).save(buffer, "PNG")
-    address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    height, width = image.shape
-    place = pd.DataFrame(
-        {"x": [0.0], "x2": [width], "y": [0.0], "y2": [height], "picture": [address]}
-    )
-    chart: alt.Chart = (
-        alt.Chart(place)
-        .mark_image(aspect=False, aria=False)
-        .encode(x=_axis("x", width), x2="x2:Q", y=_axis("y", height), y2="y2:Q", url="picture:N")
-    )
-    return chart
 
 
 def _outlines(
@@ -291,7 +270,10 @@ def _outlines(
         alt.Chart(table)
         .mark_line(strokeWidth=1.4 if usual == "true cell" else 1.0)
         .encode(
-            x=_axis("x", shape[1]), y=_axis("y", shape[0]), detail="cell:N", order="point:Q",
+            x=picture_axis("x", shape[1]),
+            y=picture_axis("y", shape[0]),
+            detail="cell:N",
+            order="point:Q",
             color=_colour(),
         )
     )  # fmt: skip
@@ -322,15 +304,14 @@ def _frame_lines(frame: tuple[int, int, int, int], shape: tuple[int, ...]) -> al
     chart: alt.Chart = (
         alt.Chart(pd.DataFrame(rows))
         .mark_line(strokeWidth=2)
-        .encode(x=_axis("x", shape[1]), y=_axis("y", shape[0]), order="point:Q", color=_colour())
+        .encode(
+            x=picture_axis("x", shape[1]),
+            y=picture_axis("y", shape[0]),
+            order="point:Q",
+            color=_colour(),
+        )
     )
     return chart
-
-
-def _axis(name: str, side: int) -> alt.X | alt.Y:
-    kind = alt.X if name == "x" else alt.Y
-    domain = [0, side] if name == "x" else [side, 0]
-    return kind(f"{name}:Q", scale=alt.Scale(domain=domain, nice=False), axis=None)
 
 
 def _colour() -> alt.Color:

@@ -1,0 +1,479 @@
+"""What moves a learned MR reconstruction? Tables and figures of the six sources.
+
+Everything here takes tables: the long results table of a study, what
+`reprostats.experiments.reconstruction.differences` gives (one row per network and test subject),
+and the losses of every step.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from patsy import dmatrix  # type: ignore[import-untyped]
+
+from reprostats.errors import InputError
+from reprostats.report.charts import box_plot
+from reprostats.report.pictures import picture_row
+from reprostats.report.tables import Table
+from reprostats.stats.anova import anova
+from reprostats.stats.components import variance_components
+from reprostats.stats.equivalence import equivalence_test
+from reprostats.stats.family import paired_comparisons
+
+BASELINE = "baseline"
+
+_SOURCE_NOTE = (
+    "Equal: networks whose test images equal the baseline's bit for bit. NRMSE: against the truth, "
+    "mean over networks and test subjects. Difference from the baseline in percentage points, with "
+    "its {confidence_level:.0%} interval, paired t test over subjects (networks averaged), Holm's "
+    "adjustment over the sources, effect size d_z; equivalence: two one-sided tests within "
+    "{margin:g} points. To baseline: NRMSE against the images of the baseline. Largest: difference "
+    "of one pixel. The test asks about these networks; it does not generalise to others."
+)
+_METRICS = ("nrmse", "psnr", "ssim")
+_FEWEST = 2
+_ORDERS = 2  # of magnitude, from which on a difference is called far smaller
+
+
+def verification_table(
+    losses: pd.DataFrame, differences: pd.DataFrame, *, name: str = "reconstruction_verification"
+) -> Table:
+    """Say whether the baseline repeats: the loss of every step, and every test image.
+
+    Parameters
+    ----------
+    losses
+        Columns ``trial``, ``step`` and ``loss``, of trainings that should be equal.
+    differences
+        Of the same trainings; columns ``trial``, ``equal`` and ``largest``.
+    name
+        Of the table and its files.
+    """
+    wide = losses.pivot_table(index="step", columns="trial", values="loss")
+    apart = wide.ne(wide.iloc[:, 0], axis=0).any(axis=1)
+    images = differences.groupby("trial", sort=False)["equal"].all()
+    row = {
+        "Trainings": wide.shape[1],
+        "Steps": len(wide),
+        "Steps with equal loss": int((~apart).sum()),
+        "First other step": str(apart.idxmax()) if apart.any() else "none",
+        "Test images equal": "all" if images.all() else "not all",
+        "Largest difference": float(differences["largest"].max()),
+        "Verdict": _verdict(len(images), repeats=not apart.any() and bool(images.all())),
+    }
+    return Table(
+        name,
+        pd.DataFrame([row]),
+        "Repeatability of the baseline",
+        {"Largest difference": 3},
+        "Equal: bit for bit. Largest difference of a pixel of a test image, in its unit.",
+    )
+
+
+def _verdict(trainings: int, *, repeats: bool) -> str:
+    if trainings < _FEWEST:
+        return "cannot be told from one training"
+    return "bitwise repeatable" if repeats else "not repeatable"
+
+
+def source_table(
+    results: pd.DataFrame,
+    differences: pd.DataFrame,
+    *,
+    margin: float,
+    not_available: Mapping[str, str] | None = None,
+    confidence_level: float = 0.95,
+    name: str = "reconstruction_sources",
+) -> Table:
+    """Say for each source what changing it alone does to the error of the test subjects.
+
+    The NRMSE of a subject is averaged over the networks of a source and compared with that of the
+    baseline, subject by subject: a paired t test, adjusted over the sources by Holm's method, and
+    a test of equivalence within the margin.
+
+    Parameters
+    ----------
+    results
+        Of `reprostats.experiments.reconstruction.sources` or ``inference``.
+    differences
+        Of the same study.
+    margin
+        Largest difference of NRMSE that does not matter, in percentage points.
+    not_available
+        Sources that this machine cannot change, and why; they have a row too.
+    confidence_level
+        Of the intervals.
+    name
+        Of the table and its files.
+
+    Raises
+    ------
+    InputError
+        If there is no network of the baseline.
+    """
+    error = _error(results)
+    tested = _tested(error, confidence_level)
+    rows = [
+        _source_row(str(source), trials, error, tested, differences, margin)
+        for source, trials in _trials(results).groupby("condition", sort=False)
+    ]
+    lacking = not_available or {}
+    rows += [{"Source": source, "Verdict": "not available"} for source in lacking]
+    notes = "".join(f" {source}: {why}" for source, why in lacking.items())
+    counts = dict.fromkeys(["Networks", "Ended well", "Equal"], "Int64")
+    return Table(
+        name,
+        pd.DataFrame(rows).astype(counts),
+        "What changing one source alone does to the error of the test subjects",
+        {"NRMSE (%)": 3, "Difference": 4, "CI low": 4, "CI high": 4, "t": 2, "p": 4, "p (Holm)": 4,
+         "d_z": 2, "p (equivalence)": 4, "To baseline (%)": 6, "Largest": 6},
+        _SOURCE_NOTE.format(confidence_level=confidence_level, margin=margin) + notes,
+    )  # fmt: skip
+
+
+def _source_row(
+    name: str,
+    trials: pd.DataFrame,
+    error: pd.DataFrame,
+    tested: pd.DataFrame,
+    differences: pd.DataFrame,
+    margin: float,
+) -> dict[str, object]:
+    well = trials[trials["status"] == "ok"]
+    mine = differences[differences["condition"] == name]
+    equal = int(mine.groupby("trial")["equal"].all().sum())
+    row: dict[str, object] = {
+        "Source": name,
+        "Networks": len(trials),
+        "Ended well": len(well),
+        "Equal": equal,
+        "NRMSE (%)": error[name].mean() if name in error else math.nan,
+        "To baseline (%)": mine["difference"].mean() if len(mine) else math.nan,
+        "Largest": mine["largest"].max() if len(mine) else math.nan,
+    }
+    if name in tested.index:
+        found = tested.loc[name]
+        row |= {
+            "Difference": found["difference"],
+            "CI low": found["ci_low"],
+            "CI high": found["ci_high"],
+            "t": found["t"],
+            "p": found["p_value"],
+            "p (Holm)": found["p_adjusted"],
+            "d_z": found["cohen_dz"],
+            "p (equivalence)": _equivalence(error[name], error[BASELINE], margin),
+        }
+    return row | {"Verdict": _source_verdict(name, trials, equal, row, margin)}
+
+
+def _source_verdict(
+    name: str, trials: pd.DataFrame, equal: int, row: Mapping[str, object], margin: float
+) -> str:
+    well = int((trials["status"] == "ok").sum())
+    lost = trials.loc[trials["status"] != "ok"]
+    failed = f"; {len(lost)} failed" if len(lost) else ""
+    if not well:
+        return f"no network: {'; '.join(sorted(set(lost['status'])))}"
+    if equal == well:
+        return f"equal to the last bit{failed}"
+    if name == BASELINE:
+        return f"not repeatable{failed}"
+    significant = "p (Holm)" in row and float(row["p (Holm)"]) < 0.05  # type: ignore[arg-type]  # noqa: PLR2004
+    equivalent = "p (equivalence)" in row and float(row["p (equivalence)"]) < 0.05  # type: ignore[arg-type]  # noqa: PLR2004
+    said = "another mean error" if significant else "no other mean error shown"
+    return f"other images, {said}" + (f", within {margin:g} points" if equivalent else "") + failed
+
+
+def _equivalence(error: pd.Series[float], baseline: pd.Series[float], margin: float) -> float:
+    if len(error) < _FEWEST:
+        return math.nan
+    return float(equivalence_test(error, baseline, margin=margin)["p_value"].iloc[0])
+
+
+def _tested(error: pd.DataFrame, confidence_level: float) -> pd.DataFrame:
+    """Compare every source with the baseline; empty if there are too few subjects or sources."""
+    if BASELINE not in error:
+        raise InputError("no network of the baseline ended well: there is nothing to compare with.")
+    if len(error) < _FEWEST or error.shape[1] < _FEWEST:
+        return pd.DataFrame()
+    long = error.reset_index(names="case").melt(id_vars="case", var_name="source")
+    found = paired_comparisons(
+        long,
+        value="value",
+        case="case",
+        condition="source",
+        baseline=BASELINE,
+        confidence_level=confidence_level,
+    )
+    return found.set_index(found["first"].where(found["first"] != BASELINE, found["second"]))
+
+
+def _error(results: pd.DataFrame) -> pd.DataFrame:
+    """Give the NRMSE of each subject (rows) under each source (columns), networks averaged."""
+    well = results[(results["status"] == "ok") & (results["metric"] == "nrmse")]
+    return well.pivot_table(index="case", columns="condition", values="value", sort=False)
+
+
+def _trials(results: pd.DataFrame) -> pd.DataFrame:
+    return results.drop_duplicates(["condition", "trial"])
+
+
+def source_plot(results: pd.DataFrame, title: str) -> alt.LayerChart | alt.FacetChart:
+    """Draw the mean NRMSE of every network by source, as Figures 2 to 4 of Oh et al. do."""
+    well = results[(results["status"] == "ok") & (results["metric"] == "nrmse")]
+    means = well.groupby(["condition", "trial"], sort=False)["value"].mean().reset_index()
+    return box_plot(
+        means, "value", "condition", value_title="Mean NRMSE of the test subjects (%)", title=title
+    )
+
+
+def difference_plot(
+    differences: Mapping[str, pd.DataFrame], title: str
+) -> alt.LayerChart | alt.FacetChart:
+    """Draw how far the images of every network are from the baseline's, on a logarithmic scale.
+
+    Parameters
+    ----------
+    differences
+        By what was done, such as ``"training"`` and ``"inference"``. Networks whose images are
+        equal bit for bit stand at the bottom.
+    title
+        Of the chart.
+
+    Raises
+    ------
+    InputError
+        If there is no network to draw.
+    """
+    shown = pd.concat(
+        [
+            table.groupby(["condition", "trial"], sort=False)["difference"].mean().reset_index()
+            .assign(done=name)
+            for name, table in differences.items()
+        ]
+    )  # fmt: skip
+    shown = shown[shown["condition"] != BASELINE]
+    if shown.empty:
+        raise InputError("no network beside the baseline to draw.")
+    apart = shown.loc[shown["difference"] > 0, "difference"]
+    floor = 10.0 ** math.floor(math.log10(apart.min()) - 1) if len(apart) else 1e-8
+    drawn = shown.assign(
+        images=np.where(shown["difference"] > 0, "other", "equal"),
+        shown=shown["difference"].clip(lower=floor),
+    )
+    order = list(dict.fromkeys(shown["condition"]))
+    chart: alt.LayerChart | alt.FacetChart = (
+        alt.Chart(drawn)
+        .mark_point(size=60, filled=True, opacity=0.8)
+        .encode(
+            x=alt.X("condition", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+            xOffset=alt.XOffset("done", sort=list(differences)),
+            y=alt.Y(
+                "shown",
+                title="NRMSE to the baseline's images (%)",
+                scale=alt.Scale(type="log", domainMin=floor),
+                axis=alt.Axis(format=".0e", tickCount=8),
+            ),
+            color=alt.Color("done", sort=list(differences), title=None),
+            shape=alt.Shape("images", title="Images", sort=["other", "equal"]),
+            tooltip=["condition", "done", "difference"],
+        )
+        .properties(
+            title=alt.TitleParams(title, subtitle="Images equal to the last bit at the bottom"),
+            width=115 * len(order),
+            height=300,
+        )
+    )
+    return chart
+
+
+def picture_chart(pictures: Mapping[str, NDArray[np.floating]], unit: str) -> alt.ConcatChart:
+    """Show truth and baseline, and what each source changes, on a scale of its own.
+
+    Parameters
+    ----------
+    pictures
+        Of `reprostats.experiments.reconstruction.pictures`.
+    unit
+        Of the images.
+    """
+    images = {name: image for name, image in pictures.items() if name in ("truth", BASELINE)}
+    changes = {name: image for name, image in pictures.items() if name not in images}
+    return picture_row(images, changes, unit=unit)
+
+
+def method_table(
+    classical: pd.DataFrame, results: pd.DataFrame, *, name: str = "reconstruction_methods"
+) -> Table:
+    """Compare the baseline network with the reconstructions that need no training.
+
+    Parameters
+    ----------
+    classical
+        Of `reprostats.experiments.reconstruction.classical`.
+    results
+        With a network of the baseline.
+    name
+        Of the table and its files.
+    """
+    network = _of_baseline(results).assign(method="network", setting="")
+    every = pd.concat([network, classical], ignore_index=True)
+    tested = paired_comparisons(
+        every, value="nrmse", case="case", condition="method", baseline="network"
+    )
+    rows = []
+    for (method, setting), table in every.groupby(["method", "setting"], sort=False):
+        row = {"Method": method, "Setting": setting, "NRMSE (%)": table["nrmse"].mean(),
+               "PSNR (dB)": table["psnr"].mean(), "SSIM": table["ssim"].mean()}  # fmt: skip
+        rows.append(row | _against_network(tested, str(method)))
+    return Table(
+        name,
+        pd.DataFrame(rows),
+        "The network and reconstructions without training",
+        {"NRMSE (%)": 2, "PSNR (dB)": 2, "SSIM": 3, "Difference": 2, "CI low": 2, "CI high": 2,
+         "p (Holm)": 4},
+        "Means over the test subjects, inside the brain. Difference of NRMSE from the network in "
+        "percentage points, paired over subjects, with its 95% interval. Settings were chosen on "
+        "the training subjects.",
+    )  # fmt: skip
+
+
+def _against_network(tested: pd.DataFrame, method: str) -> dict[str, object]:
+    found = tested[(tested["first"] == method) | (tested["second"] == method)]
+    if method == "network" or found.empty:
+        return {}
+    row = found.iloc[0]
+    return {
+        "Difference": row["difference"],
+        "CI low": row["ci_low"],
+        "CI high": row["ci_high"],
+        "p (Holm)": row["p_adjusted"],
+    }
+
+
+def _of_baseline(results: pd.DataFrame) -> pd.DataFrame:
+    """Give the measures of the baseline's first network: one row per subject."""
+    well = results[(results["status"] == "ok") & (results["condition"] == BASELINE)]
+    if well.empty:
+        raise InputError("no network of the baseline ended well.")
+    first = well[well["trial"] == well["trial"].iloc[0]]
+    wide: pd.DataFrame = first[first["metric"].isin(_METRICS)].pivot_table(
+        index="case", columns="metric", values="value"
+    )
+    return wide.reset_index()
+
+
+def sharing(training: pd.DataFrame, inference: pd.DataFrame) -> str:
+    """Say whether sharing a trained network does away with the differences of training.
+
+    Parameters
+    ----------
+    training, inference
+        Of `reprostats.experiments.reconstruction.differences`.
+
+    Examples
+    --------
+    >>> columns = ["condition", "trial", "difference"]
+    >>> training = pd.DataFrame([["baseline", "a", 0.0], ["hardware", "b", 2.0]], columns=columns)
+    >>> inference = training.assign(difference=[0.0, 2e-5])
+    >>> print(sharing(training, inference))
+    Training again changes the images by 2% on average (largest of a network: 2%); the shared
+    network reconstructs them elsewhere with differences of 2e-05% on average (largest: 2e-05%):
+    5.0 orders of magnitude below training. Share the trained network.
+    """
+    apart = [
+        table[table["condition"] != BASELINE].groupby("trial")["difference"].mean()
+        for table in (training, inference)
+    ]
+    if not all(len(each) for each in apart):
+        return "It cannot be told whether sharing a network helps: no networks to compare."
+    trained, shared = apart
+    said = (
+        f"Training again changes the images by {trained.mean():.2g}% on average (largest of a "
+        f"network: {trained.max():.2g}%); the shared network reconstructs them elsewhere with "
+        f"differences of {shared.mean():.2g}% on average (largest: {shared.max():.2g}%)"
+    )
+    if not shared.max():
+        return f"{said}: equal to the last bit. Share the trained network."
+    orders = math.log10(trained.mean() / shared.mean()) if trained.mean() else -math.inf
+    if orders >= _ORDERS:
+        return (
+            f"{said}: {orders:.1f} orders of magnitude below training. Share the trained network."
+        )
+    return f"{said}: not orders of magnitude below training."
+
+
+def factorial_table(results: pd.DataFrame, factors: Sequence[str]) -> Table:
+    """Rank the sources of a factorial design and their interactions.
+
+    Parameters
+    ----------
+    results
+        Of `reprostats.experiments.reconstruction.factorial`.
+    factors
+        The sources that were crossed.
+
+    Notes
+    -----
+    Analysis of variance of the mean NRMSE of each network: the share of the sum of squares ranks
+    the effects. Interactions of two sources are told apart where the design allows it; what is
+    left is the residual. Components of variance are estimated by REML with all effects random.
+    """
+    table = _runs(results, factors)
+    varied = [name for name in factors if len(table[name].unique()) > 1]
+    if not varied or len(table) <= 1 + len(varied):
+        note = f"{len(table)} networks are too few to tell the effects of {', '.join(factors)}"
+        return _factorial(pd.DataFrame({"Note": [note]}))
+    effects = [(name,) for name in varied] + _interactions(table, varied)
+    terms = {":".join(f"C({name})" for name in effect): ":".join(effect) for effect in effects}
+    squares = anova(table, "value ~ " + " + ".join(terms)).replace({"source": terms})
+    components = variance_components(table, value="value", random=list(terms.values()))
+    every = squares.assign(component=squares["source"].str.lower()).merge(
+        components[["component", "sd", "ci_low", "ci_high"]], on="component"
+    )
+    shown = pd.DataFrame(
+        {
+            "Effect": every["component"],
+            "df": every["df"].astype(int),
+            "Share (%)": 100 * every["sum_of_squares"] / every["sum_of_squares"].sum(),
+            "F": every["f"],
+            "p": every["p_value"],
+            "SD": every["sd"],
+            "SD low": np.sqrt(every["ci_low"]),
+            "SD high": np.sqrt(every["ci_high"]),
+        }
+    )
+    return _factorial(shown.sort_values("Share (%)", ascending=False))
+
+
+def _interactions(table: pd.DataFrame, varied: Sequence[str]) -> list[tuple[str, ...]]:
+    """Give the pairs of sources, if a fraction does not mix them and something is left to test."""
+    pairs: list[tuple[str, ...]] = list(itertools.combinations(varied, 2))
+    terms = [f"C({name})" for name in varied] + [f"C({a}):C({b})" for a, b in pairs]
+    design = np.asarray(dmatrix(" + ".join(terms), table))
+    columns = design.shape[1]
+    return pairs if np.linalg.matrix_rank(design) == columns < len(table) else []
+
+
+def _runs(results: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    well = results[(results["status"] == "ok") & (results["metric"] == "nrmse")]
+    means = well.groupby(["trial", *factors], sort=False)["value"].mean().reset_index()
+    return means.astype(dict.fromkeys(factors, str))
+
+
+def _factorial(frame: pd.DataFrame) -> Table:
+    return Table(
+        "reconstruction_factorial",
+        frame.reset_index(drop=True),
+        "Sources of variability and their interactions, ranked",
+        {"Share (%)": 1, "F": 2, "p": 4, "SD": 4, "SD low": 4, "SD high": 4},
+        "Mean NRMSE of each network. Share of the sum of squares, F and p by analysis of "
+        "variance; SD: root of the component of variance (REML), in percentage points, with its "
+        "95% interval. With two levels of a source its component is uncertain; see the interval.",
+    )
