@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -279,6 +280,50 @@ def training_patches(
     )
 
 
+def put_along(
+    path: Places, radius: float, value: float, volume: Volume, spacing: Sequence[float]
+) -> None:
+    """Set a volume, in place, to a value within a radius of a path: a tube, or a ball of one point.
+
+    Voxels that it fills in part, on a grid three times as fine, are changed in part.
+
+    Parameters
+    ----------
+    path
+        Points in mm from the first voxel, closer together than the radius: shape
+        (points, 3).
+    radius
+        In mm.
+    value
+        In the unit of the volume.
+    volume
+        Shape (z, y, x). What lies outside it is left out.
+    spacing
+        Of its voxels in mm.
+
+    Examples
+    --------
+    >>> volume = np.zeros((20, 20, 20), np.float32)
+    >>> put_along(np.full((1, 3), 20.0), 9.0, 1.0, volume, (2.0, 2.0, 2.0))
+    >>> round(float(volume.sum() * 2**3)), round(4 / 3 * np.pi * 9**3)  # mm³
+    (3080, 3054)
+    """
+    fine = np.asarray(spacing) / _FINER
+    reach = [np.arange(-(radius // step), radius // step + 1) for step in fine]
+    cube = np.stack(np.meshgrid(*reach, indexing="ij"), axis=-1).reshape(-1, 3)
+    ball = cube[np.linalg.norm(cube * fine, axis=1) <= radius]
+    points = (np.round(path / fine)[:, None] + ball).reshape(-1, 3).astype(np.int64)
+    # Voxel i is made of the fine places 3 i - 1, 3 i and 3 i + 1, which are 3 i to 3 i + 2 now.
+    points += _FINER // 2
+    sides = [_FINER * side for side in volume.shape]
+    points = points[((points >= 0) & (points < sides)).all(axis=1)]
+    places = np.unique(np.ravel_multi_index(tuple(points.T), sides))
+    voxels = np.stack(np.unravel_index(places, sides)) // _FINER
+    part = np.zeros_like(volume)
+    np.add.at(part, tuple(voxels), 1 / _FINER**3)
+    volume += part * (value - volume)
+
+
 def _subject(
     identity: str,
     template: Template,
@@ -293,7 +338,7 @@ def _subject(
     whole += _TEXTURE * smooth_noise(
         whole.shape, generator, _TEXTURE_SMOOTHNESS / template.spacing[0]
     )
-    _add_sources(whole, inside, template.spacing[0], generator)
+    _add_sources(whole, inside, template.spacing, generator)
     brain = centred(inside, operator.shape)
     susceptibility = np.where(brain, centred(whole, operator.shape), 0).astype(np.float32)
     clean = operator.forward(torch.from_numpy(susceptibility)).numpy()
@@ -334,23 +379,25 @@ def _ellipsoids(template: Template, nucleus: Nucleus) -> Volume:
     return np.asarray(np.clip(0.5 + steepness * (1 - distance), 0, 1), dtype=np.float32)
 
 
-def _add_sources(whole: Volume, inside: Mask, voxel: float, generator: np.random.Generator) -> None:
-    """Put veins, microbleeds and calcifications into the susceptibility."""
+def _add_sources(
+    whole: Volume, inside: Mask, spacing: Sequence[float], generator: np.random.Generator
+) -> None:
+    """Put veins, microbleeds and a calcification into the susceptibility."""
     for _ in range(generator.integers(4, 9)):
-        path = _vein(_anywhere(inside, voxel, generator), generator)
-        _put(whole, path, generator.uniform(1, 1.5), generator.uniform(0.25, 0.4), voxel)
-    for _ in range(generator.integers(0, 4)):
-        place = _anywhere(inside, voxel, generator)
-        _put(whole, place[None], generator.uniform(1.5, 3), generator.uniform(0.5, 1.5), voxel)
-    if generator.random() < 0.5:  # noqa: PLR2004
-        place = _anywhere(inside, voxel, generator)
-        _put(whole, place[None], generator.uniform(1.5, 3), generator.uniform(-2, -1), voxel)
+        path = _vein(_anywhere(inside, spacing, generator), generator)
+        put_along(path, generator.uniform(1, 1.5), generator.uniform(0.25, 0.4), whole, spacing)
+    lesions = [(0.5, 1.5)] * generator.integers(0, 4) + [(-2.0, -1.0)] * generator.integers(0, 2)
+    for range_ in lesions:
+        place = _anywhere(inside, spacing, generator)
+        put_along(
+            place[None], generator.uniform(1.5, 3), generator.uniform(*range_), whole, spacing
+        )
 
 
-def _anywhere(inside: Mask, voxel: float, generator: np.random.Generator) -> Places:
+def _anywhere(inside: Mask, spacing: Sequence[float], generator: np.random.Generator) -> Places:
     """Draw a place inside, in mm from the first voxel."""
     places = np.argwhere(inside)
-    return np.asarray(voxel * places[generator.integers(len(places))], dtype=np.float64)
+    return np.asarray(places[generator.integers(len(places))] * np.asarray(spacing))
 
 
 def _vein(start: Places, generator: np.random.Generator) -> Places:
@@ -361,21 +408,6 @@ def _vein(start: Places, generator: np.random.Generator) -> Places:
     directions = heading / np.linalg.norm(heading) + turns
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     return np.asarray(start + 0.5 * np.cumsum(directions / lengths, axis=0))
-
-
-def _put(whole: Volume, path: Places, radius: float, susceptibility: float, voxel: float) -> None:
-    """Replace what lies within a radius of a path, in mm, on a grid three times as fine."""
-    fine = voxel / _FINER
-    reach = np.arange(-np.ceil(radius / fine), np.ceil(radius / fine) + 1)
-    cube = np.stack(np.meshgrid(reach, reach, reach, indexing="ij"), axis=-1).reshape(-1, 3)
-    ball = cube[np.linalg.norm(cube, axis=1) * fine <= radius]
-    # Voxel i has the fine places 3 i - 1, 3 i and 3 i + 1.
-    points = (np.round(path / fine)[:, None] + ball).reshape(-1, 3).astype(np.int64)
-    voxels = (np.unique(points, axis=0) + _FINER // 2) // _FINER
-    voxels = voxels[((voxels >= 0) & (voxels < whole.shape)).all(axis=1)]
-    part = np.zeros_like(whole)
-    np.add.at(part, tuple(voxels.T), 1 / _FINER**3)
-    whole += part * (susceptibility - whole)
 
 
 def _starts(subject: SusceptibilitySubject, size: int, least_brain: float) -> NDArray[np.int64]:
