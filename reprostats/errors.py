@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class ReprostatsError(Exception):
@@ -35,6 +36,44 @@ class PlanOnlyError(ReprostatsError):
 
 class DivergedError(ReprostatsError):
     """A training left the finite numbers."""
+
+
+class WorkerLostError(ReprostatsError):
+    """A worker of a data-parallel training was killed, has failed, or hangs.
+
+    Parameters
+    ----------
+    reason
+        What this worker noticed.
+    ranks
+        Of the workers that no longer answer; empty where that is not known.
+    checkpoint
+        The newest from which the training can go on.
+
+    Examples
+    --------
+    >>> raise WorkerLostError("connection closed by peer", ranks=(1,))
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.WorkerLostError: worker 1 no longer answers (connection closed by peer).
+        There is no checkpoint.
+    """
+
+    def __init__(
+        self, reason: str, *, ranks: tuple[int, ...] = (), checkpoint: Path | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.ranks = ranks
+        self.checkpoint = checkpoint
+
+    def __str__(self) -> str:
+        """Say who was lost and where the training can go on."""
+        numbers = ", ".join(map(str, self.ranks))
+        who = f"worker {numbers} no longer answers" if numbers else "a worker no longer answers"
+        if self.checkpoint is None:
+            return f"{who} ({self.reason}). There is no checkpoint."
+        return f"{who} ({self.reason}). Resume from the last checkpoint, {self.checkpoint}."
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str], *, where: str = "") -> InputError:
