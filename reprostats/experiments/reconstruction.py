@@ -314,16 +314,18 @@ def pictures(study: Study, results: pd.DataFrame) -> dict[str, NDArray[np.float6
     """
     task = _task(study)
     case = task.test_cases()[0]
-    well = _ended_well(results)
-    last = {
-        str(n): str(rows["trial"].iloc[-1]) for n, rows in well.groupby("condition", sort=False)
-    }
-    baseline = task.compared(images(study, _first(results))[case.identity], case)
+
+    def image(trial: str) -> NDArray[np.float64]:
+        found = kept_images(_folder(study, trial), [case])
+        return np.asarray(task.compared(found[case.identity], case))
+
+    well = _ended_well(results).groupby("condition", sort=False)["trial"].last()
+    baseline = image(_first(results))
     shown = {"truth": task.compared(case.truth, case), BASELINE: baseline}
-    for name, trial in last.items():
+    for name, trial in well.items():
         change = image(trial) - baseline
         if change.any():
-            shown[name] = change
+            shown[str(name)] = change
     middle = len(baseline) // 2
     return {name: image[middle] for name, image in shown.items()}
 
