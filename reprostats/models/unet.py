@@ -155,8 +155,8 @@ class _MaxPool3d(nn.Module):
     """The largest of 2 x 2 x 2 voxels.
 
     On a GPU the gradient of `torch.nn.MaxPool3d` adds up in an order that changes from run to run,
-    and PyTorch refuses it where deterministic algorithms are asked for. Here equal largest values
-    share the gradient, where there the first takes all of it.
+    and older versions of PyTorch that are supported here have no deterministic one. Here equal
+    largest values share the gradient, where there the first takes all of it.
     """
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:

@@ -97,3 +97,34 @@ def test_layer_without_a_rule_is_refused():
             "pytorch",
             torch.Generator(),
         )
+
+
+def test_he_normal_has_the_standard_deviation_of_its_paper():
+    """Delving deep into rectifiers, Eq. 10: sqrt(2 / n) with n = 6 x 5 x 5 connections in."""
+    layer = built("he_normal").features[3]
+    assert layer.weight.mean().item() == pytest.approx(0, abs=0.008)  # 3 standard errors
+    assert layer.weight.std().item() == pytest.approx((2 / 150) ** 0.5, rel=0.05)
+    assert not layer.bias.any()
+
+
+class Drawn(nn.Module):
+    """A layer that draws by itself: one parameter by the rule, one by a way of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 3)
+        self.own = nn.Parameter(torch.empty(4))
+
+    def initialise(self, rule, generator):
+        assert rule is INITIALISERS["glorot_uniform"]
+        nn.init.normal_(self.own, generator=generator)
+
+
+def test_a_layer_may_initialise_itself():
+    one, same, other = (
+        build(Drawn, "glorot_uniform", torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.own, same.own)
+    assert torch.equal(one.inner.weight, same.inner.weight)
+    assert not torch.equal(one.own, other.own)
+    assert not one.inner.bias.any()

@@ -109,3 +109,45 @@ def test_learns_to_mark_a_bright_square():
         nn.functional.binary_cross_entropy_with_logits(model(images), images).backward()
         optimiser.step()
     assert torch.equal(model(images) > 0, images > 0)
+
+
+def test_three_dimensions_are_those_of_two_when_nothing_changes_along_the_third():
+    """Kernels of 1: every slice of a volume of equal slices is what the image gives."""
+    flat = built(widths=(3, 5), kernel_size=1)
+    solid = UNet(widths=(3, 5), kernel_size=1, dimensions=3)
+    weights = {
+        name: tensor[..., None].expand(*tensor.shape, 2 if tensor.shape[-1] == 2 else 1)
+        if tensor.ndim == 4
+        else tensor
+        for name, tensor in flat.state_dict().items()
+    }
+    solid.load_state_dict(weights)
+    images = torch.randn(2, 1, 8, 4, generator=torch.Generator().manual_seed(1))
+    volume = images[..., None].expand(2, 1, 8, 4, 6)
+    torch.testing.assert_close(solid(volume), flat(images)[..., None].expand(2, 1, 8, 4, 6))
+
+
+def test_leaky_activation_has_the_slope_of_qsmnets_code():
+    model = built(widths=(3,), activation="leaky_relu")
+    assert {each.negative_slope for each in model.modules() if isinstance(each, nn.LeakyReLU)} == {
+        0.1
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dimensions": 4}, "dimensions is 4; 2 or 3"),
+        ({"kernel_size": 2}, "kernel_size is 2; an odd number"),
+        ({"kernel_size": -1}, "kernel_size is -1"),
+        ({"activation": "rely"}, "unknown activation 'rely'; did you mean 'relu'"),
+    ],
+)
+def test_wrong_settings_of_all_dimensions_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        UNet(**settings)
+
+
+def test_images_with_other_axes_are_refused():
+    with pytest.raises(InputError, match=r"shape \(1, 8, 8\); .* 2 axes of space"):
+        built(widths=SMALL)(torch.zeros(1, 8, 8))
