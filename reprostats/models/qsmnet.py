@@ -68,8 +68,7 @@ class QSMnet(UNet):
 class QSMnetVersion:
     """How one public version of QSMnet is built and trained.
 
-    All of them train for 25 epochs with a learning rate of 1e-3 and a weight of 0.1 of the
-    gradient term.
+    All of them start at a learning rate of 1e-3 and weigh the gradient term with 0.1.
 
     Parameters
     ----------

@@ -66,9 +66,11 @@ class VariationalNetwork(nn.Module):
     Weights are in units of the largest magnitude of the zero-filled image u0: image and k-space
     are divided by it and the result is multiplied by it, for each sample by its own.
 
-    phi has its centres evenly on [-1, 1] with a standard deviation of their distance. Its weights
-    start at 0.04 times their centre, lambda at 1, as in the authors' code and the port. Both
-    divide by N, which the paper's formula does not show.
+    phi has its centres evenly on [-1, 1]. Its weights start at 0.04 times their centre, lambda at
+    1, as in the authors' code and the port. Both divide by N, which the paper's formula does not
+    show. The standard deviation is the distance of the centres, as in the port; in the authors'
+    code it is 2 / 31 where centres are 2 / 30 apart. Images are mirrored at their edges as in the
+    authors' code.
 
     Examples
     --------
