@@ -15,6 +15,7 @@ from reprostats import __version__, paths
 from reprostats.errors import InputError, PlanOnlyError, ReprostatsError
 from reprostats.review.commands import add_commands
 from reprostats.review.commands import check as check_review
+from reprostats.train import commands as training
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("one", type=Path, metavar="RUN_A", help="folder of a trial or a study")
     compare.add_argument("other", type=Path, metavar="RUN_B", help="another one")
     compare.set_defaults(action=_compare, trouble=2)
+    training.add_commands(commands)
     add_commands(commands)
     check = commands.add_parser("check", help="short for: review check")
     check.add_argument("file", nargs="?", help="the file of papers")

@@ -51,6 +51,11 @@ def study(name: str) -> Path:
     return runs() / "studies" / name
 
 
+def training(name: str) -> Path:
+    """Give the folder of a training that a configuration file of this name describes."""
+    return runs() / "trainings" / name
+
+
 def report(name: str) -> Path:
     """Give the folder of the tables and figures of one notebook or report."""
     return runs() / "reports" / name

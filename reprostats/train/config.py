@@ -35,7 +35,12 @@ OWN = "own"
 """The initialiser that leaves a network the weights it gives itself."""
 
 _GIVEN: dict[str, set[str | int]] = {
+    "task": {0, 1},
+    "data": set(),
+    "model": set(),
+    "loss": {0, 1},
     "optimiser": {0, "lr"},
+    "schedule": set(),
     "strategy": {"world_size"},
     "callback": {"folder"},
 }
@@ -166,6 +171,8 @@ class TrainingConfig(BaseModel):
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; distributed workers take a GPU each.
     port
         On which distributed workers meet; None: one that is free.
+    timeout_s
+        Seconds after which a worker that others wait for counts as lost.
     checkpoints, watch
         When states are kept; what is written down meanwhile (None: nothing).
     callbacks
@@ -201,6 +208,7 @@ class TrainingConfig(BaseModel):
     threads: Positive = 1
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
     port: int | None = Field(default=None, ge=1, le=65535)
+    timeout_s: float = Field(default=30.0, gt=0)
     checkpoints: CheckpointSettings = CheckpointSettings()
     watch: WatchSettings | None = WatchSettings()
     callbacks: tuple[Extension, ...] = ()
@@ -257,8 +265,8 @@ def read_config(path: Path, settings: Sequence[str] = ()) -> TrainingConfig:
     if not isinstance(document.data, dict):
         problem, remedy = "this is no configuration", "write settings, one 'name: value' a line"
         raise YamlFileError([document.mistake((), problem, remedy)])
-    # What settings replace is kept for as long as places go by the identity of values.
-    replaced = [_set(document, setting) for setting in settings]
+    for setting in settings:
+        _set(document, setting)
     config, mistakes = validate(document, TrainingConfig, typed=True)
     mistakes += [*document.mistakes, *_mistakes_of_extensions(document, path.parent)]
     if config is not None:
@@ -267,7 +275,6 @@ def read_config(path: Path, settings: Sequence[str] = ()) -> TrainingConfig:
         ]
     if mistakes or config is None:
         raise YamlFileError(_of_settings(mistakes, settings))
-    del replaced
     return _with_absolute_paths(config, path.parent)
 
 
@@ -322,11 +329,7 @@ def extensions_of(config: TrainingConfig) -> Iterator[tuple[str, Extension]]:
 
 def given_to(kind: str, found: Any) -> set[str | int]:
     """Name the parameters of an extension that this package gives, so that a file does not."""
-    if kind == "task" or (kind == "loss" and not isinstance(found, type)):
-        return {0, 1}
-    return {"optimiser": {0, "lr"}, "strategy": {"world_size"}, "callback": {"folder"}}.get(
-        kind, set()
-    )
+    return set() if kind == "loss" and isinstance(found, type) else _GIVEN[kind]
 
 
 def _of_workers(config: TrainingConfig) -> Iterator[Problem]:
@@ -408,22 +411,16 @@ def _with_absolute_paths(config: TrainingConfig, folder: Path) -> TrainingConfig
     return config.model_copy(update={**changed, "callbacks": callbacks})
 
 
-def _set(document: Document, setting: str) -> object:
-    """Put a setting in its place; give what was there, whose place must not be forgotten."""
+def _set(document: Document, setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise InputError(f"--set {setting}: write key=value, such as epochs=10.")
-    value = read_yaml(Path(f"--set {setting}"), f"value: {text}").data["value"]  # type: ignore[index]
-    *outer, last = key.split(".")
-    inside: Any = document.data
-    for step in outer:
-        there = inside.get(step)
-        if not isinstance(there, dict):
-            inside[step] = {"name": there} if isinstance(there, str) else {}
-        inside = inside[step]
-    before = inside.get(last)
-    inside[last] = value
-    return before
+    read = read_yaml(Path(f"--set {setting}"), f"value: {text}")
+    location = key.split(".")
+    for depth in range(1, len(location)):
+        if isinstance(name := document.value(location[:depth]), str):
+            document.put(location[:depth], {"name": name})
+    document.put(location, read.value(["value"]))
 
 
 def _of_settings(mistakes: Sequence[Mistake], settings: Sequence[str]) -> Iterator[Mistake]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
@@ -36,6 +36,7 @@ _ENDLESS_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 # Places are kept as one number each: there are millions of them in a large file.
 _BITS = 28
+_NOWHERE = 0
 
 
 def _packed(key: Place, value: Place) -> int:
@@ -95,6 +96,27 @@ class Document:
         for step in location:
             value = _inside(value, step)
         return value
+
+    def put(self, location: Sequence[str], value: object) -> None:
+        """Put a value at a location, in mappings made where there is none; it has no place."""
+        inside: Any = self.data
+        for step in location[:-1]:
+            if not isinstance(inside.get(step), dict):
+                self._put(inside, step, {})
+            inside = inside[step]
+        self._put(inside, location[-1], value)
+
+    def _put(self, inside: dict[str, object], step: str, value: object) -> None:
+        self._forget(inside.get(step))
+        inside[step] = value
+        self._places.setdefault(id(inside), {})[step] = _NOWHERE
+
+    def _forget(self, value: object) -> None:
+        """Forget the places in a value that goes: its identity may be another's later."""
+        self._places.pop(id(value), None)
+        if isinstance(value, dict | list):
+            for each in value.values() if isinstance(value, dict) else value:
+                self._forget(each)
 
     def line(self, location: Sequence[Step]) -> int:
         """Give the line on which the value at a location starts."""
