@@ -44,6 +44,8 @@ class Run:
         What callbacks have measured last, by name; kept in checkpoints.
     stopped
         Why a callback has stopped the training, if one has.
+    resumed
+        Whether it goes on from a checkpoint.
     order_state
         State of the generator of the order when the epoch began.
     """
@@ -61,6 +63,7 @@ class Run:
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     stopped: str | None = None
+    resumed: bool = False
     order_state: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     _read: list[torch.Tensor] = field(default_factory=list, repr=False)
     _unread: list[torch.Tensor] = field(default_factory=list, repr=False)
@@ -244,6 +247,7 @@ def fit(  # noqa: PLR0913 - a training has so many parts, all but seven of them 
     _share_generators(run)
     if resume:
         resume.restore(run)
+        run.resumed = True
     try:
         _train(run, objective, callbacks)
     except BaseException as error:
