@@ -74,7 +74,7 @@ class MeasuredKspace:
                 "complex64 (slices, coils, height, width) is due."
             )
         try:
-            check_kspace(torch.from_numpy(self.kspace), 2)
+            check_kspace(torch.from_numpy(np.require(self.kspace, requirements=("C", "W"))), 2)
         except InputError as error:
             raise InputError(f"{self.origin}: {error}") from None
 

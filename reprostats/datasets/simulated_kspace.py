@@ -85,9 +85,9 @@ class KspaceSubject:
     def _check(self) -> None:
         _check_types(self)
         _check_shapes(self)
-        check_kspace(torch.from_numpy(self.kspace), 2)
-        check_kspace(torch.from_numpy(self.sensitivities), 2)
-        check_finite(torch.from_numpy(self.images), "images")
+        check_kspace(_tensor(self.kspace), 2)
+        check_kspace(_tensor(self.sensitivities), 2)
+        check_finite(_tensor(self.images), "images")
         if not self.brain.any():
             raise InputError(f"the brain of shape {self.brain.shape} holds no voxel.")
 
@@ -209,6 +209,11 @@ def _phase(
 def _complex_normal(shape: Sequence[int], generator: np.random.Generator) -> Complex:
     real, imaginary = generator.normal(size=(2, *shape)).astype(np.float32)
     return np.asarray(real + 1j * imaginary, dtype=np.complex64)
+
+
+def _tensor(values: Complex) -> torch.Tensor:
+    """Give a tensor, of a copy where PyTorch cannot share the memory of the array."""
+    return torch.from_numpy(np.require(values, requirements=("C", "W")))
 
 
 def _sides(template: Template, size: tuple[int, int] | None) -> tuple[int, int]:

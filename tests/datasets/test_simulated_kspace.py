@@ -126,6 +126,12 @@ class TestSubject:
         with pytest.raises(InputError, match=r"subject head-001.*not finite"):
             replace(subject, **{name: values})
 
+    def test_arrays_that_cannot_be_written_or_run_backwards(self):
+        (subject,) = simulated()
+        one = np.broadcast_to(subject.sensitivities[:1], subject.sensitivities.shape)
+        same = replace(subject, sensitivities=one, kspace=subject.kspace[::-1])
+        assert (same.kspace[0] == subject.kspace[1]).all()
+
     def test_silent_coil(self):
         (subject,) = simulated()
         kspace = subject.kspace.copy()
