@@ -1,0 +1,236 @@
+"""Tables of the six sources, from results made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from reprostats.errors import InputError
+from reprostats.report import reconstruction as report
+from reprostats.study.design import fractional_factorial, full_factorial
+from reprostats.study.record import Record
+from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.sources import complete_levels
+
+SUBJECTS = [f"s{number}" for number in range(6)]
+TRUTH = dict(zip(SUBJECTS, [8.0, 9.5, 7.2, 10.1, 8.8, 9.0], strict=True))
+
+
+def network(condition, number, shift=None, *, status="ok", **levels):
+    """One network; ``shift`` gives what is added to the NRMSE of a subject."""
+    shift = shift or (lambda _: 0.0)
+    metrics = [
+        (name, subject, value + (shift(subject) if name == "nrmse" else 0.0))
+        for name in ("nrmse", "psnr", "ssim")
+        for subject, value in TRUTH.items()
+    ]
+    record = Record(
+        function="m:f", code="c", config={}, levels=complete_levels(levels), repeat=number,
+        fold=None, status=status, reason="" if status == "ok" else "it broke",
+        metrics=metrics if status == "ok" else [],
+    )  # fmt: skip
+    return RecordedTrial(condition, f"{condition}-{number}", record)
+
+
+def differences(sizes):
+    """``sizes``: condition -> difference of each network."""
+    return pd.DataFrame(
+        [
+            {"condition": condition, "trial": f"{condition}-{number}", "case": subject,
+             "difference": size, "largest": 10 * size, "equal": size == 0}
+            for condition, networks in sizes.items()
+            for number, size in enumerate(networks)
+            for subject in SUBJECTS
+        ]
+    )  # fmt: skip
+
+
+@pytest.fixture
+def results():
+    generator = np.random.default_rng(1)
+    luck = {subject: generator.normal(0, 0.2) for subject in SUBJECTS}
+    return results_table(
+        "study",
+        [
+            *(network("baseline", number) for number in range(2)),
+            *(network("hardware", number) for number in range(2)),
+            network("order", 0, lambda subject: 0.4 + luck[subject]),
+            network("order", 1, lambda subject: 0.6 - luck[subject] / 2),
+            network("type", 0, dtype="float64"),
+            network("type", 1, status="failed", dtype="float16"),
+            network("lost", 0, status="diverged"),
+        ],
+    )
+
+
+@pytest.fixture
+def table(results):
+    sizes = {"baseline": [0, 0], "hardware": [0, 0], "order": [5.0, 7.0], "type": [1e-3]}
+    return report.source_table(
+        results, differences(sizes), margin=1.5, not_available={"benchmark": "needs a GPU"}
+    ).frame.set_index("Source")
+
+
+class TestSourceTable:
+    def test_every_source_has_a_row(self, table):
+        assert list(table.index) == [
+            "baseline", "hardware", "order", "type", "lost", "benchmark"
+        ]  # fmt: skip
+        assert table.loc["type", "Networks"] == 2
+        assert table.loc["type", "Ended well"] == 1
+        assert table.loc["benchmark", "Verdict"] == "not available"
+
+    def test_paired_test_over_subjects_is_scipys(self, table, results):
+        rows = results[(results["metric"] == "nrmse") & (results["condition"] == "order")]
+        found = rows.groupby("case")["value"].mean()[SUBJECTS] - pd.Series(TRUTH)
+        expected = stats.ttest_1samp(found, 0)
+        row = table.loc["order"]
+        assert row["Difference"] == pytest.approx(found.mean())
+        assert row["t"] == pytest.approx(expected.statistic)
+        assert row["p"] == pytest.approx(expected.pvalue)
+        assert row["p (Holm)"] == pytest.approx(3 * expected.pvalue)  # of three sources, smallest
+        assert row["To baseline (%)"] == 6.0
+        assert row["Largest"] == 70.0
+
+    def test_verdicts(self, table):
+        assert table["Verdict"].to_dict() == {
+            "baseline": "equal to the last bit",
+            "hardware": "equal to the last bit",
+            "order": "other images, another mean error, within 1.5 points",
+            "type": "other images, no other mean error shown, within 1.5 points; 1 failed",
+            "lost": "no network: diverged",
+            "benchmark": "not available",
+        }
+
+    def test_a_baseline_that_does_not_repeat_is_said(self, results):
+        found = report.source_table(
+            results, differences({"baseline": [0, 1e-5], "order": [1.0, 1.0]}), margin=1
+        ).frame.set_index("Source")
+        assert found.loc["baseline", "Verdict"] == "not repeatable"
+
+    def test_without_baseline(self, results):
+        with pytest.raises(InputError, match="no network of the baseline"):
+            report.source_table(
+                results[results["condition"] != "baseline"], differences({}), margin=1
+            )
+
+
+class TestVerification:
+    def losses(self, other):
+        steps = np.arange(1, 6)
+        return pd.concat(
+            pd.DataFrame({"trial": name, "step": steps, "loss": values})
+            for name, values in {"a": [5.0, 4, 3, 2, 1], "b": other}.items()
+        )
+
+    def test_equal(self):
+        equal = report.verification_table(
+            self.losses([5.0, 4, 3, 2, 1]), differences({"baseline": [0, 0]})
+        ).frame.iloc[0]
+        assert equal["Verdict"] == "bitwise repeatable"
+        assert (equal["Steps"], equal["Steps with equal loss"]) == (5, 5)
+
+    def test_one_loss_apart_by_one_bit(self):
+        other = [5.0, 4, np.nextafter(3.0, 4), 2, 1]
+        row = report.verification_table(
+            self.losses(other), differences({"baseline": [0, 0]})
+        ).frame.iloc[0]
+        assert row["Verdict"] == "not repeatable"
+        assert (row["Steps with equal loss"], row["First other step"]) == (4, "3")
+
+    def test_losses_equal_and_images_not(self):
+        row = report.verification_table(
+            self.losses([5.0, 4, 3, 2, 1]), differences({"baseline": [0, 1e-9]})
+        ).frame.iloc[0]
+        assert (row["Test images equal"], row["Verdict"]) == ("not all", "not repeatable")
+
+
+class TestSharing:
+    def test_not_far_below(self):
+        said = report.sharing(differences({"a": [2.0]}), differences({"a": [0.5]}))
+        assert said.endswith("not orders of magnitude below training.")
+
+    def test_equal_to_the_last_bit(self):
+        said = report.sharing(differences({"a": [2.0]}), differences({"a": [0.0]}))
+        assert said.endswith("equal to the last bit. Share the trained network.")
+
+    def test_nothing_to_compare(self):
+        assert "cannot be told" in report.sharing(differences({"baseline": [0.0]}),
+                                                  differences({"a": [1.0]}))  # fmt: skip
+
+
+class TestFactorial:
+    def made(self, settings, effect):
+        return results_table(
+            "study",
+            [
+                network("factorial", number, lambda _, s=setting: effect(s), **setting)
+                for number, setting in enumerate(settings)
+            ],
+        )
+
+    def test_planted_effects_are_ranked(self):
+        settings = full_factorial({"init": [1, 2, 3], "threads": [1, 2], "batch_order": [1, 2]})
+        made = self.made(
+            settings, lambda s: 2.0 * s["init"] + 0.5 * s["threads"] * s["batch_order"]
+        )
+        names = ["init", "threads", "batch_order"]
+        found = report.factorial_table(made, names).frame.set_index("Effect")
+        assert found.index[0] == "init"
+        assert found["Share (%)"].sum() == pytest.approx(100)
+        # By hand: init 12 * 4 * 2/3 = 32; threads and order 12 * (0.75 / 2)²; both 12 * (1/8)².
+        parts = np.array([32, 1.6875, 1.6875, 0.1875])
+        names = ["init", "threads", "batch_order", "threads:batch_order"]
+        assert found.loc[names, "Share (%)"].tolist() == pytest.approx(
+            (100 * parts / parts.sum()).tolist()
+        )
+        assert found.loc["init:threads", "Share (%)"] == pytest.approx(0, abs=1e-9)
+
+    def test_a_fraction_that_mixes_pairs_gives_the_sources_alone(self):
+        levels = {name: [1, 2] for name in ("init", "batch_order", "threads", "dropout")}
+        settings = fractional_factorial(levels, runs=8)
+        found = report.factorial_table(self.made(settings, lambda s: s["init"]), list(levels))
+        assert set(found.frame["Effect"]) == {*levels, "residual"}
+        assert found.frame["Effect"].iloc[0] == "init"
+
+    def test_too_few_networks(self):
+        settings = full_factorial({"init": [1, 2]})
+        found = report.factorial_table(self.made(settings, lambda s: s["init"]), ["init"])
+        assert "too few" in found.frame["Note"].iloc[0]
+
+
+class TestFigures:
+    def test_equal_networks_stand_at_the_bottom(self):
+        chart = report.difference_plot(
+            {"training": differences({"baseline": [0], "a": [1e-2, 0.0]})}, "title"
+        )
+        drawn = chart.data.set_index("trial")
+        assert list(drawn["images"]) == ["other", "equal"]
+        assert drawn.loc["a-1", "shown"] == pytest.approx(1e-3)
+
+    def test_nothing_to_draw(self):
+        with pytest.raises(InputError, match="no network beside the baseline"):
+            report.difference_plot({"training": differences({"baseline": [0]})}, "title")
+
+    def test_pictures_say_the_scale_of_their_differences(self):
+        change = np.zeros((4, 4))
+        change[1, 2] = -0.25
+        chart = report.picture_chart(
+            {"truth": np.eye(4), "baseline": np.eye(4), "order": change}, "ppm"
+        ).to_dict()
+        titles = [each["title"] for each in chart["concat"]]
+        assert [each["text"] for each in titles] == ["truth", "baseline", "order"]
+        assert titles[2]["subtitle"] == "±0.25 ppm"
+
+
+def test_methods_against_the_network(results):
+    classical = pd.DataFrame(
+        [
+            {"method": "division", "setting": "threshold 0.2", "case": subject,
+             "nrmse": value + 3 + place / 10, "psnr": 20.0, "ssim": 0.5}
+            for place, (subject, value) in enumerate(TRUTH.items())
+        ]
+    )  # fmt: skip
+    found = report.method_table(classical, results).frame.set_index("Method")
+    assert found.loc["network", "NRMSE (%)"] == pytest.approx(np.mean(list(TRUTH.values())))
+    assert found.loc["division", "Difference"] == pytest.approx(3.25)
