@@ -19,6 +19,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SMALL = {
     "01_repeatability": {"trials": 2, "epochs": 1, "pairs": 2, "cell_trials": 2},
     "02_monte_carlo": {"repeats": 2},
+    "03_mr_reconstruction": {
+        "susceptibility_mapping": {"training_subjects": 1, "patches": 4, "epochs": 1},
+        "parallel_imaging": {"training_subjects": 1, "slices": 2, "epochs": 1},
+        "networks": 2,
+        "verified_steps": 20,
+        "factors": {"init": [1, 2], "batch_order": [1, 2]},
+    },
 }
 by_name = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
