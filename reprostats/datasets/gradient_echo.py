@@ -63,6 +63,13 @@ class GradientEcho:
         Unit vector along the main field: z, y and x.
     origin
         Where the phase was read.
+
+    Examples
+    --------
+    >>> ones = np.ones((1, 4, 4, 4), np.float32)
+    >>> scan = GradientEcho(ones, ones, (0.01,), 3.0, (1.0,) * 3, (1.0, 0.0, 0.0), Path("p.nii"))
+    >>> scan.phase.shape
+    (1, 4, 4, 4)
     """
 
     magnitude: Array
@@ -122,6 +129,18 @@ def read_gradient_echo(
         If echo times or field strength are out of range; if files differ in shape or affine, or
         do not hold one volume for each echo time; if a magnitude is negative; if the phase, so
         scaled, runs over more than two turns or less than a tenth of one; or as `read_volume`.
+
+    Examples
+    --------
+    >>> import nibabel
+    >>> folder = getfixture("tmp_path")
+    >>> stored = np.arange(-4096, 4096, dtype=np.int16).reshape(16, 16, 32)
+    >>> for name, values in (("magnitude", np.ones_like(stored)), ("phase", stored)):
+    ...     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / f"{name}.nii")
+    >>> files = folder / "magnitude.nii", folder / "phase.nii"
+    >>> scan = read_gradient_echo(*files, echo_times=[0.01], field_strength=3.0, half_turn=4096)
+    >>> scan.phase.shape, round(float(scan.phase.max()), 2)
+    ((1, 32, 16, 16), 3.14)
     """
     times = _checked_times(echo_times)
     if not 0 < field_strength <= _STRONGEST:
@@ -152,6 +171,15 @@ def signal_mask(scan: GradientEcho) -> Mask:
     ------
     InputError
         If all magnitudes are the same.
+
+    Examples
+    --------
+    >>> first = np.zeros((1, 9, 9, 9), np.float32)
+    >>> first[0, 2:7, 2:7, 2:7] = 1
+    >>> first[0, 4, 4, 4] = 0
+    >>> scan = GradientEcho(first, first, (0.01,), 3.0, (1.0,) * 3, (1.0, 0.0, 0.0), Path("p.nii"))
+    >>> int(signal_mask(scan).sum())
+    125
     """
     from skimage.filters import threshold_otsu
 
@@ -185,6 +213,15 @@ def unwrap(scan: GradientEcho, mask: Mask) -> Array:
     ------
     InputError
         If the mask is empty or has another shape.
+
+    Examples
+    --------
+    >>> phase = np.broadcast_to(np.linspace(-4, 4, 9, dtype=np.float32), (1, 9, 9, 9))
+    >>> wrapped = np.angle(np.exp(1j * phase))
+    >>> ones = np.ones_like(phase)
+    >>> scan = GradientEcho(ones, wrapped, (0.01,), 3.0, (1.0,) * 3, (1.0, 0.0, 0.0), Path("p.nii"))
+    >>> unwrap(scan, ones[0] > 0)[0, 0, 0].round(3).tolist()
+    [-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0]
     """
     from skimage.restoration import unwrap_phase
 
@@ -216,6 +253,16 @@ def fit_field(scan: GradientEcho, phase: Array, mask: Mask) -> FieldMap:
     ------
     InputError
         If shapes differ, or the mask is empty.
+
+    Examples
+    --------
+    >>> times = (0.004, 0.008)
+    >>> ones = np.ones((2, 4, 4, 4), np.float32)
+    >>> phase = ones * (2 * np.pi * 25.0 * np.array(times, np.float32))[:, None, None, None]
+    >>> scan = GradientEcho(ones, phase, times, 3.0, (1.0,) * 3, (1.0, 0.0, 0.0), Path("p.nii"))
+    >>> field = fit_field(scan, phase, ones[0] > 0)
+    >>> round(float(field.hertz[0, 0, 0]), 3), round(float(field.ppm[0, 0, 0]), 3)
+    (25.0, 0.196)
     """
     _check_mask(mask, scan.phase.shape[1:])
     if phase.shape != scan.phase.shape:

@@ -76,6 +76,13 @@ def read_header(content: bytes | str, path: Path) -> Header:
     ------
     InputError
         If it is no XML, lacks something, or the trajectory is not Cartesian.
+
+    Examples
+    --------
+    >>> read_header("<ismrmrdHeader/>", Path("scan.h5"))
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: scan.h5: the ISMRMRD header describes no encoding.
     """
     try:
         # S314: expat bounds what entities may expand to since 2.4.1.

@@ -64,6 +64,18 @@ def load_qsm(
         number that the unit needs is missing; or if the field is beyond what tissue makes (a
         median above 1 ppm in the mask), as it is with a wrong unit. What is wrong with several
         subjects is said of all of them.
+
+    Examples
+    --------
+    >>> import nibabel
+    >>> folder = getfixture("tmp_path")
+    >>> values = np.full((4, 5, 6), 0.25, np.float32)
+    >>> for name in ("field", "mask", "susceptibility"):
+    ...     image = nibabel.Nifti1Image(values if name != "mask" else values * 4, np.eye(4))
+    ...     nibabel.save(image, folder / f"p1_{name}.nii")
+    >>> (subject,) = load_qsm(folder)
+    >>> subject.identity, subject.field.shape, subject.b0
+    ('p1', (6, 5, 4), (1.0, 0.0, 0.0))
     """
     found = _files(folder)
     problems: list[str] = []
