@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,19 @@ def describe_environment() -> dict[str, Any]:
             "memory_bytes": psutil.virtual_memory().total,
             "gpus": _gpus(),
         },
-        "packages": {
-            distribution.metadata["Name"]: distribution.version
-            for distribution in sorted(distributions(), key=lambda each: str(each.name).lower())
-        },
+        "packages": dict(_packages()),
         "variables": {
             name: value for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)
         },
     }
+
+
+@cache
+def _packages() -> tuple[tuple[str, str], ...]:
+    """Give name and version of what is installed; read once, as that takes half a second."""
+    found = (distribution.metadata for distribution in distributions())
+    named = ((str(each["Name"]), str(each["Version"])) for each in found)
+    return tuple(sorted(named, key=lambda each: each[0].lower()))
 
 
 def git_commit(folder: Path) -> str:

@@ -12,7 +12,8 @@ import sys
 import traceback
 import typing
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -193,11 +194,33 @@ def called(what: str, found: Callable[..., Any], *values: Any, **parameters: Any
     ExtensionError
         If it raises something that is no message of this package.
     """
-    try:
+    with named(what):
         return found(*values, **parameters)
+
+
+@contextmanager
+def named(what: str, *, own_only: bool = False) -> Iterator[None]:
+    """Say where something failed if it raises.
+
+    Parameters
+    ----------
+    what
+        What was being done.
+    own_only
+        Whether only what passed through a user's own code is named; all else is raised as it is.
+
+    Raises
+    ------
+    ExtensionError
+        In place of anything that is no message of this package.
+    """
+    try:
+        yield
     except ReprostatsError:
         raise
     except Exception as error:
+        if own_only and not _own_frames(error):
+            raise
         raise ExtensionError(f"{what} {raised(error)}", "correct it") from error
 
 
@@ -217,8 +240,7 @@ def raised(error: BaseException) -> str:
         return (
             f"is not valid Python: {error.msg} on line {error.lineno} of {error.filename}: {line}"
         )
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if _is_own(each.filename)] or frames[-1:]
+    own = _own_frames(error) or traceback.extract_tb(error.__traceback__)[-1:]
     text = f"raised {type(error).__name__}: {error}".rstrip(": ")
     if not own:
         return text
@@ -283,6 +305,11 @@ def _look_in(folder: Path) -> None:
     """Let a user's files import those beside them, as Python does for scripts."""
     if (entry := str(folder.resolve())) not in sys.path:
         sys.path.append(entry)
+
+
+def _own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [each for each in frames if _is_own(each.filename)]
 
 
 def _is_own(filename: str) -> bool:

@@ -37,7 +37,7 @@ from reprostats.train.build import (
     torch_generator,
 )
 from reprostats.train.config import TrainingConfig, check
-from reprostats.train.extensions import called
+from reprostats.train.extensions import called, named
 from reprostats.train.record import (
     CHECKPOINTS,
     TrainingRecord,
@@ -154,7 +154,7 @@ class _Training:
                 samples = len(examples)
                 with self.timed("building"):
                     parts = build(self.config, samples, self.folder, device)
-                with self.timed("training"):
+                with self.timed("training"), named("training", own_only=True):
                     return parts, self.fitted(parts, examples, following, device)
         except WorkerLostError as error:
             error.checkpoint = newest_checkpoint(self.folder / CHECKPOINTS)
