@@ -267,7 +267,8 @@ class DistributedWorkers(Strategy):
         with connection_guard():
             parallel = DistributedDataParallel(model, **self.options)
         if self.reduction == "rank_order":
-            parallel.register_comm_hook(None, _sum_in_rank_order)
+            # The lambda has no annotations: DDP refuses those that are text.
+            parallel.register_comm_hook(None, lambda _, bucket: _sum_in_rank_order(bucket))
         first = global_states(_device_of(model))
         shared = {name: self.share(state) for name, state in first.items()}
         set_global_states(states_of_worker(shared, self.rank))
@@ -363,8 +364,8 @@ def _move_gradients(
             parameter.grad = None
 
 
-def _sum_in_rank_order(_: object, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
-    """Average a bucket of gradients, adding from worker 0 to the last (a DDP hook).
+def _sum_in_rank_order(bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
+    """Average a bucket of gradients, adding from worker 0 to the last.
 
     Every worker sums one section of the bucket, which all others send it, and sends the sum to
     all: as many bytes as in a ring.
