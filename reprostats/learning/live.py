@@ -14,6 +14,8 @@ from reprostats.learning.loop import Callback, Run
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_OF_THE_TIME = 0.05
+
 Draw = Callable[["pd.DataFrame", "pd.DataFrame"], object]
 
 _log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ class LiveChart(Callback):
         that have passed when it ended, and ``loss``) and metrics (one row per epoch: ``epoch`` and
         what stood in ``run.metrics``).
     every_s
-        Seconds that pass at least between two pictures.
+        Seconds that pass at least between two pictures. Where drawing is slow it is more, so that
+        it takes no more than a twentieth of the time.
 
     Examples
     --------
@@ -53,18 +56,18 @@ class LiveChart(Callback):
         self._every_s = every_s
         self._metrics: list[dict[str, float]] = []
         self._handle: Any = None
-        self._shown = 0.0
+        self._due = 0.0
         self._on = False
 
     def started(self, run: Run) -> None:
         """Find out whether there is somebody to draw for."""
         self._on = run.strategy.rank == 0 and _in_notebook()
         self._metrics, self._handle = [], None
-        self._shown = time.monotonic()
+        self._due = time.monotonic() + self._every_s
 
     def stepped(self, run: Run) -> None:
         """Draw again if it is time."""
-        if self._on and time.monotonic() - self._shown >= self._every_s:
+        if self._on and time.monotonic() >= self._due:
             self._show(run)
 
     def epoch_ended(self, run: Run) -> None:
@@ -82,13 +85,15 @@ class LiveChart(Callback):
             self._show(run)
 
     def _show(self, run: Run) -> None:
+        begun = time.monotonic()
         try:
             if len(run.losses):
                 self._put(self._draw(*_tables(run, self._metrics)))
         except Exception:
             self._on = False
             _log.exception("the training is no longer drawn")
-        self._shown = time.monotonic()
+        now = time.monotonic()
+        self._due = now + max(self._every_s, (now - begun) / _MOST_OF_THE_TIME)
 
     def _put(self, picture: object) -> None:
         from IPython.display import display

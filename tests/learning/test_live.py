@@ -1,6 +1,5 @@
 """The live chart: when it draws, what it is given, and what a notebook keeps."""
 
-import itertools
 import math
 import re
 
@@ -46,10 +45,20 @@ def shown(monkeypatch) -> Shown:
     return shown
 
 
+class Clock(Callback):
+    """A second passes with every step, and with nothing else unless somebody turns the clock."""
+
+    now = 0.0
+
+    def stepped(self, _):
+        self.now += 1
+
+
 @pytest.fixture
-def clock(monkeypatch):
-    """A second passes whenever the time is asked for."""
-    monkeypatch.setattr(live.time, "monotonic", itertools.count(step=1.0).__next__)
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(live.time, "monotonic", lambda: clock.now)
+    return clock
 
 
 def train(*callbacks: Callback, epochs: int = 3, rate: float = 0.1, **settings) -> torch.Tensor:
@@ -77,14 +86,23 @@ def test_the_last_picture_is_of_the_whole_training(shown):
 
 
 def test_is_drawn_again_in_the_same_place(shown, clock):
-    train(LiveChart(tables, every_s=1.0))
+    train(clock, LiveChart(tables, every_s=1.0))
     assert [len(losses) for losses, _ in shown] == [1, 2, 3, 4, 5, 6, 6]
     assert shown.places == 1
 
 
 def test_is_not_drawn_more_often_than_asked_for(shown, clock):
-    train(LiveChart(tables, every_s=3.0))
-    assert len(shown) < 4
+    train(clock, LiveChart(tables, every_s=3.0))
+    assert [len(losses) for losses, _ in shown] == [3, 6, 6]
+
+
+def test_slow_drawing_takes_a_twentieth_of_the_time(shown, clock):
+    def slow(losses, metrics):
+        clock.now += 0.5
+        return losses
+
+    train(clock, LiveChart(slow, every_s=1.0), epochs=15)
+    assert [len(losses) for losses in shown] == [1, 11, 21, 30]
 
 
 def test_each_training_has_a_place(shown):
@@ -123,14 +141,14 @@ def test_trouble_with_drawing_ends_no_training(shown, clock, caplog):
     def fails(losses, metrics):
         raise ValueError("SVG has an invalid size")
 
-    assert len(train(LiveChart(fails, every_s=1.0))) == 6
+    assert len(train(clock, LiveChart(fails, every_s=1.0))) == 6
     assert caplog.text.count("the training is no longer drawn") == 1
 
 
 def test_does_not_change_the_training(shown, clock):
     from reprostats.report.training import training_chart
 
-    assert torch.equal(train(LiveChart(training_chart, 1.0)), train())
+    assert torch.equal(train(clock, LiveChart(training_chart, 1.0)), train())
 
 
 CELL = """

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from reprostats.errors import InputError
+from reprostats.learning.loop import fit
+from reprostats.learning.strategies import Single, VirtualWorkers
 from reprostats.models.fcn import FCN
 from reprostats.models.transfer import freeze, transfer
 from reprostats.models.unet import UNet
@@ -64,6 +66,20 @@ def test_fine_tuned_encoder_starts_there_and_moves():
     assert changed(copied(trained), model) & set(loaded) == set()
     train(model)
     assert changed(before, model) == set(before)
+
+
+@pytest.mark.parametrize("strategy", [Single(), VirtualWorkers(2)], ids=["single", "virtual"])
+def test_stays_frozen_in_the_training_loop(strategy):
+    model = unet(2, out_channels=1)
+    loaded = transfer(model, unet(1).state_dict(), frozen=True)
+    before = copied(model)
+    images = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    fit(
+        model, images, images, loss=nn.functional.mse_loss, batch_size=2, epochs=2,
+        optimiser=torch.optim.Adam(model.parameters(), 1e-2), strategy=strategy,
+        generator=torch.Generator().manual_seed(1),
+    )  # fmt: skip
+    assert changed(before, model) == set(before) - set(loaded)
 
 
 def test_frozen_normalisation_does_not_see_the_batch():
