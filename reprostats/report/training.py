@@ -75,7 +75,8 @@ def _loss_panel(losses: pd.DataFrame, logarithmic: bool) -> alt.LayerChart:
     dark = base.mark_line(
         strokeWidth=2, color=theme.COLOURS[0], point=_points_if_few(epochs, theme.COLOURS[0])
     ).properties(data=epochs)
-    title = "Loss of steps (light), mean of each epoch (dark)"
+    by_epoch = bool((losses["epoch"] % 1 == 0).all())
+    title = "Loss of each epoch" if by_epoch else "Loss of steps (light), mean of each epoch (dark)"
     return alt.LayerChart(layer=[light, dark], title=title, width=380, height=240)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -62,6 +63,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def url(store, published, tmp_path, monkeypatch) -> Iterator[str]:
     """Serve the store, and keep what is downloaded in a folder of this test's own."""
     monkeypatch.setenv("REPROSTATS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(store)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -140,6 +142,16 @@ class TestWhatGoesIn:
         with pytest.raises(OSError, match="No space left"):
             publish(network(), CARD, empty)
         assert list((empty / "lv-unet").iterdir()) == []
+
+    def test_of_several_at_once_one_is_published(self, empty):
+        states = [network(seed).state_dict() for seed in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = [pool.submit(publish, state, CARD, empty) for state in states]
+        (winner,) = (n for n, each in enumerate(outcomes) if each.exception() is None)
+        assert same(load("lv-unet", empty)[0], states[winner])
+        losers = [each.exception() for each in outcomes if each.exception()]
+        assert all("is published already" in str(error) for error in losers)
+        assert [each.name for each in (empty / "lv-unet").iterdir()] == ["1"]
 
     def test_only_tensors(self, empty):
         with pytest.raises(InputError, match="something other than tensors: step"):
@@ -291,6 +303,7 @@ class TestFromURL:
 
     def test_no_server(self, tmp_path, monkeypatch):
         monkeypatch.setenv("REPROSTATS_DATA", str(tmp_path))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as closed:
             port = closed.server_port
         with pytest.raises(NotAvailableError, match="cannot be downloaded"):

@@ -44,8 +44,10 @@ def test_an_epoch_that_goes_on_has_no_mean_yet():
 
 
 def test_losses_of_whole_epochs_are_drawn_as_they_are():
-    light, dark = drawn(training_chart(losses(5, 1), metrics(0)))
+    chart = training_chart(losses(5, 1), metrics(0))
+    light, dark = drawn(chart)
     assert (len(light), len(dark)) == (5, 0)
+    assert chart.hconcat[0].title == "Loss of each epoch"
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
