@@ -18,7 +18,7 @@ from reprostats.errors import InputError, NotAvailableError, WorkerLostError
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SECONDS_TO_ANSWER = 5.0
-# Gloo reports a lost peer as a plain RuntimeError; these are its words and those of the stores.
+# Gloo reports a lost peer as a plain RuntimeError; these are its words.
 _LOST = re.compile(
     r"connection (closed|reset|refused|was closed)|broken pipe|timed out|timeout|"
     r"socket|peer|no longer available|aborted|shut ?down",
@@ -136,7 +136,8 @@ def connection_guard() -> Iterator[None]:
 
 def _from_gloo(error: RuntimeError) -> bool:
     text = str(error)
-    return type(error) is RuntimeError and "gloo" in text and bool(_LOST.search(text))
+    lost = text == "Wait timeout" or ("gloo" in text and _LOST.search(text))
+    return type(error) is RuntimeError and bool(lost)
 
 
 def _reason(error: RuntimeError) -> str:
