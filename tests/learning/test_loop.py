@@ -4,7 +4,7 @@ from torch import nn
 
 from reprostats.errors import DivergedError, InputError
 from reprostats.learning.fingerprint import fingerprint
-from reprostats.learning.loop import fit, predict
+from reprostats.learning.loop import Callback, fit, predict
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def samples():
     return inputs, inputs.sum(1, keepdim=True)
 
 
-def trained(samples, *, order: int = 1, rate: float = 0.1, epochs: int = 3):
+def trained(samples, *, order: int = 1, rate: float = 0.1, epochs: int = 3, callbacks=()):
     model = nn.Linear(3, 1)
     nn.init.zeros_(model.weight)
     nn.init.zeros_(model.bias)
@@ -25,6 +25,7 @@ def trained(samples, *, order: int = 1, rate: float = 0.1, epochs: int = 3):
         batch_size=8,
         epochs=epochs,
         generator=torch.Generator().manual_seed(order),
+        callbacks=callbacks,
     )
     return model, losses
 
@@ -148,6 +149,104 @@ def test_predict_uses_evaluation_mode_and_keeps_order():
     model = nn.Sequential(nn.Dropout(0.5))
     inputs = torch.arange(10.0).reshape(10, 1)
     assert torch.equal(predict(model, inputs, batch_size=3), inputs)
+
+
+class Diary(Callback):
+    """Writes down what it is told, and where the run then is."""
+
+    def __init__(self, stop_after: int = 0):
+        self.lines, self.stop_after = [], stop_after
+
+    def note(self, what, run):
+        self.lines.append((what, run.epoch, run.step, len(run.losses)))
+
+    def started(self, run):
+        self.note("started", run)
+
+    def stepped(self, run):
+        self.note("stepped", run)
+        if len(run.losses) == self.stop_after:
+            run.stop("enough")
+
+    def epoch_ended(self, run):
+        self.note("epoch ended", run)
+
+    def ended(self, run):
+        self.note(f"ended, {run.stopped}", run)
+
+    def failed(self, run, error):
+        self.note(type(error).__name__, run)
+
+
+class TestCallbacks:
+    def test_are_told_of_every_step_and_epoch(self, samples):
+        diary = Diary()
+        trained(samples, epochs=2, callbacks=[diary])
+        assert diary.lines == [
+            ("started", 1, 0, 0),
+            ("stepped", 1, 1, 1),
+            ("stepped", 1, 2, 2),
+            ("stepped", 1, 3, 3),
+            ("epoch ended", 1, 3, 3),
+            ("stepped", 2, 1, 4),
+            ("stepped", 2, 2, 5),
+            ("stepped", 2, 3, 6),
+            ("epoch ended", 2, 3, 6),
+            ("ended, None", 2, 3, 6),
+        ]
+
+    def test_change_no_bits(self, samples):
+        alone, watched = trained(samples), trained(samples, callbacks=[Diary()])
+        assert torch.equal(alone[0].weight, watched[0].weight)
+        assert torch.equal(alone[1], watched[1])
+
+    def test_see_losses_that_are_those_returned(self, samples):
+        class Look(Callback):
+            def __init__(self):
+                self.last, self.all = [], None
+
+            def stepped(self, run):
+                self.last.append(run.loss)
+
+            def ended(self, run):
+                self.all = run.losses
+
+        look = Look()
+        losses = trained(samples, callbacks=[look])[1]
+        assert torch.equal(look.all, losses.flatten())
+        assert look.last == losses.flatten().tolist()
+
+    def test_can_stop_within_an_epoch(self, samples):
+        diary = Diary(stop_after=4)
+        losses = trained(samples, callbacks=[diary])[1]
+        assert diary.lines[-1] == ("ended, enough", 2, 1, 4)
+        assert losses.shape == (2, 3)
+        assert torch.isnan(losses).flatten().tolist() == [False] * 4 + [True] * 2
+
+    def test_can_stop_with_an_epoch(self, samples):
+        diary = Diary(stop_after=3)
+        losses = trained(samples, callbacks=[diary])[1]
+        assert [line[0] for line in diary.lines[-2:]] == ["epoch ended", "ended, enough"]
+        assert losses.shape == (1, 3)
+
+    def test_are_told_of_a_divergence(self, samples):
+        diary = Diary()
+        with pytest.raises(DivergedError):
+            trained(samples, rate=1e6, epochs=200, callbacks=[diary])
+        assert diary.lines[-1][0] == "DivergedError"
+
+    def test_may_evaluate_at_the_end_of_an_epoch(self, samples):
+        modes = []
+
+        class Evaluate(Callback):
+            def epoch_ended(self, run):
+                predict(run.model, samples[0], batch_size=8)
+
+            def stepped(self, run):
+                modes.append(run.model.training)
+
+        trained(samples, callbacks=[Evaluate()])
+        assert all(modes)
 
 
 class TestFingerprint:
