@@ -29,6 +29,7 @@ def test_parts_are_the_batch_in_order(size, world_size):
     assert all(part.weight == 1 for part in found) == (size % world_size == 0)
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.floats(-10, 10), min_size=1, max_size=60), world_size=st.integers(1, 12))
 def test_mean_over_workers_is_the_mean_over_the_batch(values, world_size):
     batch = torch.tensor(values, dtype=torch.float64)
