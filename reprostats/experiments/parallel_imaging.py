@@ -66,8 +66,8 @@ class Training(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: Literal["parallel_imaging"] = "parallel_imaging"
-    training_subjects: Positive = 6
-    test_subjects: Positive = 6
+    training_subjects: Positive = 5
+    test_subjects: Positive = 5
     slices: Positive = 4
     resolution: Positive = 4
     coils: Positive = 4

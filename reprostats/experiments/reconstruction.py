@@ -86,6 +86,9 @@ class Parameters(BaseModel):
         Of a fractional design, if each has two levels; None: every combination.
     margin
         Largest difference of NRMSE that does not matter, in percentage points.
+    time_limit
+        Seconds after which a trial is stopped and recorded as timed out; None: never. PyTorch has
+        no fast convolutions of three axes in float64 or float16 on a processor.
     workers
         Trials at a time.
     """
@@ -104,10 +107,10 @@ class Parameters(BaseModel):
         "init": [1, 2],
         "batch_order": [1, 2],
         "threads": [1, 2],
-        "dtype": ["float32", "float64"],
     }
     runs: int | None = None
     margin: float = Field(default=1.0, gt=0)
+    time_limit: float | None = Field(default=None, gt=0)
     workers: int = Field(default=1, ge=1)
 
     def of(self, task: TaskName) -> Config:

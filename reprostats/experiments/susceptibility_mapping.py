@@ -62,19 +62,19 @@ class Training(BaseModel):
 
     task: Literal["susceptibility_mapping"] = "susceptibility_mapping"
     training_subjects: Positive = 4
-    test_subjects: Positive = 6
-    resolution: Positive = 4
+    test_subjects: Positive = 5
+    resolution: Positive = 6
     noise: float = Field(default=0.002, ge=0)
-    patch_size: Positive = 16
-    patches: Positive = 16
+    patch_size: Positive = 12
+    patches: Positive = 12
     version: Literal["first_release", "later_release", "pytorch_port"] = "later_release"
-    widths: tuple[Positive, ...] = (8, 16)
+    widths: tuple[Positive, ...] = (4, 8)
     kernel_size: Positive = 3
     gradient_weight: float = Field(default=0.1, ge=0)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=5e-3, gt=0)
     learning_rate_decay: float = Field(default=1.0, gt=0, le=1)
-    epochs: Positive = 8
-    batch_size: Positive = 4
+    epochs: Positive = 10
+    batch_size: Positive = 2
     data_seed: int = Field(default=2019, ge=0)
 
 
@@ -89,7 +89,7 @@ class SusceptibilityMapping:
     >>> task = SusceptibilityMapping(Training(training_subjects=1, test_subjects=1, patches=2))
     >>> (fields,), (maps, masks) = task.samples()
     >>> fields.shape, maps.shape, masks.shape
-    (torch.Size([2, 1, 16, 16, 16]), torch.Size([2, 1, 16, 16, 16]), torch.Size([2, 1, 16, 16, 16]))
+    (torch.Size([2, 1, 12, 12, 12]), torch.Size([2, 1, 12, 12, 12]), torch.Size([2, 1, 12, 12, 12]))
     """
 
     def __init__(self, config: Training) -> None:
