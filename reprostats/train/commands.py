@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprostats import paths
-from reprostats.errors import DivergedError
+from reprostats.errors import DivergedError, ReprostatsError
 
 if TYPE_CHECKING:
+    from reprostats.train.config import TrainingConfig
     from reprostats.train.record import TrainingRecord
 
 _say = partial(print, flush=True)
@@ -37,24 +38,33 @@ def add_commands(commands: Any) -> None:
 def _train(options: argparse.Namespace) -> None:
     from reprostats.train.build import is_worker
     from reprostats.train.config import read_config
-    from reprostats.train.launch import launch
+    from reprostats.train.record import how_to_go_on
     from reprostats.train.reports import reporting
-    from reprostats.train.run import run
 
     with reporting():
         config = read_config(options.config, options.settings)
-        folder = (options.folder or paths.training(options.config.stem)).resolve()
         if options.plan_only:
             _say(config.model_dump_json(indent=1))
             return
-        if config.strategy.name == "distributed" and not is_worker():
-            record: TrainingRecord | None = launch(
-                config, folder, _arguments(options, folder), _say
-            )
-        else:
-            record = run(config, folder, _say)
+        folder = (options.folder or paths.training(options.config.stem)).resolve()
+        try:
+            record = _trained(options, config, folder)
+        except KeyboardInterrupt:
+            raise ReprostatsError(f"stopped by hand. {how_to_go_on(folder)}") from None
     if record and not is_worker():
         _tell(record, folder)
+
+
+def _trained(
+    options: argparse.Namespace, config: TrainingConfig, folder: Path
+) -> TrainingRecord | None:
+    from reprostats.train.build import is_worker
+    from reprostats.train.launch import launch
+    from reprostats.train.run import run
+
+    if config.strategy.name == "distributed" and not is_worker():
+        return launch(config, folder, _arguments(options, folder), _say)
+    return run(config, folder, _say)
 
 
 def _tell(record: TrainingRecord, folder: Path) -> None:

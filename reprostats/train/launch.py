@@ -17,10 +17,9 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from reprostats.errors import NotAvailableError, ReprostatsError
-from reprostats.learning.checkpoint import newest_checkpoint
 from reprostats.train.agent import ANY_PORT
 from reprostats.train.config import TrainingConfig
-from reprostats.train.record import CHECKPOINTS, TrainingRecord, claim, has_record, read_record
+from reprostats.train.record import TrainingRecord, claim, has_record, how_to_go_on, read_record
 from reprostats.train.reports import VARIABLE, read_exits, read_reports, workers_in
 from reprostats.train.run import Announce, reserved
 
@@ -138,7 +137,7 @@ class _Launched:
 
     def message(self) -> str:
         """Say which worker failed and why, and how to go on."""
-        return f"{self.why()} {self.how_to_go_on()} More: {self.folder / LOG}."
+        return f"{self.why()} {how_to_go_on(self.folder)} More: {self.folder / LOG}."
 
     def why(self) -> str:
         reports, exits = read_reports(self.reports), read_exits(self.reports)
@@ -149,21 +148,15 @@ class _Launched:
         for each in exits:
             if each.rank not in reported:
                 return f"{self.named(each.rank)} (process {each.process}) {_ended(each.code)}."
-        if silent := sorted({rank for report in reports for rank in report.lost or ()}):
-            names = " and ".join(map(self.named, silent))
-            return f"{names} did not answer for {self.config.timeout_s:g} s and was ended."
-        if reports:
-            return _as_sentence(reports[0].message)
-        return "torchrun ended before the training did."
+        if not reports:
+            return "torchrun ended before the training did."
+        silent = {rank for report in reports for rank in report.lost or ()}
+        silent = silent or set(range(self.config.workers)) - reported
+        names = " and ".join(map(self.named, sorted(silent)))
+        return f"{names} did not answer for {self.config.timeout_s:g} s and was ended."
 
     def named(self, rank: int) -> str:
         return f"worker {rank} of {self.config.workers}"
-
-    def how_to_go_on(self) -> str:
-        checkpoint = newest_checkpoint(self.folder / CHECKPOINTS)
-        if checkpoint is None:
-            return "There is no checkpoint yet: the same command begins anew."
-        return f"Nothing that was kept is lost: the same command goes on from {checkpoint}."
 
 
 class _Patience:

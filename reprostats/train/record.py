@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 from reprostats.errors import DamagedFileError, InputError
 from reprostats.files import write_atomically
+from reprostats.learning.checkpoint import newest_checkpoint
 from reprostats.train.config import TrainingConfig, differences, extensions_of
 from reprostats.train.extensions import file_of
 
@@ -145,6 +146,14 @@ def claim(folder: Path, config: TrainingConfig) -> TrainingRecord | None:
 def has_record(folder: Path) -> bool:
     """Tell whether the training of a folder has ended."""
     return (folder / _RECORD).exists()
+
+
+def how_to_go_on(folder: Path) -> str:
+    """Say what the same command does after an interruption."""
+    checkpoint = newest_checkpoint(folder / CHECKPOINTS)
+    if checkpoint is None:
+        return "There is no checkpoint yet: the same command begins anew."
+    return f"Nothing that was kept is lost: the same command goes on from {checkpoint}."
 
 
 def read_record(folder: Path) -> TrainingRecord:
