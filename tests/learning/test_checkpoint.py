@@ -97,6 +97,40 @@ def test_interrupted_again_and_again(tmp_path_factory, undisturbed, after):
     assert differing(train(resume=load_checkpoint(folder)), undisturbed["adam"]) == []
 
 
+def test_interrupted_between_the_last_step_and_the_end_of_an_epoch(tmp_path, undisturbed):
+    """The end of the epoch is made up for."""
+
+    class Ends(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def epoch_ended(self, run):
+            self.seen.append(run.epoch)
+
+    checkpoints, ends = Checkpoints(tmp_path, every_steps=3, every_epochs=None), Ends()
+    with pytest.raises(Interruption):
+        train(callbacks=[checkpoints, Interrupt(STEPS)])
+    resume = load_checkpoint(tmp_path)
+    assert (resume.epoch, resume.step) == (1, STEPS)
+    assert differing(train(resume=resume, callbacks=[ends]), undisturbed["adam"]) == []
+    assert ends.seen == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda each: torch.optim.lr_scheduler.StepLR(each, 5),
+        lambda each: torch.optim.lr_scheduler.OneCycleLR(each, 0.01, total_steps=STEPS * EPOCHS),
+        lambda each: torch.optim.lr_scheduler.LambdaLR(each, lambda step: 0.9**step),
+    ],
+    ids=["step", "one cycle", "lambda"],
+)
+def test_schedules_of_torch_go_on_too(tmp_path, schedule):
+    interrupted(tmp_path, 8, schedule=schedule, every_steps=3)
+    resumed = train(resume=load_checkpoint(tmp_path), schedule=schedule)
+    assert differing(resumed, train(schedule=schedule)) == []
+
+
 def test_checkpoints_change_nothing(tmp_path, undisturbed):
     watched = train(callbacks=[Checkpoints(tmp_path, every_steps=1)])
     assert differing(watched, undisturbed["adam"]) == []
@@ -312,6 +346,14 @@ def test_a_state_that_is_no_plain_value_is_refused_at_the_start(tmp_path, monkey
     )
     with pytest.raises(InputError, match="an option of the optimiser cannot be checkpointed"):
         train(callbacks=[Checkpoints(tmp_path)])
+
+
+def test_a_schedule_that_json_would_change_is_refused_at_the_start(tmp_path):
+    def milestones(optimiser):
+        return torch.optim.lr_scheduler.MultiStepLR(optimiser, [3, 5])
+
+    with pytest.raises(InputError, match="the schedule's state cannot be checkpointed: JSON"):
+        train(callbacks=[Checkpoints(tmp_path)], schedule=milestones)
 
 
 def test_lost_worker_learns_of_the_last_checkpoint(tmp_path):

@@ -58,6 +58,7 @@ def train(
     epochs=EPOCHS,
     batch_size=BATCH_SIZE,
     build=network,
+    schedule=None,
     dtype=torch.float32,
 ) -> dict[str, torch.Tensor]:
     """Train and give all that must be equal to the bit."""
@@ -67,6 +68,7 @@ def train(
     inputs, targets = images(samples)
     choice = OPTIMISERS[optimiser](model.parameters())
     steps = steps_per_epoch(samples, batch_size, strategy.world_size)
+    rates = schedule or (lambda each: Cosine(learning_rate=0.02).scheduler(each, steps, EPOCHS))
     augmentation = torch.Generator().manual_seed(4)
     order = torch.Generator().manual_seed(5)
 
@@ -84,7 +86,7 @@ def train(
         epochs=epochs,
         generator=order,
         augment=augment,
-        schedule=Cosine(learning_rate=0.02).scheduler(choice, steps, EPOCHS),
+        schedule=rates(choice),
         strategy=strategy,
         callbacks=callbacks,
         generators={"augmentation": augmentation},
