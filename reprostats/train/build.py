@@ -20,6 +20,8 @@ from reprostats.errors import InputError
 from reprostats.learning.loop import Callback, steps_per_epoch
 from reprostats.learning.strategies import Strategy
 from reprostats.models.initialisers import build as build_model
+from reprostats.models.store import load
+from reprostats.models.transfer import transfer
 from reprostats.seeds import as_integer, seed_sequence
 from reprostats.train.config import OWN, Extension, TrainingConfig, given_to
 from reprostats.train.extensions import called, checked_parameters, find, takes
@@ -92,13 +94,25 @@ def build(
 
 
 def model_of(config: TrainingConfig) -> nn.Module:
-    """Build the network with its initial weights.
+    """Build the network with the weights that it starts from.
 
     Raises
     ------
     InputError
-        If it cannot be built, or the initialiser has no rule for one of its layers.
+        If it cannot be built, the initialiser has no rule for one of its layers, or weights of a
+        store do not fit.
+    ReprostatsError
+        If weights of a store are not there or damaged.
     """
+    model = _initial_model(config)
+    if config.transfer:
+        source = config.transfer.model_dump()
+        how = {key: source.pop(key) for key in ("part", "frozen")}
+        transfer(model, load(**source)[0], **how)
+    return model
+
+
+def _initial_model(config: TrainingConfig) -> nn.Module:
     factory = partial(_made, "model", config.model)
     if config.initialiser == OWN:
         with seeded(config.seed, "init"):

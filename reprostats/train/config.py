@@ -104,6 +104,27 @@ class WatchSettings(BaseModel):
     every_s: float = Field(default=5.0, gt=0)
 
 
+class TransferSettings(BaseModel):
+    """Weights of a model store that the network starts from.
+
+    Parameters
+    ----------
+    name, store, version, sha256
+        As of `reprostats.models.store.load`; a folder is one from that of the configuration file.
+    part, frozen
+        As of `reprostats.models.transfer.transfer`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    store: str
+    version: Positive = 1
+    sha256: str | None = None
+    part: Literal["encoder", "all"] = "encoder"
+    frozen: bool = False
+
+
 def _kind_of_data(written: object) -> str:
     named = isinstance(written, str | Extension) or (
         isinstance(written, Mapping) and "name" in written
@@ -140,6 +161,8 @@ class TrainingConfig(BaseModel):
     initialiser
         Of the weights, see `reprostats.models.initialisers`; ``"own"``: those that the network
         gives itself.
+    transfer
+        Weights of a model store that take the place of initial ones.
     data
         A cohort of which one fold is tested; or a function that gives (inputs, targets) to train
         on and a mapping from test case to its (inputs, targets).
@@ -172,7 +195,8 @@ class TrainingConfig(BaseModel):
     port
         On which distributed workers meet; None: one that is free.
     timeout_s
-        Seconds after which a worker that others wait for counts as lost.
+        Seconds after which a worker that others wait for counts as lost: longer than anything that
+        one does alone.
     checkpoints, watch
         When states are kept; what is written down meanwhile (None: nothing).
     callbacks
@@ -192,6 +216,7 @@ class TrainingConfig(BaseModel):
         name="unet", parameters={"widths": [8, 16], "normalisation": "batch"}
     )
     initialiser: Annotated[str, AfterValidator(_known_initialiser)] = "pytorch"
+    transfer: TransferSettings | None = None
     data: Annotated[OwnData, Discriminator(_kind_of_data)] = CohortData()
     augmentation: Augmentation = Augmentation()
     loss: Extension = Extension(name="one_minus_dice")
@@ -408,7 +433,11 @@ def _with_absolute_paths(config: TrainingConfig, folder: Path) -> TrainingConfig
     changed = {kind: whole(getattr(config, kind)) for kind, _ in extensions_of(config)
                if kind != "callback"}  # fmt: skip
     callbacks = tuple(map(whole, config.callbacks))
-    return config.model_copy(update={**changed, "callbacks": callbacks})
+    transfer = config.transfer
+    if transfer and "://" not in transfer.store:
+        store = str((folder / transfer.store).resolve())
+        transfer = transfer.model_copy(update={"store": store})
+    return config.model_copy(update={**changed, "callbacks": callbacks, "transfer": transfer})
 
 
 def _set(document: Document, setting: str) -> None:

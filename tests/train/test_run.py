@@ -9,12 +9,17 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from reprostats.errors import DivergedError, InputError
+from reprostats.models.store import publish
+from reprostats.study.streams import Streams
+from reprostats.train.build import torch_generator
 from reprostats.train.config import read_config
 from reprostats.train.record import read_record
 from reprostats.train.run import run
 
 COHORT = {"heads": {"patients": 4, "slices": 2, "resolution": 8}, "folds": 2}
 TROUBLE = {"name": "own.py:Trouble", "parameters": {"kind": "raise", "step": 8}}
+
+UNET = {"model": {"name": "unet", "parameters": {"widths": [2, 4]}}, "epochs": 1}
 
 
 @pytest.fixture
@@ -116,6 +121,12 @@ class TestRepeats:
         same, _ = train("same", batch_size=4, batch_size_of="step", **workers)
         assert one.fingerprints == same.fingerprints
 
+    def test_draw_what_a_study_draws_with_the_same_seed(self):
+        study = Streams(dict.fromkeys(("init", "batch_order"), 7))
+        for stream in ("init", "batch_order"):
+            drawn = torch_generator(stream, 7)
+            assert torch.equal(drawn.get_state(), study.torch_generator(stream).get_state())
+
 
 class TestGoingOn:
     @pytest.mark.parametrize("workers", [1, 2])
@@ -151,6 +162,19 @@ class TestGoingOn:
         ):
             train("other", model={"name": "own.py:Net", "parameters": {"maps": 3}})
 
+    def test_after_the_last_step_tests_and_records_what_was_trained(self, train, tmp_path):
+        first, _ = train()
+        (tmp_path / "run" / "record.json").unlink()
+        again, said = train()
+        assert len(said) == 1  # no epoch was trained
+        assert again.fingerprints == first.fingerprints
+        assert again.metrics == first.metrics
+
+    def test_from_the_configuration_in_its_folder(self, train, tmp_path):
+        first, _ = train()
+        config = read_config(tmp_path / "run" / "config.json")
+        assert run(config, tmp_path / "run", print) == first
+
     def test_when_it_has_ended_gives_its_record(self, train):
         first, _ = train()
         again, said = train()
@@ -170,6 +194,38 @@ class TestGoingOn:
             pytest.raises(InputError, match="another training is going on there"),
         ):
             train()
+
+
+class TestTransfer:
+    @pytest.fixture
+    def store(self, train, tmp_path):
+        train("first", **UNET)
+        weights = load_file(tmp_path / "first" / "weights.safetensors")
+        publish(weights, {
+            "name": "discs", "task": "segmentation", "data": "discs", "license": "CC0-1.0",
+            "architecture": {"name": "reprostats.models.unet:UNet"},
+            "metrics": {"dice": {"median": 0.5, "repeats": 1}},
+        }, tmp_path / "store")  # fmt: skip
+        return weights
+
+    def test_of_a_frozen_encoder_keeps_it(self, train, tmp_path, store):
+        chosen = {"name": "discs", "store": "store", "frozen": True}
+        record, _ = train("second", seed=1, transfer=chosen, **UNET)
+        found = load_file(tmp_path / "second" / "weights.safetensors")
+        assert all(torch.equal(found[key], store[key]) for key in store if "down" in key)
+        assert not torch.equal(found["output.weight"], store["output.weight"])
+        assert record.config["transfer"]["store"] == str(tmp_path / "store")
+
+    @pytest.mark.usefixtures("store")
+    def test_of_what_is_not_there_is_refused(self, train):
+        with pytest.raises(InputError, match="squares"):
+            train("second", transfer={"name": "squares", "store": "store"}, **UNET)
+
+    @pytest.mark.usefixtures("store")
+    def test_into_another_network_is_refused(self, train):
+        with pytest.raises(InputError, match="down"):
+            train("second", transfer={"name": "discs", "store": "store"},
+                  model={"name": "unet", "parameters": {"widths": [3, 4]}})  # fmt: skip
 
 
 class TestOwnFile:
