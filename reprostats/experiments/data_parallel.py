@@ -174,11 +174,39 @@ class Training(Task):
     policy: Policy = Policy()
 
 
-class Parameters(Task):
+class Advising(BaseModel):
+    """What the advisor tunes, and by what it judges; see `reprostats.experiments.advisor`.
+
+    Parameters
+    ----------
+    workers
+        Numbers of workers for which GreScale is tuned; 12, 14, 16 and 18 in the thesis.
+    fewest_workers
+        With fewer nothing is tuned; 12 in the thesis.
+    repeats
+        Trainings by which a step is judged, and as many again to confirm.
+    most_runs, rate_factor, decay_factor, confidence_level
+        Of `reprostats.experiments.advisor.Guideline`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: tuple[Positive, ...] = (8,)
+    fewest_workers: Positive = 8
+    repeats: int = Field(default=3, ge=2)
+    most_runs: Positive = 12
+    rate_factor: float = Field(default=0.5, gt=0, lt=1)
+    decay_factor: float = Field(default=2.0, gt=1)
+    confidence_level: float = Field(default=0.95, gt=0, lt=1)
+
+
+class Parameters(BaseModel):
     """The parameters of the notebook: a task, and how its training is varied and repeated.
 
     Parameters
     ----------
+    task
+        What is trained; see `Task`.
     learning_rate
         Of one worker with SGD; policies start from it.
     lars_learning_rate, adam_learning_rate
@@ -192,14 +220,8 @@ class Parameters(Task):
         thesis.
     initialiser
         See `reprostats.models.initialisers`.
-    tuned_workers
-        Numbers of workers for which the advisor tunes GreScale; 12, 14, 16 and 18 in the thesis.
-    fewest_workers
-        With fewer the advisor tunes nothing; 12 in the thesis.
-    tuning_repeats
-        Trainings by which the advisor judges a step, and as many again to confirm.
-    most_runs, rate_factor, decay_factor, confidence_level
-        Of `reprostats.experiments.advisor.Guideline`.
+    advisor
+        What is tuned; see `Advising`.
     margin
         Loss of Dice that does not matter, in percentage points; state it before you look.
     real_workers, timing_repeats
@@ -212,20 +234,17 @@ class Parameters(Task):
         Trials at a time.
     """
 
-    learning_rate: Rate = 5e-2
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Task = Task()
+    learning_rate: Rate = 0.2
     lars_learning_rate: Rate = 1.0
     adam_learning_rate: Rate = 1e-3
     policies: tuple[PolicyName, ...] = ("constant", "linear", "linear, warm-up", "GreScale", "LARS")
     world_sizes: tuple[Positive, ...] = (1, 2, 4, 8)
     repeats: int = Field(default=3, ge=2)
     initialiser: str = "he_normal"
-    tuned_workers: tuple[Positive, ...] = (8,)
-    fewest_workers: Positive = 8
-    tuning_repeats: int = Field(default=3, ge=2)
-    most_runs: Positive = 12
-    rate_factor: float = Field(default=0.5, gt=0, lt=1)
-    decay_factor: float = Field(default=2.0, gt=1)
-    confidence_level: float = Field(default=0.95, gt=0, lt=1)
+    advisor: Advising = Advising()
     margin: float = Field(default=1.0, gt=0)
     real_workers: tuple[Positive, ...] = (1, 2)
     timing_repeats: int = Field(default=2, ge=2)
@@ -243,11 +262,11 @@ class Parameters(Task):
 
     def training(self, policy: Policy) -> Training:
         """Give the part that every trial of a policy shares."""
-        return Training(**self.model_dump(include=set(Task.model_fields)), policy=policy)
+        return Training(**self.task.model_dump(), policy=policy)
 
     def start(self) -> Settings:
         """Give the defaults of GreScale, with durations in proportion to the training."""
-        return Settings.scaled(self.epochs, self.learning_rate)
+        return Settings.scaled(self.task.epochs, self.learning_rate)
 
     def policy_of(self, name: PolicyName) -> Policy:
         """Give a policy by name; all start from the rate of one worker.
@@ -416,21 +435,22 @@ def guideline(parameters: Parameters, workers: int) -> Guideline:
     Steps that the thesis leaves open are in proportion to the training: 5 of 100 epochs for the
     warm-up, 10 for the decay phase.
     """
-    share = parameters.epochs / 100
+    epochs, given = parameters.task.epochs, parameters.advisor
+    share = epochs / 100
     return Guideline(
         start=parameters.start(),
-        epochs=parameters.epochs,
+        epochs=epochs,
         workers=workers,
-        fewest_workers=parameters.fewest_workers,
-        rate_factor=parameters.rate_factor,
-        decay_factor=parameters.decay_factor,
+        fewest_workers=given.fewest_workers,
+        rate_factor=given.rate_factor,
+        decay_factor=given.decay_factor,
         highest_decay=10 / share,
         warmup_step=5 * share,
         decay_step=10 * share,
         optimisers={"lars": parameters.lars_learning_rate, "adam": parameters.adam_learning_rate},
         margin=parameters.margin / 100,
-        confidence_level=parameters.confidence_level,
-        most_runs=parameters.most_runs,
+        confidence_level=given.confidence_level,
+        most_runs=given.most_runs,
     )
 
 
@@ -440,7 +460,7 @@ def advise(parameters: Parameters) -> list[Tuning]:
     It judges by the validation patients and by seeds of its own, so that what is reported later,
     on the test patients and with other seeds, is not what was chosen for being high.
     """
-    return [_advised(parameters, workers) for workers in parameters.tuned_workers]
+    return [_advised(parameters, workers) for workers in parameters.advisor.workers]
 
 
 def run_tuned(parameters: Parameters, tunings: list[Tuning]) -> pd.DataFrame:
@@ -495,7 +515,7 @@ def evaluate(parameters: Parameters, proposal: Proposal, workers: int) -> tuple[
         where the training did not end well.
     """
     stage = "confirmation" if proposal.action == "confirm" else "tuning"
-    chosen = repeat_seeds(parameters, stage, parameters.tuning_repeats)
+    chosen = repeat_seeds(parameters, stage, parameters.advisor.repeats)
     plans = [(parameters.policy_of(BASELINE), 1), (Policy.tuned(proposal.settings), workers)]
     baseline, found = (
         _study(parameters, stage, policy, [size], chosen).run(
@@ -528,7 +548,7 @@ def rates(parameters: Parameters, workers: int) -> dict[str, NDArray[np.float64]
     """
     steps = steps_with(parameters, workers)
     return {
-        name: parameters.policy_of(name).schedule(workers).rates(steps, parameters.epochs)
+        name: parameters.policy_of(name).schedule(workers).rates(steps, parameters.task.epochs)
         for name in parameters.policies
     }
 
@@ -536,9 +556,9 @@ def rates(parameters: Parameters, workers: int) -> dict[str, NDArray[np.float64]
 def steps_with(parameters: Parameters, workers: int) -> int:
     """Count the steps in which so many workers pass over the training slices once."""
     generator = Streams({"split": parameters.seed}).generator("split")
-    held_out = hold_out(load_cohort(parameters), parameters, generator)
+    held_out = hold_out(load_cohort(parameters.task), parameters.task, generator)
     slices = sum(len(patient) for patient in held_out.test.training)
-    return steps_per_epoch(slices, parameters.batch_size, workers)
+    return steps_per_epoch(slices, parameters.task.batch_size, workers)
 
 
 _MEASURES = ("dice", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")

@@ -42,6 +42,10 @@ _TUNED = "GreScale, tuned"
 _WHOLE = "all"
 _FEWEST = 2
 _KEYS = ["policy", "workers"]
+_COLUMNS = [
+    "Policy", "Workers", "Trainings", "Lost", "Pairs", "Dice", "Difference", "CI low", "CI high",
+    "p (Holm)", "p (TOST)", "Equivalent", "Verdict",
+]  # fmt: skip
 
 
 def per_training(results: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
@@ -155,9 +159,19 @@ def verdict_table(
         of rows (Holm), whether it is equivalent within the margin (`reprostats.equivalence_test`),
         and the verdict: *loss* or *gain* if the interval excludes 0, *equivalent* if the two
         one-sided tests say so, both if both, *cannot tell* if neither.
+
+    Raises
+    ------
+    InputError
+        If no training of the baseline ended well.
     """
     values = per_training(results)
     baseline = _of(values, BASELINE, 1)
+    if baseline.empty:
+        raise InputError(
+            f"no training of the policy {BASELINE!r} with one worker ended well: there is no "
+            "baseline to compare with."
+        )
     places = [key for key in _places(results) if key != (BASELINE, 1)]
     rows = [
         {
@@ -388,13 +402,11 @@ def _verdict(low: float, high: float, equivalent: bool) -> str:
 
 
 def _with_holm(frame: pd.DataFrame) -> pd.DataFrame:
-    """Adjust p values for the number of rows, and put them in their place."""
-    if "p" not in frame:
-        return frame
-    adjusted = adjust_p_values(frame["p"].to_numpy(dtype=float))
-    order = ["Policy", "Workers", "Trainings", "Lost", "Pairs", "Dice", "Difference", "CI low",
-             "CI high", "p (Holm)", "p (TOST)", "Equivalent", "Verdict"]  # fmt: skip
-    return frame.assign(**{"p (Holm)": adjusted})[order]
+    """Adjust p values for the number of rows, and put all columns in their place."""
+    adjusted = (
+        {"p (Holm)": adjust_p_values(frame["p"].to_numpy(dtype=float))} if "p" in frame else {}
+    )
+    return frame.assign(**adjusted).reindex(columns=_COLUMNS)
 
 
 def _baseline_rows(shown: pd.DataFrame) -> pd.DataFrame:
@@ -472,9 +484,9 @@ def _won_back(results: pd.DataFrame, rows: pd.DataFrame, margin: float) -> str:
         workers = int(row["Workers"])
         linear = _of(values, _LINEAR, workers)
         against = compared(_of(values, _TUNED, workers), linear, margin, 0.05)
-        text = f"with {workers} workers it is {_difference(row)} of the baseline"
+        text = f"with {workers} workers it is {_difference(row)}, against the baseline"
         if "Difference" in against:
-            text += f", and {_difference(pd.Series(against))} of linear scaling"
+            text += f", and {_difference(pd.Series(against))}, against linear scaling"
         parts.append(text)
     return "; ".join(parts)
 
