@@ -247,7 +247,7 @@ class Parameters(BaseModel):
     advisor: Advising = Advising()
     margin: float = Field(default=1.0, gt=0)
     real_workers: tuple[Positive, ...] = (1, 2)
-    timing_repeats: int = Field(default=2, ge=2)
+    timing_repeats: int = Field(default=3, ge=1)
     seed: int = Field(default=2020, ge=0)
     threads: Positive = 1
     workers: Positive = 2

@@ -109,10 +109,11 @@ def metric_plot(
 ) -> alt.FacetChart:
     """Draw the measures over the number of workers, as Figures 3.6 to 3.9 and 6.4 to 6.6 do.
 
-    Small points are repeats, large ones their means, with intervals; the dashed line is the
-    baseline. Every measure has an axis of its own.
+    Strokes are repeats, points their means, with intervals (drawn up to 100 %); the dashed line is
+    the baseline. Every measure has an axis of its own.
     """
-    shown = intervals(results, metrics=metrics, confidence_level=confidence_level)
+    found = intervals(results, metrics=metrics, confidence_level=confidence_level)
+    shown = found.assign(low=found["low"].clip(lower=0), high=found["high"].clip(upper=100))
     every = pd.concat(
         per_training(results, metric).assign(measure=MEASURES.get(metric, metric))
         for metric in metrics
@@ -126,8 +127,8 @@ def metric_plot(
     names = [MEASURES.get(metric, metric) for metric in metrics]
     layers: alt.FacetChart = (
         alt.layer(*_layers(alt.Chart(data), policies))
-        .properties(width=300, height=210)
-        .facet(facet=alt.Facet("measure:N", sort=names, title=None), columns=2)
+        .properties(width=250, height=190)
+        .facet(facet=alt.Facet("measure:N", sort=names, title=None), columns=3)
         .resolve_scale(y="independent")
         .properties(
             title=f"Segmentation over the number of workers, {confidence_level:.0%} intervals"
@@ -290,7 +291,7 @@ def advice_table(log: pd.DataFrame, workers: int) -> Table:
     )  # fmt: skip
 
 
-def time_table(timed: pd.DataFrame, *, confidence_level: float = 0.95) -> Table:
+def time_table(timed: pd.DataFrame) -> Table:
     """Give training time, speed-up and efficiency of real workers.
 
     Parameters
@@ -298,8 +299,6 @@ def time_table(timed: pd.DataFrame, *, confidence_level: float = 0.95) -> Table:
     timed
         The long results table of trainings with real workers, with the metric ``training_time``
         (in s) and one number of workers being 1.
-    confidence_level
-        Of the interval of the mean time over repeats.
 
     Raises
     ------
@@ -314,24 +313,22 @@ def time_table(timed: pd.DataFrame, *, confidence_level: float = 0.95) -> Table:
     if 1 not in times:
         raise InputError("no timed training with one worker: there is nothing to compare with.")
     alone = float(times[1].mean())
-    frame = pd.DataFrame(
-        [_time_row(workers, part, alone, confidence_level) for workers, part in times.items()]
-    )
+    frame = pd.DataFrame([_time_row(workers, part, alone) for workers, part in times.items()])
     return Table(
         "data_parallel_times",
         frame,
         "Training time over real workers",
-        {"Time (s)": 2, "CI low": 2, "CI high": 2, "Speed-up": 2, "Efficiency": 2},
-        f"Mean over repeats with {confidence_level:.0%} interval. Speed-up: time of one worker "
+        {"Time (s)": 2, "Shortest": 2, "Longest": 2, "Speed-up": 2, "Efficiency": 2},
+        "Time: mean over repeats. Speed-up: time of one worker "
         "over that of several, for the same number of epochs; efficiency: speed-up over workers. "
         "Virtual workers take turns in one process: their time says nothing about speed-up.",
     )  # fmt: skip
 
 
-def time_plot(
-    timed: pd.DataFrame, virtual: pd.DataFrame | None = None, *, confidence_level: float = 0.95
-) -> alt.HConcatChart:
+def time_plot(timed: pd.DataFrame, virtual: pd.DataFrame | None = None) -> alt.HConcatChart:
     """Draw training time and efficiency over workers, as Figures 3.4 and 3.5 do.
+
+    Lines join means; strokes reach from the shortest repeat to the longest.
 
     Parameters
     ----------
@@ -339,21 +336,19 @@ def time_plot(
         As of `time_table`.
     virtual
         The results of virtual workers, to be shown beside; their time is no speed-up.
-    confidence_level
-        Of the intervals.
     """
-    real = time_table(timed, confidence_level=confidence_level).frame.assign(kind="real workers")
+    real = time_table(timed).frame
     alone = float(real["Time (s)"].iloc[0])
     ideal = pd.DataFrame(
         {"Workers": real["Workers"], "Time (s)": alone / real["Workers"], "Efficiency": 1.0}
     )
-    data = pd.concat([real, ideal.assign(kind="ideal")])
+    data = pd.concat([real.assign(kind="real workers"), ideal.assign(kind="ideal")])
     charts = [
-        _time_lines(data, "Time (s)", "Training time (s)"),
-        _time_lines(data, "Efficiency", "Efficiency"),
+        _time_lines(data, "Time (s)", "Training time (s)", "Time of real workers"),
+        _time_lines(data, "Efficiency", "Speed-up / workers", "Efficiency of real workers"),
     ]
     if virtual is not None:
-        charts.append(_virtual_times(virtual, confidence_level))
+        charts.append(_virtual_times(virtual))
     chart: alt.HConcatChart = alt.hconcat(*charts)
     return chart
 
@@ -418,14 +413,19 @@ def _layers(chart: alt.Chart, policies: list[str]) -> list[alt.Chart]:
     placed = chart.encode(
         x=alt.X("workers:O", title="Workers", axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("policy:N", sort=policies),
-        color=alt.Color("policy:N", sort=policies, title="Policy", scale=_colours(policies)),
+        color=alt.Color(
+            "policy:N",
+            title="Policy",
+            scale=_colours(policies),
+            legend=alt.Legend(symbolOpacity=1, symbolType="circle"),
+        ),
     )
     means = placed.transform_filter("datum.kind == 'mean'")
     repeats = placed.transform_filter("datum.kind == 'repeat'")
     baseline = chart.transform_filter("datum.kind == 'baseline'")
     return [
         baseline.mark_rule(strokeDash=[6, 4], color="#57606a").encode(y=_height("mean")),
-        repeats.mark_circle(size=16, opacity=0.45).encode(y=_height("value")),
+        repeats.mark_tick(size=9, thickness=1.2, opacity=0.8).encode(y=_height("value")),
         means.mark_rule(strokeWidth=1.5).encode(y=_height("low"), y2="high:Q"),
         means.mark_point(size=44, filled=True, opacity=1).encode(
             y=_height("mean"), tooltip=["policy", "workers", "mean", "low", "high", "repeats"]
@@ -434,7 +434,7 @@ def _layers(chart: alt.Chart, policies: list[str]) -> list[alt.Chart]:
 
 
 def _height(column: str) -> alt.Y:
-    return alt.Y(f"{column}:Q", title="%", scale=alt.Scale(zero=False))
+    return alt.Y(f"{column}:Q", title="Mean over patients (%)", scale=alt.Scale(zero=False))
 
 
 def _colours(policies: list[str]) -> alt.Scale:
@@ -504,50 +504,49 @@ def _lost(results: pd.DataFrame) -> str:
     return f"{len(bad)} of {len(trials)}: {kinds}; the first: {bad['reason'].iloc[0]}"
 
 
-def _time_row(workers: int, times: pd.Series[float], alone: float, level: float) -> _Row:
-    found = _interval(times.to_numpy(), level)
+def _time_row(workers: int, times: pd.Series[float], alone: float) -> _Row:
     mean = float(times.mean())
     return {
         "Workers": workers,
         "Repeats": len(times),
         "Time (s)": mean,
-        "CI low": found["low"],
-        "CI high": found["high"],
+        "Shortest": times.min(),
+        "Longest": times.max(),
         "Speed-up": alone / mean,
         "Efficiency": alone / mean / workers,
     }
 
 
-def _time_lines(data: pd.DataFrame, column: str, title: str) -> alt.LayerChart | alt.FacetChart:
+def _time_lines(
+    data: pd.DataFrame, column: str, axis: str, title: str
+) -> alt.LayerChart | alt.FacetChart:
     kinds = ["real workers", "ideal"]
     base = alt.Chart(data).encode(
         x=alt.X("Workers:O", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=True)),
-        color=alt.Color("kind:N", sort=kinds, title=None, scale=_colours(kinds)),
+        color=alt.Color("kind:N", title=None, scale=_colours(kinds)),
     )
-    return alt.layer(base.mark_line(), base.mark_point(filled=True, size=50)).properties(
-        width=200, height=200
-    )
+    y = alt.Y(f"{column}:Q", title=axis, scale=alt.Scale(zero=True))
+    layers = [base.mark_line().encode(y=y), base.mark_point(filled=True, size=50).encode(y=y)]
+    if column == "Time (s)":
+        layers.append(base.mark_rule().encode(y=alt.Y("Shortest:Q", title=axis), y2="Longest:Q"))
+    return alt.layer(*layers).properties(width=200, height=200, title=title)
 
 
-def _virtual_times(
-    virtual: pd.DataFrame, confidence_level: float
-) -> alt.LayerChart | alt.FacetChart:
+def _virtual_times(virtual: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     chosen = (virtual["metric"] == "training_time") & (virtual["condition"] == BASELINE)
     rows = _named(virtual[chosen & (virtual["status"] == "ok")])
-    data = pd.DataFrame(
-        [
-            {"Workers": workers, **_interval(part["value"].to_numpy(), confidence_level)}
-            for workers, part in rows.groupby("workers")
-        ]
+    data = rows.groupby("workers")["value"].agg(["mean", "min", "max"]).reset_index()
+    base = alt.Chart(data).encode(
+        x=alt.X("workers:O", title="Virtual workers", axis=alt.Axis(labelAngle=0)),
+        color=alt.value(theme.COLOURS[2]),
     )
-    base = alt.Chart(data).encode(x=alt.X("Workers:O", axis=alt.Axis(labelAngle=0)))
-    title = "Time of virtual workers (s): no speed-up"
-    y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=True))
+    axis = "Training time (s)"
     return alt.layer(
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
-        base.mark_point(filled=True, size=50).encode(y=y),
-    ).properties(width=200, height=200)
+        base.mark_rule().encode(y=alt.Y("min:Q", title=axis), y2="max:Q"),
+        base.mark_point(filled=True, size=50).encode(
+            y=alt.Y("mean:Q", title=axis, scale=alt.Scale(zero=True))
+        ),
+    ).properties(width=220, height=200, title="Virtual workers take turns: no speed-up")
 
 
 def _short(rate: float) -> str:
