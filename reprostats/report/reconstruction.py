@@ -268,6 +268,8 @@ def difference_plot(
         shown=shown["difference"].clip(lower=floor),
     )
     order = list(dict.fromkeys(shown["condition"]))
+    highest = math.ceil(math.log10(max(shown["difference"].max(), floor)))
+    decades = [10.0**power for power in range(round(math.log10(floor)), highest + 1)]
     chart: alt.LayerChart | alt.FacetChart = (
         alt.Chart(drawn)
         .mark_point(size=60, filled=True, opacity=0.8)
@@ -277,8 +279,8 @@ def difference_plot(
             y=alt.Y(
                 "shown",
                 title="NRMSE to the baseline's images (%)",
-                scale=alt.Scale(type="log", domainMin=floor),
-                axis=alt.Axis(format=".0e", tickCount=8),
+                scale=alt.Scale(type="log", domain=[floor, decades[-1]]),
+                axis=alt.Axis(format=".0e", values=decades),
             ),
             color=alt.Color("done", sort=list(differences), title=None),
             shape=alt.Shape("images", title="Images", sort=["other", "equal"]),
