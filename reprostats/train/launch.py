@@ -153,7 +153,8 @@ class _Launched:
         silent = {rank for report in reports for rank in report.lost or ()}
         silent = silent or set(range(self.config.workers)) - reported
         names = " and ".join(map(self.named, sorted(silent)))
-        return f"{names} did not answer for {self.config.timeout_s:g} s and was ended."
+        were = "were" if len(silent) > 1 else "was"
+        return f"{names} did not answer for {self.config.timeout_s:g} s and {were} ended."
 
     def named(self, rank: int) -> str:
         return f"worker {rank} of {self.config.workers}"

@@ -13,8 +13,10 @@ import pytest
 
 from reprostats.cli import main
 from reprostats.train import run as run_module
-from reprostats.train.config import read_config
+from reprostats.train.config import TrainingConfig, read_config
+from reprostats.train.launch import _Launched
 from reprostats.train.record import read_record
+from reprostats.train.reports import Exit, Report, write_exits
 from reprostats.train.run import run
 
 PATIENCE_S = 300  # the machine may be busy
@@ -125,6 +127,34 @@ class TestCommand:
         assert f"port {port} is in use; choose another one" in line
 
 
+class TestMessage:
+    @pytest.mark.parametrize(
+        ("reports", "exits", "wanted"),
+        [
+            ([], [], "torchrun ended before the training did."),
+            ([], [(1, -9)], "worker 1 of 3 (process 12) was killed by SIGKILL."),
+            ([], [(1, -100)], "worker 1 of 3 (process 12) was killed by signal 100."),
+            ([], [(2, 7)], "worker 2 of 3 (process 12) ended with exit status 7."),
+            ([(0, "no file", None)], [(0, 1)], "worker 0: no file."),
+            ([(1, "gone", ()), (2, "bad?", None)], [(1, 1)], "worker 2: bad?"),
+            ([(0, "gone", (1,))], [(0, 1)], "worker 1 of 3 did not answer for 30 s and was ended."),
+            ([(0, "gone", (1,))], [(1, -11)], "worker 1 of 3 (process 12) was killed by SIGSEGV."),
+            (
+                [(2, "gone", ())],
+                [],
+                "worker 0 of 3 and worker 1 of 3 did not answer for 30 s and were ended.",
+            ),
+        ],
+    )
+    def test_names_what_came_first(self, tmp_path, reports, exits, wanted):
+        for rank, message, lost in reports:
+            report = Report(rank=rank, message=message, lost=lost)
+            (tmp_path / f"report-{rank}.json").write_text(report.model_dump_json())
+        write_exits(tmp_path, [Exit(rank=rank, process=12, code=code) for rank, code in exits])
+        config = TrainingConfig(strategy="distributed", workers=3)
+        assert _Launched(config, tmp_path, tmp_path, ()).why() == wanted
+
+
 @pytest.mark.slow
 class TestWorkers:
     def test_give_the_weights_of_virtual_workers(self, write, tmp_path):
@@ -199,6 +229,21 @@ class TestWorkers:
             assert len(processes_of(path)) >= 4  # command, torchrun, two workers
             running.send_signal(signal.SIGKILL)
         wait_for(lambda: not processes_of(path))
+
+    def test_end_with_torchrun(self, write, tmp_path):
+        path = write(**(DISTRIBUTED | {"epochs": 100_000, "checkpoints": {"keep": 1}}))
+        with subprocess.Popen(
+            command(path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as running:
+            wait_for(lambda: list((tmp_path / "run" / "checkpoints").glob("epoch-00000[2-9]*")))
+            (torchrun,) = (
+                each for each in processes_of(path) if "reprostats.train.agent" in each.cmdline()
+            )
+            torchrun.kill()
+            _, errors = running.communicate(timeout=PATIENCE_S)
+        assert running.returncode == 1
+        assert "torchrun ended before the training did" in errors
+        assert processes_of(path) == []
 
     def test_interrupted_by_hand_leaves_none(self, write, tmp_path):
         path = write(**(DISTRIBUTED | {"epochs": 100_000, "checkpoints": {"keep": 1}}))
