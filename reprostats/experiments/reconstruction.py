@@ -87,7 +87,8 @@ class Parameters(BaseModel):
     margin
         Largest difference of NRMSE that does not matter, in percentage points.
     time_limit
-        Seconds after which a trial is stopped and recorded as timed out; None: never. PyTorch has
+        Seconds after which a trial is stopped and recorded as timed out; None: never. The
+        verification, whose trainings are longer, has none. PyTorch has
         no fast convolutions of three axes in float64 or float16 on a processor.
     workers
         Trials at a time.
@@ -258,7 +259,14 @@ def classical(config: Config) -> pd.DataFrame:
 
 
 def losses(study: Study, results: pd.DataFrame) -> pd.DataFrame:
-    """Give the loss of every step: columns ``condition``, ``trial``, ``step`` and ``loss``."""
+    """Give the loss of every step: columns ``condition``, ``trial``, ``step`` and ``loss``.
+
+    Raises
+    ------
+    InputError
+        If no trial ended well.
+    """
+    _first(results)
     tables = []
     for _, each in _ended_well(results).iterrows():
         kept = load_file(_folder(study, each["trial"]) / "losses.safetensors")["losses"].ravel()
