@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Event, Thread
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from reprostats.errors import InputError, NotAvailableError, WorkerLostError
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SECONDS_TO_ANSWER = 5.0
+_SECONDS_BETWEEN_LOOKS = 0.5
+_ASKED = "reprostats/who is there"
 # Gloo reports a lost peer as a plain RuntimeError; these are its words.
 _LOST = re.compile(
     r"connection (closed|reset|refused|was closed)|broken pipe|timed out|timeout|"
@@ -92,25 +95,30 @@ def start(
     timeout = timedelta(seconds=timeout_s)
     store, rank, world_size = _meet(init_method, rank, world_size, timeout)
     group = Group(rank, world_size, _own_device(backend))
+    voice = _Voice(store, rank)
     try:
-        with connection_guard():
+        with _translated():
             distributed.init_process_group(
                 backend, store=store, rank=rank, world_size=world_size, timeout=timeout
             )
             distributed.barrier()
-        with connection_guard():
+        voice.start()
+        with _translated():
             yield group
     except WorkerLostError as error:
-        _leave()  # first, so that workers that still wait for this one notice too
+        voice.stop()
         error.ranks = error.ranks or _silent(store, group)
         raise
     finally:
-        _leave()
+        voice.stop()
+        if distributed.is_initialized():
+            with suppress(RuntimeError):
+                distributed.destroy_process_group()
 
 
 @contextmanager
 def connection_guard() -> Iterator[None]:
-    """Turn the low-level error of a lost connection into one that says so.
+    """Wrap what needs the other workers.
 
     Raises
     ------
@@ -126,6 +134,19 @@ def connection_guard() -> Iterator[None]:
     reprostats.errors.WorkerLostError: a worker no longer answers (Connection closed by peer).
         There is no checkpoint.
     """
+    _in_touch.set()
+    try:
+        with _translated():
+            yield
+    finally:
+        _in_touch.clear()
+
+
+_in_touch = Event()  # whether this worker is where it meets the others, and may wait for them
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
@@ -173,28 +194,55 @@ def _own_device(backend: str) -> torch.device:
     return own
 
 
-def _leave() -> None:
-    if distributed.is_initialized():
-        with suppress(RuntimeError):
-            distributed.destroy_process_group()
+class _Voice:
+    """Answers for a worker when another asks who is there, even while its main thread waits.
+
+    A worker that was killed does not answer; one that hangs answers that it is busy.
+    """
+
+    def __init__(self, store: Any, rank: int) -> None:
+        self._store = store
+        self._rank = rank
+        self._stopped = Event()
+        self._thread = Thread(target=self._answer, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _answer(self) -> None:
+        with suppress(RuntimeError):  # the notes are gone: there is nobody to answer
+            while not self._stopped.wait(_SECONDS_BETWEEN_LOOKS):
+                if self._store.check([_ASKED]):
+                    answer = "waits" if _in_touch.is_set() else "is busy"
+                    self._store.set(_note(self._rank), answer)
 
 
 def _silent(store: Any, group: Group) -> tuple[int, ...]:
-    """Say that this worker is alive, and give those who do not."""
+    """Give those who do not answer or, if all do, those who are busy while others wait."""
     with suppress(RuntimeError):
-        store.set(_note(group.rank), "alive")
-        others = (rank for rank in range(group.world_size) if rank != group.rank)
-        return tuple(rank for rank in others if not _answers(store, rank))
+        store.set(_note(group.rank), "waits")
+        store.set(_ASKED, "")
+        others = [rank for rank in range(group.world_size) if rank != group.rank]
+        answers = {rank: _answer_of(store, rank) for rank in others}
+        for lost in ("", "is busy"):
+            if ranks := tuple(rank for rank in others if answers[rank] == lost):
+                return ranks
     return ()  # the notes themselves were kept by the worker that is lost
 
 
-def _answers(store: Any, rank: int) -> bool:
+def _answer_of(store: Any, rank: int) -> str:
     try:
         store.wait([_note(rank)], timedelta(seconds=_SECONDS_TO_ANSWER))
     except RuntimeError:
-        return False
-    return True
+        return ""
+    answer: str = store.get(_note(rank)).decode()
+    return answer
 
 
 def _note(rank: int) -> str:
-    return f"reprostats/alive/{rank}"
+    return f"reprostats/answer of {rank}"

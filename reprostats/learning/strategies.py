@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from reprostats.errors import InputError
 from reprostats.learning.distributed import connection_guard
 
+_COMMUTES = 2  # numbers of which a sum does not depend on the order
 RandomStates = dict[str, torch.Tensor]
 
 
@@ -145,8 +146,7 @@ class VirtualWorkers(Strategy):
 
     Each virtual worker normalises with the statistics of its own part and draws dropout from its
     own stream; only the part of worker 0 moves running statistics. Gradients are summed in order of
-    rank. So real workers give the same weights: two to the bit, more to rounding, or to the bit
-    with ``DistributedWorkers("rank_order")``.
+    rank. So `DistributedWorkers` give the same weights to the bit, unless they sum in a ring.
 
     Parameters
     ----------
@@ -241,7 +241,8 @@ class DistributedWorkers(Strategy):
         How gradients are summed over workers. ``"ring"``: by an all-reduce, while the backward
         pass goes on; from three workers on, the order of the sum, and with it the last bits,
         depends on where in a bucket a gradient lies. ``"rank_order"``: always from worker 0 to the
-        last, as virtual workers do; not at the same time as the backward pass.
+        last, as virtual workers do, but not at the same time as the backward pass. None: the ring
+        for up to two workers, where both give the same bits, and rank order for more.
     **options
         Of DistributedDataParallel, such as ``find_unused_parameters=True``.
 
@@ -251,7 +252,9 @@ class DistributedWorkers(Strategy):
         If there is no process group.
     """
 
-    def __init__(self, reduction: Literal["ring", "rank_order"] = "ring", **options: Any) -> None:
+    def __init__(
+        self, reduction: Literal["ring", "rank_order"] | None = None, **options: Any
+    ) -> None:
         if not distributed.is_initialized():
             raise InputError(
                 "this process has not been joined to other workers; start it with torchrun and use "
@@ -259,7 +262,7 @@ class DistributedWorkers(Strategy):
             )
         self.world_size = distributed.get_world_size()
         self.rank = distributed.get_rank()
-        self.reduction = reduction
+        self.reduction = reduction or ("ring" if self.world_size <= _COMMUTES else "rank_order")
         self.options = options
 
     def prepare(self, model: nn.Module) -> nn.Module:

@@ -65,7 +65,7 @@ def complaint(process) -> str:
 def test_two_real_and_two_virtual_workers_give_the_same_bits(tmp_path):
     """Dropout, batch normalisation, augmentation and Adam included; started by torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", trainings.__name__, str(tmp_path), "--distributed=ring"]
+    command += ["-m", trainings.__name__, str(tmp_path), "--distributed=default"]
     subprocess.run(command, check=True, timeout=LIMIT, capture_output=True)
     real = [load_file(tmp_path / f"{rank}.safetensors") for rank in range(2)]
     virtual = train(strategy=VirtualWorkers(2))
@@ -74,8 +74,8 @@ def test_two_real_and_two_virtual_workers_give_the_same_bits(tmp_path):
 
 
 @pytest.mark.slow
-def test_three_workers_in_rank_order_give_the_same_bits(tmp_path):
-    real = results(tmp_path, 3, "--distributed=rank_order")
+def test_three_real_and_three_virtual_workers_give_the_same_bits(tmp_path):
+    real = results(tmp_path, 3, "--distributed=default")
     virtual = train(strategy=VirtualWorkers(3))
     assert fingerprint(real[0]) == fingerprint(virtual)
     assert len({fingerprint(without_dropout(each)) for each in real}) == 1
@@ -92,23 +92,24 @@ def test_three_workers_in_a_ring_differ_by_rounding(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_worker_is_named_and_the_training_goes_on_to_the_same_bits(tmp_path):
+@pytest.mark.parametrize("count", [2, 3])
+def test_killed_worker_is_named_and_the_training_goes_on_to_the_same_bits(tmp_path, count):
     checkpoints = tmp_path / "checkpoints"
-    options = ("--distributed=ring", f"--checkpoints={checkpoints}")
-    with workers(tmp_path, 2, *options, "--fault=kill:1:4") as (left, killed):
+    options = ("--distributed=default", f"--checkpoints={checkpoints}")
+    with workers(tmp_path, count, *options, "--fault=kill:1:2") as (left, killed, *_):
         message = complaint(left)
         assert killed.wait(LIMIT) == -9
     assert message.startswith("WorkerLostError: worker 1 no longer answers (")
-    assert f"Resume from the last checkpoint, {checkpoints}/epoch-000002-step-0000000" in message
-    real = results(tmp_path, 2, *options)
-    virtual = train(strategy=VirtualWorkers(2))
+    assert f"Resume from the last checkpoint, {checkpoints}/epoch-00000" in message
+    real = results(tmp_path, count, *options)
+    virtual = train(strategy=VirtualWorkers(count))
     assert fingerprint(real[0]) == fingerprint(virtual)
     assert fingerprint(without_dropout(real[1])) == fingerprint(without_dropout(virtual))
 
 
 @pytest.mark.slow
 def test_hanging_worker_is_named(tmp_path):
-    options = ("--distributed=ring", "--timeout=20", "--fault=hang:0:2")
+    options = ("--distributed=default", "--timeout=40", "--fault=hang:0:2")
     with workers(tmp_path, 3, *options) as (hanging, *left):
         for process in left:
             assert "WorkerLostError: worker 0 no longer answers (" in complaint(process)
@@ -117,7 +118,7 @@ def test_hanging_worker_is_named(tmp_path):
 
 @pytest.mark.slow
 def test_mistake_of_one_worker_ends_the_others(tmp_path):
-    with workers(tmp_path, 2, "--distributed=ring", "--fault=fail:0:2") as (failing, other):
+    with workers(tmp_path, 2, "--distributed=default", "--fault=fail:0:2") as (failing, other):
         assert complaint(failing).endswith("ValueError: a mistake of its own")
         assert "WorkerLostError: worker 0 no longer answers (" in complaint(other)
 

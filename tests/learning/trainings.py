@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--optimiser", default="adam")
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--virtual", type=int)
-    parser.add_argument("--distributed", default="", help="ring or rank_order")
+    parser.add_argument("--distributed", default="", help="ring, rank_order or default")
     parser.add_argument("--meet", default="env://")
     parser.add_argument("--rank", type=int, default=-1)
     parser.add_argument("--workers", type=int, default=-1)
@@ -155,7 +155,8 @@ def with_strategy(options: argparse.Namespace) -> None:
         rank=options.rank,
         world_size=options.workers,
     ):
-        run(options, DistributedWorkers(options.distributed))
+        given = None if options.distributed == "default" else options.distributed
+        run(options, DistributedWorkers(given))
 
 
 def run(options: argparse.Namespace, strategy) -> None:
