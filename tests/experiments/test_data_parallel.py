@@ -272,9 +272,10 @@ def test_advisor_on_a_study_computes_nothing_twice(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_real_workers_are_timed(tmp_path, monkeypatch):
     monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
-    parameters = Parameters(task=TASK, real_workers=(1, 2), timing_repeats=2)
+    heads = {**TASK["heads"], "patients": 8}
+    parameters = Parameters(task={**TASK, "heads": heads}, real_workers=(1, 2), timing_repeats=2)
     found = data_parallel.timing(parameters).run(workers=1, progress=False)
-    assert set(found["status"]) == {"ok"}
+    assert set(found["status"]) == {"ok"}, found["reason"].iloc[0]
     times = found[found["metric"] == "training_time"]
     assert sorted(times["world_size"]) == [1, 1, 2, 2]
     assert (times["value"] > 0).all()
