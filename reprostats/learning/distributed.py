@@ -21,6 +21,7 @@ _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SECONDS_TO_ANSWER = 5.0
 _SECONDS_BETWEEN_LOOKS = 0.5
 _ASKED = "reprostats/who is there"
+_in_touch = Event()  # set while this worker is where it meets the others, and may wait for them
 # Gloo reports a lost peer as a plain RuntimeError; these are its words.
 _LOST = re.compile(
     r"connection (closed|reset|refused|was closed)|broken pipe|timed out|timeout|"
@@ -140,9 +141,6 @@ def connection_guard() -> Iterator[None]:
             yield
     finally:
         _in_touch.clear()
-
-
-_in_touch = Event()  # whether this worker is where it meets the others, and may wait for them
 
 
 @contextmanager

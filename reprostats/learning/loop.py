@@ -147,7 +147,7 @@ def steps_per_epoch(samples: int, batch_size: int, world_size: int = 1) -> int:
     return -(-samples // (batch_size * world_size))
 
 
-def fit(  # noqa: PLR0913 - a training has so many parts, all but seven of them optional
+def fit(  # noqa: PLR0913 - a training has so many parts, all but eight of them optional
     model: nn.Module,
     inputs: Samples,
     targets: Samples,
