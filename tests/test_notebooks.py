@@ -26,6 +26,13 @@ SMALL = {
         "verified_steps": 20,
         "factors": {"init": [1, 2], "batch_order": [1, 2]},
     },
+    "04_data_parallel": {
+        "repeats": 2,
+        "world_sizes": [1, 4],
+        "policies": ["constant", "linear", "GreScale"],
+        "advisor": {"workers": [4], "fewest_workers": 4, "repeats": 2, "most_runs": 2},
+        "timing_repeats": 1,
+    },
 }
 by_name = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 

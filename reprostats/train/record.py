@@ -31,12 +31,12 @@ class Summary(BaseModel):
     Parameters
     ----------
     mean, sd
-        Mean, and standard deviation (n - 1) of two or more finite values.
+        Mean, and standard deviation (n - 1) of finite values; NaN if there are too few.
     cases
         Their number.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     mean: float
     sd: float
