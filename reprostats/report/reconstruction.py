@@ -382,33 +382,44 @@ def sharing(training: pd.DataFrame, inference: pd.DataFrame) -> str:
     Examples
     --------
     >>> columns = ["condition", "trial", "difference"]
-    >>> training = pd.DataFrame([["baseline", "a", 0.0], ["hardware", "b", 2.0]], columns=columns)
-    >>> inference = training.assign(difference=[0.0, 2e-5])
-    >>> print(sharing(training, inference))
-    Training again changes the images by 2% on average (largest of a network: 2%); the shared
-    network reconstructs them elsewhere with differences of 2e-05% on average (largest: 2e-05%):
-    5.0 orders of magnitude below training. Share the trained network.
+    >>> training = pd.DataFrame([["hardware", "b", 2.0], ["data type", "c", 5.0]], columns=columns)
+    >>> print(sharing(training, training.assign(difference=[2e-5, 0.0])))
+    How far images move from the baseline's, after training and with the shared network:
+    - hardware: 2% and 2e-05%, 5.0 orders of magnitude less
+    - data type: 5% and not a bit
+    Share the trained network.
     """
     apart = [
-        table[table["condition"] != BASELINE].groupby("trial")["difference"].mean()
+        table[table["condition"] != BASELINE].groupby("condition", sort=False)["difference"].mean()
         for table in (training, inference)
     ]
-    if not all(len(each) for each in apart):
+    both = pd.concat(apart, axis=1, keys=["training", "inference"], join="inner")
+    if both.empty:
         return "It cannot be told whether sharing a network helps: no networks to compare."
-    trained, shared = apart
-    said = (
-        f"Training again changes the images by {trained.mean():.2g}% on average (largest of a "
-        f"network: {trained.max():.2g}%); the shared network reconstructs them elsewhere with "
-        f"differences of {shared.mean():.2g}% on average (largest: {shared.max():.2g}%)"
+    lines = ["How far images move from the baseline's, after training and with the shared network:"]
+    near = []
+    for source, row in both.iterrows():
+        lines.append(f"- {source}: {_compared(row['training'], row['inference'])}")
+        if row["inference"] > 0 and _orders(row["training"], row["inference"]) < _ORDERS:
+            near.append(str(source))
+    lines.append(
+        f"Not orders of magnitude less: {', '.join(near)}. Share the trained network, and say how "
+        "it was used."
+        if near
+        else "Share the trained network."
     )
-    if not shared.max():
-        return f"{said}: equal to the last bit. Share the trained network."
-    orders = math.log10(trained.mean() / shared.mean()) if trained.mean() else -math.inf
-    if orders >= _ORDERS:
-        return (
-            f"{said}: {orders:.1f} orders of magnitude below training. Share the trained network."
-        )
-    return f"{said}: not orders of magnitude below training."
+    return "\n".join(lines)
+
+
+def _compared(training: float, inference: float) -> str:
+    if not inference:
+        return f"{training:.2g}% and not a bit" if training else "not a bit either way"
+    orders = _orders(training, inference)
+    return f"{training:.2g}% and {inference:.2g}%, {orders:.1f} orders of magnitude less"
+
+
+def _orders(training: float, inference: float) -> float:
+    return math.log10(training / inference) if training else -math.inf
 
 
 def factorial_table(results: pd.DataFrame, factors: Sequence[str]) -> Table:

@@ -146,17 +146,27 @@ class TestVerification:
 
 
 class TestSharing:
-    def test_not_far_below(self):
-        said = report.sharing(differences({"a": [2.0]}), differences({"a": [0.5]}))
-        assert said.endswith("not orders of magnitude below training.")
+    def test_a_source_that_is_not_far_below_is_named(self):
+        said = report.sharing(
+            differences({"type": [2.0], "hardware": [1.0]}),
+            differences({"type": [0.5], "hardware": [1e-6]}),
+        )
+        assert "- type: 2% and 0.5%, 0.6 orders of magnitude less" in said
+        assert "- hardware: 1% and 1e-06%, 6.0 orders" in said
+        assert "Not orders of magnitude less: type." in said
 
     def test_equal_to_the_last_bit(self):
-        said = report.sharing(differences({"a": [2.0]}), differences({"a": [0.0]}))
-        assert said.endswith("equal to the last bit. Share the trained network.")
+        said = report.sharing(
+            differences({"a": [2.0], "b": [0.0]}), differences({"a": [0.0], "b": [0.0]})
+        )
+        assert "- a: 2% and not a bit" in said
+        assert "- b: not a bit either way" in said
+        assert said.endswith("\nShare the trained network.")
 
     def test_nothing_to_compare(self):
-        assert "cannot be told" in report.sharing(differences({"baseline": [0.0]}),
-                                                  differences({"a": [1.0]}))  # fmt: skip
+        assert "cannot be told" in report.sharing(
+            differences({"baseline": [0.0]}), differences({"a": [1.0]})
+        )
 
 
 class TestFactorial:
