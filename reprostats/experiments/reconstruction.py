@@ -26,9 +26,8 @@ from safetensors.numpy import load_file
 
 from reprostats.errors import InputError, NotAvailableError
 from reprostats.experiments.parallel_imaging import Training as ParallelImagingTraining
-from reprostats.experiments.reconstruction_task import (
-    Case,
-    Image,
+from reprostats.experiments.reconstruction_task import Case, Image
+from reprostats.experiments.reconstruction_trial import (
     kept_images,
     measures,
     reconstruct_again,

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from reprostats.errors import InputError
 from reprostats.experiments import parallel_imaging, reconstruction, susceptibility_mapping
-from reprostats.experiments.reconstruction_task import (
+from reprostats.experiments.reconstruction_trial import (
     kept_images,
     measures,
     reconstruct_again,
