@@ -188,6 +188,7 @@ class Checkpoint:
         run.epoch, run.step = self.epoch, self.step
         run.losses = self.progress["losses"]
         run.metrics.update(self.state["metrics"])
+        run.stopped = self.state.get("stopped")  # not in checkpoints of earlier versions
 
     def _restore_optimiser(self, optimiser: torch.optim.Optimizer) -> None:
         saved = self.state["optimiser"]
@@ -312,6 +313,7 @@ def _plain_state(run: Run) -> dict[str, Any]:
         },
         "schedule": _plain(schedule, "the schedule's state"),
         "metrics": dict(run.metrics),
+        "stopped": run.stopped,
     }
 
 

@@ -43,7 +43,7 @@ class Run:
     metrics
         What callbacks have measured last, by name; kept in checkpoints.
     stopped
-        Why a callback has stopped the training, if one has.
+        Why a callback has stopped the training, if one has; kept in checkpoints.
     resumed
         Whether it goes on from a checkpoint.
     order_state
@@ -261,11 +261,12 @@ def _train(run: Run, objective: _Objective, callbacks: Sequence[Callback]) -> No
     for callback in callbacks:
         callback.started(run)
     for epoch in range(run.epoch, run.epochs + 1):
+        begun = epoch == run.epoch and run.step > 0
+        if run.stopped and not begun:
+            break
         if epoch > run.epoch:
             run.epoch, run.step = epoch, 0
         _train_epoch(run, objective, callbacks)
-        if run.stopped:
-            break
     for callback in callbacks:
         callback.ended(run)
 
@@ -275,11 +276,11 @@ def _train_epoch(run: Run, objective: _Objective, callbacks: Sequence[Callback])
     run.model.train()
     size = run.batch_size * run.strategy.world_size
     for batch in _draw_order(run).to(run.device).split(size)[run.step :]:
+        if run.stopped:  # also by a callback before the interruption
+            break
         run.done(_take_step(run, objective, batch))
         for callback in callbacks:
             callback.stepped(run)
-        if run.stopped:
-            break
     run.strategy.settle(run.model)
     _check(run)
     if run.step == run.steps_per_epoch:

@@ -116,6 +116,62 @@ def test_interrupted_between_the_last_step_and_the_end_of_an_epoch(tmp_path, und
     assert ends.seen == [1, 2]
 
 
+class Stop(Callback):
+    """Stops after a step, or after the end of its epoch."""
+
+    def __init__(self, at: str, step: int = STEPS):
+        self.at, self.step = at, step
+
+    def stepped(self, run):
+        if self.at == "step" and (run.epoch, run.step) == (2, self.step):
+            run.stop("enough")
+
+    def epoch_ended(self, run):
+        if self.at == "epoch" and run.epoch == 2:
+            run.stop("enough")
+
+
+class InterruptAtTheEnd(Callback):
+    def ended(self, _):
+        raise Interruption
+
+
+@pytest.mark.parametrize("stop", [("step", 2), ("step", STEPS), ("epoch",)])
+@pytest.mark.parametrize("every_epochs", [1, None])
+def test_stopped_and_interrupted_before_its_end_stays_stopped(tmp_path, stop, every_epochs):
+    def trained(folder, *more, resume=None):
+        kept = Checkpoints(folder, every_steps=1, every_epochs=every_epochs)
+        return train(epochs=3, callbacks=[Stop(*stop), kept, *more], resume=resume)
+
+    with pytest.raises(Interruption):
+        trained(tmp_path / "one", InterruptAtTheEnd())
+    resumed = train(epochs=3, resume=load_checkpoint(tmp_path / "one"), callbacks=[Stop(*stop)])
+    undisturbed = trained(tmp_path / "other")
+    assert len(resumed["losses"]) == 2
+    assert resumed["losses"].isnan().sum() == (4 if stop == ("step", 2) else 0)
+    resumed["losses"], undisturbed["losses"] = (
+        each["losses"].nan_to_num() for each in (resumed, undisturbed)
+    )
+    assert differing(resumed, undisturbed) == []
+
+
+def test_of_a_stop_is_told_to_callbacks_when_resumed(tmp_path):
+    class Reason(Callback):
+        def ended(self, run):
+            self.found = run.stopped
+
+    train(callbacks=[Stop("step", 2), Checkpoints(tmp_path, every_steps=1)])
+    reason = Reason()
+    train(resume=load_checkpoint(tmp_path), callbacks=[reason])
+    assert reason.found == "enough"
+
+
+def test_of_an_earlier_version_without_a_stop_can_be_used(written, undisturbed):
+    checkpoint = load_checkpoint(written)
+    del checkpoint.state["stopped"]
+    assert differing(train(resume=checkpoint), undisturbed["adam"]) == []
+
+
 @pytest.mark.parametrize(
     "schedule",
     [
