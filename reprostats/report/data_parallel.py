@@ -40,7 +40,10 @@ _WARM = "linear, warm-up"
 _GRESCALE = "GreScale"
 _TUNED = "GreScale, tuned"
 _WHOLE = "all"
+_LEVEL = 0.05
 _FEWEST = 2
+_ROUNDING = 1e-9  # of a difference in percentage points
+_FIXED = "Patients and their split are fixed: intervals cover seeds, not other patients."
 _KEYS = ["policy", "workers"]
 _COLUMNS = [
     "Policy", "Workers", "Trainings", "Lost", "Pairs", "Dice", "Difference", "CI low", "CI high",
@@ -49,7 +52,10 @@ _COLUMNS = [
 
 
 def per_training(results: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
-    """Give one row per training that ended well.
+    """Give one row per training that came through.
+
+    That is one that ended well, with a finite value for every patient: outputs that are not finite
+    are those of a training that diverged.
 
     Parameters
     ----------
@@ -73,8 +79,9 @@ def per_training(results: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
     if rows.empty:
         raise InputError(f"no training that ended well has the metric {metric!r} for patients.")
     named = _named(rows)
-    means = named.groupby([*_KEYS, "seed"], sort=False)["value"].mean().reset_index()
-    found: pd.DataFrame = means.assign(value=100 * means["value"])
+    groups = named.groupby([*_KEYS, "seed"], sort=False)["value"]
+    means = groups.agg(lambda values: 100 * values.mean(skipna=False)).reset_index()
+    found: pd.DataFrame = means[np.isfinite(means["value"])].reset_index(drop=True)
     return found
 
 
@@ -138,7 +145,7 @@ def metric_plot(
 
 
 def verdict_table(
-    results: pd.DataFrame, *, margin: float, significance_level: float = 0.05
+    results: pd.DataFrame, *, margin: float, significance_level: float = _LEVEL
 ) -> Table:
     """Ask of every policy and number of workers whether it lost Dice against one worker.
 
@@ -158,8 +165,10 @@ def verdict_table(
         For each policy and number of workers the mean Dice, its difference to the baseline with
         interval (`reprostats.paired_ttest`, seeds being pairs), the p value adjusted for the number
         of rows (Holm), whether it is equivalent within the margin (`reprostats.equivalence_test`),
-        and the verdict: *loss* or *gain* if the interval excludes 0, *equivalent* if the two
-        one-sided tests say so, both if both, *cannot tell* if neither.
+        and the verdict: *loss* or *gain* if the adjusted p value is below ``significance_level``,
+        *equivalent* if the two one-sided tests say so, both if both, *cannot tell* if neither.
+        Where trainings were lost, it says how many came through, and speaks of those alone. Fewer
+        than two pairs are *not comparable*, and *diverged* if all trainings did.
 
     Raises
     ------
@@ -178,21 +187,23 @@ def verdict_table(
         {
             "Policy": policy,
             "Workers": workers,
-            **_trainings(results, policy, workers),
+            **_trainings(results, values, policy, workers),
             **compared(_of(values, policy, workers), baseline, margin, significance_level),
         }
         for policy, workers in places
     ]
+    lost = _trainings(results, values, BASELINE, 1)["Lost"]
     return Table(
         "data_parallel_verdicts_by_workers",
-        _with_holm(pd.DataFrame(rows)),
+        _judged(pd.DataFrame(rows), significance_level),
         f"Dice against the baseline on one worker, margin {margin:g} percentage points",
         {"Dice": 2, "Difference": 2, "CI low": 2, "CI high": 2, "p (Holm)": 4, "p (TOST)": 4},
         f"Dice in per cent, means over seeds; the baseline has {baseline.mean():.2f} over "
-        f"{len(baseline)} seeds. Difference: of seeds in pairs, with {1 - significance_level:.0%} "
-        "intervals, each by itself; the p value of no difference is adjusted for all rows (Holm). "
-        "Equivalent: two one-sided tests (TOST). Lost: trainings that diverged or failed, which "
-        "are in no mean.",
+        f"{len(baseline)} seeds, {lost} more were lost. Difference: of seeds in pairs, with "
+        f"{1 - significance_level:.0%} intervals, each by itself. Loss and gain are decided by the "
+        f"p value of no difference, adjusted for all rows (Holm), below {significance_level:g}; an "
+        "interval that excludes 0 is not enough. Equivalent: two one-sided tests (TOST), each by "
+        f"itself. Lost: trainings that diverged or failed, which are in no mean. {_FIXED}",
     )
 
 
@@ -200,6 +211,9 @@ def compared(
     values: pd.Series[float], baseline: pd.Series[float], margin: float, level: float
 ) -> dict[str, object]:
     """Compare trainings with others of the same seeds, seed by seed.
+
+    Differences that are all the same have no spread to judge them by (two may agree by rounding):
+    they have neither interval nor p value.
 
     Parameters
     ----------
@@ -209,9 +223,12 @@ def compared(
         As of `verdict_table`.
     """
     pairs = pd.concat([values, baseline], axis=1, keys=["values", "baseline"]).dropna()
-    row: dict[str, object] = {"Dice": values.mean(), "Pairs": len(pairs)}
+    row: dict[str, object] = {"Dice": values.mean(), "Pairs": len(pairs), "Equivalent": None}
+    differences = pairs["values"] - pairs["baseline"]
     if len(pairs) < _FEWEST:
-        return row | {"Equivalent": None, "Verdict": "fewer than two pairs of seeds"}
+        return row
+    if float(np.ptp(differences)) < _ROUNDING:
+        return row | {"Difference": differences.mean()}
     test = paired_ttest(pairs, confidence_level=1 - level).iloc[0]
     same = equivalence_test(pairs, margin=margin, significance_level=level).iloc[0]
     return row | {
@@ -221,7 +238,6 @@ def compared(
         "p": test["p_value"],
         "p (TOST)": same["p_value"],
         "Equivalent": bool(same["equivalent"]),
-        "Verdict": _verdict(test["ci_low"], test["ci_high"], bool(same["equivalent"])),
     }
 
 
@@ -252,7 +268,8 @@ def verdicts(results: pd.DataFrame, *, margin: float) -> Table:
         "data_parallel_verdicts",
         pd.DataFrame({"Question": list(known), "Answer": list(known.values())}),
         "What do more workers do to segmentation?",
-        note=f"Margin: {margin:g} percentage points of Dice.",
+        note=f"Margin: {margin:g} percentage points of Dice. A loss is shown if the p value, "
+        f"adjusted for all policies and numbers of workers (Holm), is below {_LEVEL:g}. {_FIXED}",
     )
 
 
@@ -382,26 +399,49 @@ def _interval(values: np.ndarray, confidence_level: float) -> _Row:
     return {"mean": mean, "low": mean - width, "high": mean + width, "repeats": count}
 
 
-def _trainings(results: pd.DataFrame, policy: str, workers: int) -> dict[str, int]:
+def _trainings(
+    results: pd.DataFrame, values: pd.DataFrame, policy: str, workers: int
+) -> dict[str, int]:
+    """Count trainings that were planned, that did not come through, and that crashed."""
     trials = results.drop_duplicates(["condition", "trial"])
     chosen = (trials["condition"] == policy) & (trials["world_size"].astype(int) == workers)
     status = trials.loc[chosen, "status"]
-    return {"Trainings": len(status), "Lost": int((status != "ok").sum())}
+    return {
+        "Trainings": len(status),
+        "Lost": len(status) - len(_of(values, policy, workers)),
+        "Crashed": int((~status.isin(["ok", "diverged"])).sum()),
+    }
 
 
-def _verdict(low: float, high: float, equivalent: bool) -> str:
-    shown = "loss" if high < 0 else "gain" if low > 0 else ""
-    if equivalent:
-        return f"{shown}, but equivalent" if shown else "equivalent"
-    return shown or "cannot tell"
+def _judged(frame: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Adjust p values for the number of rows, judge by them, and put all columns in their place."""
+    if frame.empty:
+        return frame.reindex(columns=_COLUMNS)
+    frame = frame.reindex(columns=[*_COLUMNS, "p", "Crashed"])  # where no row could be compared
+    frame["p (Holm)"] = adjust_p_values(frame["p"].to_numpy(dtype=float))
+    frame["Verdict"] = [_verdict(row, level) for _, row in frame.iterrows()]
+    frame["Equivalent"] = frame["Equivalent"].astype(object).mask(frame["Lost"] > 0, None)
+    return frame.reindex(columns=_COLUMNS)
 
 
-def _with_holm(frame: pd.DataFrame) -> pd.DataFrame:
-    """Adjust p values for the number of rows, and put all columns in their place."""
-    adjusted = (
-        {"p (Holm)": adjust_p_values(frame["p"].to_numpy(dtype=float))} if "p" in frame else {}
-    )
-    return frame.assign(**adjusted).reindex(columns=_COLUMNS)
+def _verdict(row: pd.Series, level: float) -> str:
+    """Judge a row; never without a word on the trainings that did not come through."""
+    lost, planned = int(row["Lost"]), int(row["Trainings"])
+    if lost == planned and not row["Crashed"]:
+        return "diverged"
+    shown = _shown(row, level)
+    return f"{planned - lost} of {planned} came through; of these: {shown}" if lost else shown
+
+
+def _shown(row: pd.Series, level: float) -> str:
+    if row["Pairs"] < _FEWEST:
+        return "not comparable"
+    if pd.isna(row["p"]):
+        return "cannot tell: all pairs differ by the same"
+    differs = "loss" if row["Difference"] < 0 else "gain"
+    found = [differs] if row["p (Holm)"] < level else []
+    found += ["equivalent"] if row["Equivalent"] else []
+    return ", but ".join(found) or "cannot tell"
 
 
 def _baseline_rows(shown: pd.DataFrame) -> pd.DataFrame:
@@ -442,34 +482,50 @@ def _colours(policies: list[str]) -> alt.Scale:
 
 
 def _begins(rows: pd.DataFrame, policy: str) -> str:
-    """Say at which number of workers a policy first loses Dice, or that it does not."""
+    """Say at which number of workers a policy first loses Dice, and where trainings were lost."""
     found = rows[rows["Policy"] == policy].sort_values("Workers")
     if found.empty:
         return ""
-    lost = found[found["Verdict"].str.startswith("loss")]
-    diverged = found[found["Lost"] > 0]
-    if lost.empty:
-        open_ = found[~found["Verdict"].str.contains("equivalent|gain")]["Workers"].tolist()
-        text = f"no loss is shown up to {found['Workers'].max()} workers"
-        text += f"; equivalence is not shown for {_listed(open_)}" if open_ else ""
-    else:
-        first, last = lost.iloc[0], lost.iloc[-1]
-        text = f"from {first['Workers']} on: {_difference(first)}"
-        text += f"; with {last['Workers']}: {_difference(last)}" if len(lost) > 1 else ""
-        between = found[(found["Workers"] > first["Workers"]) & ~found.index.isin(lost.index)]
-        text += (
-            f"; no loss is shown for {_listed(between['Workers'].tolist())}" if len(between) else ""
-        )
-    if len(diverged):
-        text += f"; trainings were lost with {_listed(diverged['Workers'].tolist())}"
-    return text
+    not_compared = found["Verdict"].str.contains("diverged|not comparable")
+    lost = found[found["Verdict"].str.contains("loss")]
+    others = found[~found.index.isin(lost.index) & ~not_compared & (found["Lost"] == 0)]
+    parts = [_where_lost(lost), _where_not(others), _where_missing(found)]
+    return "; ".join(part for part in parts if part)
+
+
+def _where_lost(rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return ""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    text = f"from {first['Workers']} on: {_difference(first)}"
+    return text + (f"; with {last['Workers']}: {_difference(last)}" if len(rows) > 1 else "")
+
+
+def _where_not(rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return ""
+    text = f"no loss is shown with {_listed(rows['Workers'].tolist())} workers"
+    unsure = rows[~rows["Verdict"].str.contains("equivalent|gain")]["Workers"].tolist()
+    return text + (f"; equivalence is not shown with {_listed(unsure)}" if unsure else "")
+
+
+def _where_missing(rows: pd.DataFrame) -> str:
+    """Name the numbers of workers with which trainings were lost, or could not be compared."""
+    missing = rows[(rows["Lost"] > 0) | (rows["Pairs"] < _FEWEST)]
+    return "; ".join(
+        f"{row['Lost']} of {row['Trainings']} trainings were lost with {row['Workers']} workers"
+        + ("" if row["Pairs"] >= _FEWEST else ", which cannot be compared")
+        for _, row in missing.iterrows()
+    )
 
 
 def _difference(row: pd.Series) -> str:
-    return (
-        f"{row['Difference']:+.2f} points ({row['CI low']:+.2f} to {row['CI high']:+.2f}), "
-        f"{row['Verdict']}"
+    interval = (
+        "no interval"
+        if pd.isna(row["CI low"])
+        else f"{row['CI low']:+.2f} to {row['CI high']:+.2f}"
     )
+    return f"{row['Difference']:+.2f} points ({interval}), {row['Verdict']}"
 
 
 def _won_back(results: pd.DataFrame, rows: pd.DataFrame, margin: float) -> str:
@@ -482,13 +538,26 @@ def _won_back(results: pd.DataFrame, rows: pd.DataFrame, margin: float) -> str:
             parts.append(f"with {row['Workers']} workers: {row['Verdict']}")
             continue
         workers = int(row["Workers"])
-        linear = _of(values, _LINEAR, workers)
-        against = compared(_of(values, _TUNED, workers), linear, margin, 0.05)
         text = f"with {workers} workers it is {_difference(row)}, against the baseline"
-        if "Difference" in against:
-            text += f", and {_difference(pd.Series(against))}, against linear scaling"
+        against = _against_linear(results, values, workers, margin)
+        if pd.notna(against["Difference"]):
+            text += f", and {_difference(against)}, against linear scaling"
         parts.append(text)
     return "; ".join(parts)
+
+
+def _against_linear(
+    results: pd.DataFrame, values: pd.DataFrame, workers: int, margin: float
+) -> pd.Series:
+    """Compare what the advisor found with linear scaling: one comparison, not adjusted."""
+    found, linear = (_of(values, policy, workers) for policy in (_TUNED, _LINEAR))
+    row = {
+        "Workers": workers,
+        **_trainings(results, values, _TUNED, workers),
+        **compared(found, linear, margin, _LEVEL),
+    }
+    judged: pd.Series = _judged(pd.DataFrame([row]), _LEVEL).iloc[0]
+    return judged
 
 
 def _listed(workers: Sequence[int]) -> str:
