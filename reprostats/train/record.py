@@ -22,6 +22,7 @@ from reprostats.train.extensions import file_of
 
 CHECKPOINTS = "checkpoints"
 _CONFIG = "config.json"
+_CODE = "code.json"
 _RECORD = "record.json"
 
 
@@ -69,7 +70,7 @@ class TrainingRecord(BaseModel):
     fingerprints
         SHA-256 of weights and losses: equal if and only if every bit is.
     code
-        SHA-256 of the files named in the configuration.
+        SHA-256 of the files named in the configuration, as they were at the start.
     description
         Of the data.
     effective
@@ -114,8 +115,8 @@ def claim(folder: Path, config: TrainingConfig) -> TrainingRecord | None:
     Raises
     ------
     InputError
-        If the folder is that of a training with another configuration; the keys that differ are
-        named.
+        If the folder is that of a training with another configuration, or one's own files have
+        been changed since it ended or since its checkpoints; what differs is named.
     DamagedFileError
         If a file there does not hold what was written.
 
@@ -132,15 +133,42 @@ def claim(folder: Path, config: TrainingConfig) -> TrainingRecord | None:
     """
     now = config.model_dump(mode="json")
     path = folder / _CONFIG
-    if not path.exists():
-        write_atomically(path, json.dumps(now, indent=1) + "\n")
-        return None
-    if apart := differences(_read(path), now):
+    if path.exists() and (apart := differences(_read(path), now)):
         raise InputError(
             f"{folder}: holds a training with another configuration. Take another folder, or the "
             "same configuration. What differs:\n  " + "\n  ".join(apart)
         )
-    return read_record(folder) if has_record(folder) else None
+    record = read_record(folder) if has_record(folder) else None
+    _claim_code(folder, code_of(config), record)
+    if not path.exists():
+        write_atomically(path, json.dumps(now, indent=1) + "\n")
+    return record
+
+
+def _claim_code(folder: Path, now: dict[str, str], record: TrainingRecord | None) -> None:
+    """Keep the SHA-256 of one's own files; refuse others than those that a result came from."""
+    path = folder / _CODE
+    kept = read_code(folder) if path.exists() else record.code if record else {}
+    learnt = record is not None or newest_checkpoint(folder / CHECKPOINTS) is not None
+    changed = [file for file, was in kept.items() if now.get(file) != was]
+    if learnt and changed:
+        raise InputError(
+            f"{folder}: holds a training with other code. Take another folder, or put the files "
+            "back as they were. What was changed:\n  " + "\n  ".join(changed)
+        )
+    if now != kept or not path.exists():
+        _write(path, now)
+
+
+def read_code(folder: Path) -> dict[str, str]:
+    """Read the SHA-256 of one's own files, by path, as they were when a training claimed a folder.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file does not hold what was written.
+    """
+    return _read(folder / _CODE)
 
 
 def has_record(folder: Path) -> bool:
@@ -177,8 +205,7 @@ def read_record(folder: Path) -> TrainingRecord:
 
 def write_record(folder: Path, record: TrainingRecord) -> None:
     """Write a record, in one step."""
-    content = json.loads(record.model_dump_json())
-    write_atomically(folder / _RECORD, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    _write(folder / _RECORD, json.loads(record.model_dump_json()))
 
 
 def write_tensors(folder: Path, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -210,6 +237,10 @@ def code_of(config: TrainingConfig) -> dict[str, str]:
     """Give the SHA-256 of the user's own files that a configuration names."""
     files = {file for _, part in extensions_of(config) if (file := file_of(part.name))}
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _read(path: Path) -> dict[str, Any]:

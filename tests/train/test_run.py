@@ -1,5 +1,6 @@
 """A training from its configuration to its record, in one process."""
 
+import hashlib
 import json
 import shutil
 
@@ -32,6 +33,10 @@ def train(write, tmp_path):
         return record, said
 
     return trained
+
+
+def edit(path):
+    path.write_text(path.read_text() + "\n# a remark\n")
 
 
 class TestRecord:
@@ -186,6 +191,43 @@ class TestGoingOn:
         train()
         with pytest.raises(InputError, match=r"epochs: 2 there, 3 now\n  seed: 2019 there, 1 now$"):
             train(epochs=3, seed=1)
+
+    def test_with_a_changed_file_is_refused_when_it_has_ended(self, train, tmp_path):
+        train()
+        edit(tmp_path / "own.py")
+        with pytest.raises(InputError, match=rf"other code.*:\n  {tmp_path / 'own.py'}$"):
+            train()
+
+    def test_with_a_changed_file_is_refused_until_it_is_put_back(self, train, tmp_path):
+        with pytest.raises(InputError, match="something is wrong here"):
+            train(callbacks=[TROUBLE])
+        as_it_was = (tmp_path / "own.py").read_text()
+        edit(tmp_path / "own.py")
+        with pytest.raises(InputError, match=rf"other code.*:\n  {tmp_path / 'own.py'}$"):
+            train(callbacks=[TROUBLE])
+        (tmp_path / "own.py").write_text(as_it_was)
+        assert train(callbacks=[TROUBLE])[0].resumed
+
+    def test_with_a_corrected_file_begins_if_nothing_was_learnt_yet(self, train, tmp_path):
+        own = tmp_path / "wrong.py"
+        own.write_text("def data(): return 5")
+        with pytest.raises(InputError, match="gives a pair"):
+            train(data="wrong.py:data")
+        own.write_text("from own import discs as data")
+        record, _ = train(data="wrong.py:data")
+        assert record.code[str(own)] == hashlib.sha256(own.read_bytes()).hexdigest()
+
+    @pytest.mark.parametrize("ended", [True, False])
+    def test_in_a_folder_of_an_earlier_version(self, train, tmp_path, ended):
+        """It holds the hashes in its record only."""
+        first, _ = train()
+        (tmp_path / "run" / "code.json").unlink()
+        if not ended:
+            (tmp_path / "run" / "record.json").unlink()
+        assert train()[0].fingerprints == first.fingerprints
+        edit(tmp_path / "own.py")
+        with pytest.raises(InputError, match="other code"):
+            train()
 
     def test_while_another_trains_there_is_refused(self, train, tmp_path):
         (tmp_path / "run").mkdir()
