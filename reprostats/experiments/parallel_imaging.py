@@ -1,4 +1,4 @@
-"""Parallel imaging with a variational network: slices of heads from a fourth of their k-space.
+"""Parallel imaging with a variational network: slices of heads from some lines of k-space.
 
 Hammernik, Klatzer, Kobler, Recht, Sodickson, Pock, Knoll: Learning a variational network for
 reconstruction of accelerated MRI data. Magn Reson Med 79:3055 (2018), as used by Oh, Jung and Lee.
@@ -98,6 +98,8 @@ class ParallelImaging:
     >>> [tuple(each.shape) for each in (*inputs, images)]
     [(2, 4, 56, 48), (2, 4, 56, 48), (2, 56, 48), (2, 56, 48)]
     """
+
+    volume = False
 
     def __init__(self, config: Training) -> None:
         self.config = config

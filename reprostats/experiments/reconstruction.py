@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from safetensors.numpy import load_file
 
 from reprostats.errors import InputError, NotAvailableError
 from reprostats.experiments.parallel_imaging import Training as ParallelImagingTraining
-from reprostats.experiments.reconstruction_task import Case, Image
+from reprostats.experiments.reconstruction_task import Case, Image, Task
 from reprostats.experiments.reconstruction_trial import (
     kept_images,
     measures,
@@ -47,15 +47,7 @@ TaskName = Literal["parallel_imaging", "susceptibility_mapping"]
 Config = ParallelImagingTraining | SusceptibilityTraining
 
 BASELINE = "baseline"
-SOURCES = (
-    "hardware",
-    "convolution benchmarking",
-    "convolution determinism",
-    "data type",
-    "mini-batch order",
-    "weight initialisation",
-)
-_OF_INFERENCE = SOURCES[:4]
+_OF_TRAINING = ("mini-batch order", "weight initialisation")
 _FEWEST_STEPS = 2
 
 
@@ -67,7 +59,7 @@ class Parameters(BaseModel):
     parallel_imaging, susceptibility_mapping
         What differs from the defaults of the two tasks.
     networks
-        Networks trained for each source; 5 in the paper.
+        Networks trained for each source, and one for each other data type; 5 in the paper.
     verified_steps
         Steps for which the baseline is trained twice and compared; 1,000 in the paper.
     initialiser
@@ -104,9 +96,8 @@ class Parameters(BaseModel):
     threads: Annotated[int, Field(ge=1)] = 1
     seed: int = Field(default=2019, ge=0)
     factors: dict[str, list[Level]] = {
-        "init": [1, 2],
-        "batch_order": [1, 2],
-        "threads": [1, 2],
+        "init": [1, 2, 3],
+        "batch_order": [1, 2, 3],
     }
     runs: int | None = None
     margin: float = Field(default=1.0, gt=0)
@@ -150,7 +141,13 @@ def verification(parameters: Parameters, task: TaskName) -> Study:
 
 
 def sources(parameters: Parameters, task: TaskName) -> Study:
-    """Plan to train with each source changed alone; those that this machine lacks are left out."""
+    """Plan to train with each source changed alone; those that this machine lacks are left out.
+
+    Raises
+    ------
+    NotAvailableError
+        If this machine cannot give the baseline.
+    """
     return Study(
         train_network,
         config=parameters.of(task),
@@ -160,8 +157,10 @@ def sources(parameters: Parameters, task: TaskName) -> Study:
 
 
 def not_available(parameters: Parameters) -> dict[str, str]:
-    """Give the sources that this machine cannot change, and why."""
+    """Give the sources that cannot be changed here, and why."""
     found = {}
+    if parameters.device == "cpu":
+        found["convolution benchmarking"] = "cuDNN has it, and the trials are on a processor"
     for name, condition in _training_conditions(parameters).items():
         try:
             list(condition.settings())
@@ -195,7 +194,7 @@ def inference(
     first = results.loc[results["trial"] == _first(results)].iloc[0]
     conditions = {BASELINE: Condition(parameters.baseline(), repeats=2)}
     every = _training_conditions(parameters)
-    conditions |= {name: every[name] for name in _OF_INFERENCE}
+    conditions |= {name: every[name] for name in every if name not in (BASELINE, *_OF_TRAINING)}
     return Study(
         reconstruct_again,
         config={
@@ -292,22 +291,24 @@ def differences(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per trial that ended well and test subject: ``condition``, ``trial``, ``case``,
-        ``difference`` (NRMSE against the baseline in percent, inside the brain), ``largest``
-        (largest absolute difference, in the unit of the image) and ``equal`` (bit for bit).
+        ``difference`` (NRMSE against the baseline in percent), ``largest`` (largest absolute
+        difference, in the unit of the image), both inside the brain and of what is compared with
+        the truth too, and ``equal`` (the whole image, bit for bit).
 
     Raises
     ------
     InputError
         If no trial of the baseline ended well.
     """
-    cases = _task(study).test_cases()
+    task = _task(study)
+    cases = task.test_cases()
     known = kept_images(_folder(study, _first(results)), cases)
     rows = []
     for _, each in _ended_well(results).iterrows():
         found = kept_images(_folder(study, each["trial"]), cases)
         rows += [
             {"condition": each["condition"], "trial": each["trial"], "case": case.identity}
-            | _difference(known[case.identity], found[case.identity], case)
+            | _difference(task, case, known[case.identity], found[case.identity])
             for case in cases
         ]
     return pd.DataFrame(rows)
@@ -320,7 +321,7 @@ def pictures(study: Study, results: pd.DataFrame) -> dict[str, NDArray[np.float6
     -------
     dict
         Real images by name: ``"truth"``, ``"baseline"``, and the difference from the baseline of
-        the last network of every source that changed a bit.
+        the last network of every source that changed a bit of the slice.
     """
     task = _task(study)
     case = task.test_cases()[0]
@@ -331,22 +332,21 @@ def pictures(study: Study, results: pd.DataFrame) -> dict[str, NDArray[np.float6
 
     well = _ended_well(results).groupby("condition", sort=False)["trial"].last()
     baseline = image(_first(results))
-    shown = {"truth": task.compared(case.truth, case), BASELINE: baseline}
-    for name, trial in well.items():
-        change = image(trial) - baseline
-        if change.any():
-            shown[str(name)] = change
     middle = len(baseline) // 2
+    shown = {"truth": task.compared(case.truth, case), BASELINE: baseline}
+    for name, trial in well.drop(BASELINE).items():
+        change = image(trial) - baseline
+        if change[middle].any():
+            shown[str(name)] = change
     return {name: image[middle] for name, image in shown.items()}
 
 
-def _difference(known: Image, found: Image, case: Case) -> dict[str, object]:
-    equal = known.dtype == found.dtype and known.tobytes() == found.tobytes()
-    apart = np.abs(found.astype(np.complex128) - known)[case.brain]
+def _difference(task: Task, case: Case, known: Image, found: Image) -> dict[str, object]:
+    before, after = task.compared(known, case), task.compared(found, case)
     return {
-        "difference": nrmse(known, found, mask=case.brain),
-        "largest": float(apart.max()),
-        "equal": equal,
+        "difference": nrmse(before, after, mask=case.brain),
+        "largest": float(np.abs(after - before)[case.brain].max()),
+        "equal": known.dtype == found.dtype and known.tobytes() == found.tobytes(),
     }
 
 
@@ -362,15 +362,14 @@ def _training_conditions(parameters: Parameters) -> dict[str, Condition]:
     def switched(name: str) -> Condition:
         return Condition({**base, name: not base[name]}, repeats=count)
 
-    types = [{"dtype": name} for name in DTYPES if name != base["dtype"]]
+    types = [name for name in DTYPES if name != base["dtype"]]
+    on_gpu = {"convolution benchmarking": switched("cudnn_benchmark")}
     return {
         BASELINE: Condition(base, repeats=2),
         "hardware": changed(_other_hardware(base, count)),
-        "convolution benchmarking": Condition({**base, "cudnn_benchmark": True}, repeats=count)
-        if base["device"] == "cpu"
-        else switched("cudnn_benchmark"),
+        **(on_gpu if base["device"] != "cpu" else {}),
         "convolution determinism": switched("deterministic"),
-        "data type": changed(types),
+        **{f"data type {name}": Condition({**base, "dtype": name}) for name in types},
         "mini-batch order": changed([{"batch_order": number} for number in drawn]),
         "weight initialisation": changed([{"init": number} for number in drawn]),
     }
@@ -387,7 +386,7 @@ def _other_hardware(base: Mapping[str, Level], count: int) -> list[dict[str, Lev
 
 def _same_kernels(pair: Mapping[str, Level], base: Mapping[str, Level]) -> bool:
     """Tell whether a pair is what the processor chooses by itself: its best instruction set."""
-    return pair == other_hardware(1)[0] and base["threads"] == 1
+    return pair == {**other_hardware(1)[0], "threads": base["threads"]}
 
 
 def _available(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
@@ -396,6 +395,8 @@ def _available(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
         try:
             list(condition.settings())
         except NotAvailableError:
+            if name == BASELINE:
+                raise
             continue
         found[name] = condition
     return found
@@ -407,7 +408,7 @@ def _samples(config: Config) -> int:
     return config.training_subjects * config.patches
 
 
-def _task(study: Study) -> Any:
+def _task(study: Study) -> Task:
     config = study.trials[0].config
     training = config.get("training", config)
     return task_of(training)  # type: ignore[arg-type]

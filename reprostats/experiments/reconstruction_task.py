@@ -46,6 +46,8 @@ class Task(Protocol):
 
     config: Any
     """``epochs`` and ``batch_size`` at least."""
+    volume: bool
+    """Whether a subject is one volume, or a stack of slices that stand alone."""
 
     def samples(self) -> tuple[Samples, Samples]:
         """Give inputs and targets to train on."""

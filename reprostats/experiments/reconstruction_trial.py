@@ -121,7 +121,7 @@ def measures(task: Task, case: Case, image: Image) -> dict[str, float]:
     return {
         "nrmse": nrmse(truth, found, mask=case.brain),
         "psnr": psnr(truth, found, mask=case.brain, data_range=width),
-        "ssim": _similarity(truth, found, case.brain, width, volume=len(case.inputs[0]) == 1),
+        "ssim": _similarity(truth, found, case.brain, width, volume=task.volume),
     }
 
 

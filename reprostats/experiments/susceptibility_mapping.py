@@ -92,6 +92,8 @@ class SusceptibilityMapping:
     (torch.Size([2, 1, 12, 12, 12]), torch.Size([2, 1, 12, 12, 12]), torch.Size([2, 1, 12, 12, 12]))
     """
 
+    volume = True
+
     def __init__(self, config: Training) -> None:
         self.config = config
         self._version = QSMNET_VERSIONS[config.version]

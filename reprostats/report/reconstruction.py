@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -32,13 +33,22 @@ _SOURCE_NOTE = (
     "Equal: networks whose test images equal the baseline's bit for bit. NRMSE: against the truth, "
     "mean over networks and test subjects. Difference from the baseline in percentage points, with "
     "its {confidence_level:.0%} interval, paired t test over subjects (networks averaged), Holm's "
-    "adjustment over the sources, effect size d_z; equivalence: two one-sided tests within "
-    "{margin:g} points. To baseline: NRMSE against the images of the baseline. Largest: difference "
-    "of one pixel. The test asks about these networks; it does not generalise to others."
+    "adjustment over the sources, effect size d_z. Lowest, highest: NRMSE of single networks. "
+    "Equivalence: the largest p of the networks, each by two one-sided tests within {margin:g} "
+    "points, not adjusted over the sources. To baseline: NRMSE against the images of the baseline. "
+    "Largest: difference of one pixel in the brain. The test asks about these networks; it does "
+    "not generalise to others."
+)
+_FACTORIAL_NOTE = (
+    "Mean NRMSE of each network. Share of the sum of squares, F and p by analysis of variance; "
+    "what is left over is interaction, not noise: trainings repeat. SD: root of the component of "
+    "variance (REML), in percentage points, with its 95% interval, which few levels leave wide."
 )
 _METRICS = ("nrmse", "psnr", "ssim")
 _FEWEST = 2
 _ORDERS = 2  # of magnitude, from which on a difference is called far smaller
+_INERT = 1e-3  # of the range of all networks: a source that moves no mean by more is rounding
+_ROUNDING = 1e-12  # of the sum of squares
 
 
 def verification_table(
@@ -120,7 +130,7 @@ def source_table(
     error = _error(results)
     tested = _tested(error, confidence_level)
     rows = [
-        _source_row(str(source), trials, error, tested, differences, margin)
+        _source_row(str(source), trials, results, tested, differences, margin, confidence_level)
         for source, trials in _trials(results).groupby("condition", sort=False)
     ]
     lacking = not_available or {}
@@ -131,8 +141,9 @@ def source_table(
         name,
         pd.DataFrame(rows).astype(counts),
         "What changing one source alone does to the error of the test subjects",
-        {"NRMSE (%)": 3, "Difference": 4, "CI low": 4, "CI high": 4, "t": 2, "p": 4, "p (Holm)": 4,
-         "d_z": 2, "p (equivalence)": 4, "To baseline (%)": 6, "Largest": 6},
+        {"NRMSE (%)": 3, "Lowest": 3, "Highest": 3, "Difference": 4, "CI low": 4, "CI high": 4,
+         "t": 2, "p": 4, "p (Holm)": 4, "d_z": 2, "p (equivalence)": 4, "To baseline (%)": 6,
+         "Largest": 6},
         _SOURCE_NOTE.format(confidence_level=confidence_level, margin=margin) + notes,
     )  # fmt: skip
 
@@ -140,12 +151,14 @@ def source_table(
 def _source_row(
     name: str,
     trials: pd.DataFrame,
-    error: pd.DataFrame,
+    results: pd.DataFrame,
     tested: pd.DataFrame,
     differences: pd.DataFrame,
     margin: float,
+    confidence_level: float,
 ) -> dict[str, object]:
     well = trials[trials["status"] == "ok"]
+    networks = _networks(results, name)
     mine = differences[differences["condition"] == name]
     equal = int(mine.groupby("trial")["equal"].all().sum())
     row: dict[str, object] = {
@@ -153,7 +166,9 @@ def _source_row(
         "Networks": len(trials),
         "Ended well": len(well),
         "Equal": equal,
-        "NRMSE (%)": error[name].mean() if name in error else math.nan,
+        "NRMSE (%)": networks.mean().mean(),
+        "Lowest": networks.mean().min(),
+        "Highest": networks.mean().max(),
         "To baseline (%)": mine["difference"].mean() if len(mine) else math.nan,
         "Largest": mine["largest"].max() if len(mine) else math.nan,
     }
@@ -167,33 +182,55 @@ def _source_row(
             "p": found["p_value"],
             "p (Holm)": found["p_adjusted"],
             "d_z": found["cohen_dz"],
-            "p (equivalence)": _equivalence(error[name], error[BASELINE], margin),
+            "p (equivalence)": _equivalence(networks, _networks(results, BASELINE), margin),
         }
-    return row | {"Verdict": _source_verdict(name, trials, equal, row, margin)}
+    return row | {
+        "Verdict": _source_verdict(name, trials, equal, row, margin, 1 - confidence_level)
+    }
 
 
 def _source_verdict(
-    name: str, trials: pd.DataFrame, equal: int, row: Mapping[str, object], margin: float
+    name: str,
+    trials: pd.DataFrame,
+    equal: int,
+    row: Mapping[str, Any],
+    margin: float,
+    level: float,
 ) -> str:
     well = int((trials["status"] == "ok").sum())
     lost = trials.loc[trials["status"] != "ok"]
     failed = f"; {len(lost)} failed" if len(lost) else ""
     if not well:
         return f"no network: {'; '.join(sorted(set(lost['status'])))}"
+    if name == BASELINE and well < _FEWEST:
+        return f"cannot be told from one network{failed}"
     if equal == well:
         return f"equal to the last bit{failed}"
     if name == BASELINE:
         return f"not repeatable{failed}"
-    significant = "p (Holm)" in row and float(row["p (Holm)"]) < 0.05  # type: ignore[arg-type]  # noqa: PLR2004
-    equivalent = "p (equivalence)" in row and float(row["p (equivalence)"]) < 0.05  # type: ignore[arg-type]  # noqa: PLR2004
+    significant = row.get("p (Holm)", math.nan) < level
+    equivalent = row.get("p (equivalence)", math.nan) < level
     said = "another mean error" if significant else "no other mean error shown"
-    return f"other images, {said}" + (f", within {margin:g} points" if equivalent else "") + failed
+    each = f", each within {margin:g} points" if equivalent else ""
+    return f"other images, {said}{each}{failed}"
 
 
-def _equivalence(error: pd.Series[float], baseline: pd.Series[float], margin: float) -> float:
-    if len(error) < _FEWEST:
+def _networks(results: pd.DataFrame, condition: str) -> pd.DataFrame:
+    """Give the NRMSE of each subject (rows) by each network of a source (columns)."""
+    well = results[(results["status"] == "ok") & (results["metric"] == "nrmse")]
+    mine = well[well["condition"] == condition]
+    return mine.pivot_table(index="case", columns="trial", values="value", sort=False)
+
+
+def _equivalence(networks: pd.DataFrame, baseline: pd.DataFrame, margin: float) -> float:
+    """Give the largest p of the networks: all must be equivalent."""
+    if len(networks) < _FEWEST:
         return math.nan
-    return float(equivalence_test(error, baseline, margin=margin)["p_value"].iloc[0])
+    known = baseline.mean(axis=1).loc[networks.index]
+    return max(
+        float(equivalence_test(networks[name], known, margin=margin)["p_value"].iloc[0])
+        for name in networks
+    )
 
 
 def _tested(error: pd.DataFrame, confidence_level: float) -> pd.DataFrame:
@@ -246,29 +283,29 @@ def difference_plot(
     title
         Of the chart.
 
-    Raises
-    ------
-    InputError
-        If there is no network to draw.
+    Notes
+    -----
+    If there is no network beside the baseline, the chart is empty and its title says so.
     """
     shown = pd.concat(
         [
-            table.groupby(["condition", "trial"], sort=False)["difference"].mean().reset_index()
+            table.groupby(["condition", "trial"], sort=False, as_index=False)
+            .agg({"difference": "mean", "equal": "all"})
             .assign(done=name)
             for name, table in differences.items()
         ]
-    )  # fmt: skip
+    )
     shown = shown[shown["condition"] != BASELINE]
     if shown.empty:
-        raise InputError("no network beside the baseline to draw.")
+        title = f"{title}: no network beside the baseline"
     apart = shown.loc[shown["difference"] > 0, "difference"]
     floor = 10.0 ** math.floor(math.log10(apart.min()) - 1) if len(apart) else 1e-8
     drawn = shown.assign(
-        images=np.where(shown["difference"] > 0, "other", "equal"),
+        images=np.where(shown["equal"], "equal", "other"),
         shown=shown["difference"].clip(lower=floor),
     )
     order = list(dict.fromkeys(shown["condition"]))
-    highest = math.ceil(math.log10(max(shown["difference"].max(), floor)))
+    highest = math.ceil(math.log10(max(apart.max(), floor))) if len(apart) else 0
     decades = [10.0**power for power in range(round(math.log10(floor)), highest + 1)]
     chart: alt.LayerChart | alt.FacetChart = (
         alt.Chart(drawn)
@@ -288,7 +325,7 @@ def difference_plot(
         )
         .properties(
             title=alt.TitleParams(title, subtitle="Images equal to the last bit at the bottom"),
-            width=115 * len(order),
+            width=115 * max(len(order), 3),
             height=300,
         )
     )
@@ -326,9 +363,11 @@ def method_table(
     """
     network = _of_baseline(results).assign(method="network", setting="")
     every = pd.concat([network, classical], ignore_index=True)
-    tested = paired_comparisons(
-        every, value="nrmse", case="case", condition="method", baseline="network"
-    )
+    tested = pd.DataFrame(columns=["first", "second"])
+    if len(network) >= _FEWEST:
+        tested = paired_comparisons(
+            every, value="nrmse", case="case", condition="method", baseline="network"
+        )
     rows = []
     for (method, setting), table in every.groupby(["method", "setting"], sort=False):
         row = {"Method": method, "Setting": setting, "NRMSE (%)": table["nrmse"].mean(),
@@ -393,7 +432,8 @@ def sharing(training: pd.DataFrame, inference: pd.DataFrame) -> str:
         table[table["condition"] != BASELINE].groupby("condition", sort=False)["difference"].mean()
         for table in (training, inference)
     ]
-    both = pd.concat(apart, axis=1, keys=["training", "inference"], join="inner")
+    either = pd.concat(apart, axis=1, keys=["training", "inference"])
+    both = either.dropna()
     if both.empty:
         return "It cannot be told whether sharing a network helps: no networks to compare."
     lines = ["How far images move from the baseline's, after training and with the shared network:"]
@@ -402,18 +442,28 @@ def sharing(training: pd.DataFrame, inference: pd.DataFrame) -> str:
         lines.append(f"- {source}: {_compared(row['training'], row['inference'])}")
         if row["inference"] > 0 and _orders(row["training"], row["inference"]) < _ORDERS:
             near.append(str(source))
-    lines.append(
-        f"Not orders of magnitude less: {', '.join(near)}. Share the trained network, and say how "
-        "it was used."
-        if near
-        else "Share the trained network."
-    )
-    return "\n".join(lines)
+    for source, row in either[either.isna().any(axis=1)].iterrows():
+        done = "training" if math.isfinite(row["training"]) else "inference"
+        lines.append(f"- {source}: {row[done]:.2g}% in {done}, not compared in the other")
+    return "\n".join([*lines, _advice(near, differs=bool((both["training"] > 0).any()))])
+
+
+def _advice(near: Sequence[str], *, differs: bool) -> str:
+    if not differs:
+        return "No source changes training here: these networks need not be shared to be repeated."
+    if near:
+        return (
+            f"Not orders of magnitude less: {', '.join(near)}. Share the trained network, and say "
+            "how it was used."
+        )
+    return "Share the trained network."
 
 
 def _compared(training: float, inference: float) -> str:
     if not inference:
         return f"{training:.2g}% and not a bit" if training else "not a bit either way"
+    if not training:
+        return f"no difference after training, but {inference:.2g}% with the shared network"
     orders = _orders(training, inference)
     return f"{training:.2g}% and {inference:.2g}%, {orders:.1f} orders of magnitude less"
 
@@ -438,55 +488,96 @@ def factorial_table(results: pd.DataFrame, factors: Sequence[str]) -> Table:
     the effects. Interactions of two sources are told apart where the design allows it; what is
     left is the residual. Components of variance are estimated by REML with all effects random.
     """
-    table = _runs(results, factors)
+    table, notes = _runs(results, factors)
     varied = [name for name in factors if len(table[name].unique()) > 1]
-    if not varied or len(table) <= 1 + len(varied):
-        note = f"{len(table)} networks are too few to tell the effects of {', '.join(factors)}"
-        return _factorial(pd.DataFrame({"Note": [note]}))
-    effects = [(name,) for name in varied] + _interactions(table, varied)
+    effects, mixed = _effects(table, varied)
+    if not effects:
+        note = f"{len(table)} networks are too few to tell the effects of {', '.join(factors)}."
+        return _factorial(pd.DataFrame({"Note": [" ".join([note, *notes])]}), [])
     terms = {":".join(f"C({name})" for name in effect): ":".join(effect) for effect in effects}
     squares = anova(table, "value ~ " + " + ".join(terms)).replace({"source": terms})
     components = variance_components(table, value="value", random=list(terms.values()))
     every = squares.assign(component=squares["source"].str.lower()).merge(
         components[["component", "sd", "ci_low", "ci_high"]], on="component"
     )
+    shares = every["sum_of_squares"] / every["sum_of_squares"].sum()
+    testable = not mixed and bool(shares.iloc[-1] > _ROUNDING)
+    pooled = len(effects) == len(varied) > 1
     shown = pd.DataFrame(
         {
             "Effect": every["component"],
             "df": every["df"].astype(int),
-            "Share (%)": 100 * every["sum_of_squares"] / every["sum_of_squares"].sum(),
-            "F": every["f"],
-            "p": every["p_value"],
+            "Share (%)": 100 * shares,
+            "F": every["f"] if testable else math.nan,
+            "p": every["p_value"] if testable else math.nan,
             "SD": every["sd"],
             "SD low": np.sqrt(every["ci_low"]),
             "SD high": np.sqrt(every["ci_high"]),
         }
     )
-    return _factorial(shown.sort_values("Share (%)", ascending=False))
+    if pooled:
+        shown = shown.replace({"Effect": {"residual": "residual with interactions"}})
+    if mixed:
+        notes.append(f"The design mixes sources with interactions: {', '.join(mixed)}. No tests.")
+    elif not testable:
+        notes.append("Nothing is left over to test against.")
+    return _factorial(shown.sort_values("Share (%)", ascending=False), notes)
 
 
-def _interactions(table: pd.DataFrame, varied: Sequence[str]) -> list[tuple[str, ...]]:
-    """Give the pairs of sources, if a fraction does not mix them and something is left to test."""
+def _effects(table: pd.DataFrame, varied: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Give the effects that can be told apart, and what sources are mixed with.
+
+    Interactions of two are among the effects if none is mixed with a source or another one and
+    something is left over; no effects at all if nothing is left over beside the sources.
+    """
+    sources: list[tuple[str, ...]] = [(name,) for name in varied]
     pairs: list[tuple[str, ...]] = list(itertools.combinations(varied, 2))
-    terms = [f"C({name})" for name in varied] + [f"C({a}):C({b})" for a, b in pairs]
-    design = np.asarray(dmatrix(" + ".join(terms), table))
-    columns = design.shape[1]
-    return pairs if np.linalg.matrix_rank(design) == columns < len(table) else []
+    alone = _design(table, sources)
+    if not varied or alone.shape[1] >= len(table):
+        return [], []
+    rank = np.linalg.matrix_rank(alone)
+    mixed = [
+        ":".join(pair)
+        for pair in pairs
+        if np.linalg.matrix_rank(_design(table, [*sources, pair])) == rank
+    ]
+    whole = _design(table, [*sources, *pairs])
+    apart = np.linalg.matrix_rank(whole) == whole.shape[1] < len(table)
+    return ([*sources, *pairs] if apart else sources), mixed
 
 
-def _runs(results: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+def _design(table: pd.DataFrame, effects: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
+    terms = [":".join(f"C({name})" for name in effect) for effect in effects]
+    return np.asarray(dmatrix(" + ".join(terms) or "1", table))
+
+
+def _runs(results: pd.DataFrame, factors: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Give the mean NRMSE of every network, and what a reader must know of them.
+
+    A source that changes no mean is no replicate of the others: over its levels one is kept.
+    """
     well = results[(results["status"] == "ok") & (results["metric"] == "nrmse")]
     means = well.groupby(["trial", *factors], sort=False)["value"].mean().reset_index()
-    return means.astype(dict.fromkeys(factors, str))
+    every = _trials(results)
+    lost = int((every["status"] != "ok").sum())
+    notes = [f"{lost} of {len(every)} networks failed and are left out."] if lost else []
+    for name in factors:
+        others = [other for other in factors if other != name]
+        levels = len(means[name].unique())
+        if levels == 1 and len(every[name].unique()) > 1:
+            notes.append(f"Only one level of {name} is left.")
+        spread = means.groupby(others)["value"].agg(np.ptp) if others else means["value"] * np.nan
+        if levels > 1 and spread.max() <= _INERT * np.ptp(means["value"]):
+            notes.append(f"{name} changed no mean by more than {spread.max():.1g} points.")
+            means = means.drop_duplicates(others)
+    return means.astype(dict.fromkeys(factors, str)), notes
 
 
-def _factorial(frame: pd.DataFrame) -> Table:
+def _factorial(frame: pd.DataFrame, notes: Sequence[str]) -> Table:
     return Table(
         "reconstruction_factorial",
         frame.reset_index(drop=True),
         "Sources of variability and their interactions, ranked",
         {"Share (%)": 1, "F": 2, "p": 4, "SD": 4, "SD low": 4, "SD high": 4},
-        "Mean NRMSE of each network. Share of the sum of squares, F and p by analysis of "
-        "variance; SD: root of the component of variance (REML), in percentage points, with its "
-        "95% interval. With two levels of a source its component is uncertain; see the interval.",
+        " ".join([_FACTORIAL_NOTE, *notes]),
     )

@@ -9,7 +9,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from reprostats.errors import InputError
+from reprostats.errors import InputError, NotAvailableError
 from reprostats.experiments import parallel_imaging, reconstruction, susceptibility_mapping
 from reprostats.experiments.reconstruction_trial import (
     kept_images,
@@ -18,8 +18,9 @@ from reprostats.experiments.reconstruction_trial import (
     task_of,
     train_network,
 )
+from reprostats.experiments.regimes import other_hardware
 from reprostats.report import reconstruction as report
-from reprostats.study.sources import seeds
+from reprostats.study.sources import complete_levels, seeds
 from reprostats.study.trial import Trial
 
 NO_GPU = torch.cuda.device_count() == 0
@@ -38,9 +39,8 @@ TASKS = pytest.mark.parametrize("task", TINY)
 # What each source may move, and nothing else.
 MOVES = {
     "hardware": {"threads", "isa"},
-    "convolution benchmarking": {"cudnn_benchmark"},
     "convolution determinism": {"deterministic"},
-    "data type": {"dtype"},
+    **{f"data type {name}": {"dtype"} for name in ("float64", "bfloat16", "float16", "autocast")},
     "mini-batch order": {"batch_order"},
     "weight initialisation": {"init"},
 }
@@ -69,14 +69,14 @@ def again(shared, folder):
 
 class TestPlan:
     def test_each_source_is_changed_alone(self):
-        base = parameters().baseline()
+        base = complete_levels(parameters().baseline())
         planned = reconstruction._training_conditions(parameters())
         assert set(planned) == {"baseline", *MOVES}
         for source, may_move in MOVES.items():
             for setting in planned[source].settings(elsewhere=True):
                 moved = {name for name, level in base.items() if setting[name] != level}
                 assert moved <= may_move, source
-                assert moved or source == "hardware"
+                assert moved
 
     def test_five_networks_of_every_source_but_the_types(self):
         planned = reconstruction._training_conditions(reconstruction.Parameters())
@@ -84,18 +84,30 @@ class TestPlan:
             source: planned[source].repeats * len(list(planned[source].settings(elsewhere=True)))
             for source in MOVES
         }
-        assert counts.pop("data type") == 4  # float64, bfloat16, float16, autocast
-        assert counts["hardware"] in {4, 5}  # a processor may have few instruction sets
-        counts.pop("hardware")
+        types = [counts.pop(name) for name in MOVES if name.startswith("data type")]
+        assert types == [1, 1, 1, 1]
         assert set(counts.values()) == {5}
 
-    @pytest.mark.skipif(not NO_GPU, reason="a GPU has all six sources")
     def test_what_a_processor_lacks_is_named(self):
         lacking = reconstruction.not_available(parameters())
         assert set(lacking) == {"convolution benchmarking"}
-        assert "CUDA" in lacking["convolution benchmarking"]
+        assert "cuDNN" in lacking["convolution benchmarking"]
         study = reconstruction.sources(parameters(), "parallel_imaging")
         assert "convolution benchmarking" not in study.conditions
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_hardware_is_never_that_of_the_baseline(self, threads):
+        chosen = parameters(threads=threads).model_copy(update={"networks": 5})
+        planned = reconstruction._training_conditions(chosen)["hardware"]
+        best = other_hardware(1)[0]["isa"]
+        pairs = {(each["threads"], each["isa"]) for each in planned.settings()}
+        assert (threads, best) not in pairs
+        assert len(pairs) == 5
+
+    @pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")
+    def test_a_baseline_that_is_not_available_is_an_error_at_once(self):
+        with pytest.raises(NotAvailableError, match="CUDA"):
+            reconstruction.sources(parameters(device="cuda"), "parallel_imaging")
 
     @TASKS
     def test_the_baseline_is_verified_for_the_steps_that_are_asked(self, task):
@@ -113,7 +125,7 @@ class TestPlan:
 
     @pytest.mark.parametrize("file", sorted(PARAMETERS.glob("03_*.yaml")), ids=lambda p: p.stem)
     def test_parameter_files_are_valid(self, file):
-        found = reconstruction.Parameters(**yaml.safe_load(file.read_text()))
+        found = reconstruction.Parameters(**yaml.safe_load(file.read_text()) | {"device": "cpu"})
         for task in TINY:
             assert reconstruction.sources(found, task).trials
 
@@ -177,6 +189,12 @@ class TestTasks:
         shifted = measures(found, case, np.where(case.brain, case.truth + 0.1, 0))
         assert shifted["nrmse"] == pytest.approx(0, abs=1e-4)
 
+    def test_one_slice_is_no_volume(self):
+        config = TINY["parallel_imaging"].model_copy(update={"slices": 1})
+        found = task_of(config.model_dump())
+        case = found.test_cases()[0]
+        assert measures(found, case, case.truth)["ssim"] == pytest.approx(1)
+
     def test_unknown_task(self):
         with pytest.raises(InputError, match="names no reconstruction task: 'ct'"):
             task_of({"task": "ct"})
@@ -216,7 +234,7 @@ class TestStudies:
         task, study, results = ran
         found = reconstruction.differences(study, results)
         table = report.source_table(results, found, margin=1).frame
-        assert len(table) == 6
+        assert len(table) == 9
         pictures = reconstruction.pictures(study, results)
         assert list(pictures)[:2] == ["truth", "baseline"]
         assert "weight initialisation" in pictures

@@ -96,8 +96,8 @@ class TestSourceTable:
         assert table["Verdict"].to_dict() == {
             "baseline": "equal to the last bit",
             "hardware": "equal to the last bit",
-            "order": "other images, another mean error, within 1.5 points",
-            "type": "other images, no other mean error shown, within 1.5 points; 1 failed",
+            "order": "other images, another mean error, each within 1.5 points",
+            "type": "other images, no other mean error shown, each within 1.5 points; 1 failed",
             "lost": "no network: diverged",
             "benchmark": "not available",
         }
@@ -113,6 +113,21 @@ class TestSourceTable:
             report.source_table(
                 results[results["condition"] != "baseline"], differences({}), margin=1
             )
+
+    def test_networks_on_both_sides_are_not_equivalent(self):
+        apart = [network("seeds", number, lambda _, s=sign: 8.0 * s)
+                 for number, sign in enumerate((-1, 1))]  # fmt: skip
+        made = results_table("study", [network("baseline", 0), network("baseline", 1), *apart])
+        sizes = {"baseline": [0, 0], "seeds": [9.0, 9.0]}
+        row = report.source_table(made, differences(sizes), margin=1).frame.set_index("Source")
+        assert row.loc["seeds", "Difference"] == pytest.approx(0)
+        assert row.loc["seeds", "Highest"] - row.loc["seeds", "Lowest"] == pytest.approx(16)
+        assert "within" not in row.loc["seeds", "Verdict"]
+
+    def test_one_network_of_the_baseline_says_nothing(self):
+        made = results_table("study", [network("baseline", 0), network("a", 0)])
+        table = report.source_table(made, differences({"baseline": [0], "a": [0]}), margin=1)
+        assert table.frame["Verdict"].iloc[0] == "cannot be told from one network"
 
 
 class TestVerification:
@@ -163,6 +178,18 @@ class TestSharing:
         assert "- b: not a bit either way" in said
         assert said.endswith("\nShare the trained network.")
 
+    def test_a_source_of_one_phase_is_told(self):
+        said = report.sharing(
+            differences({"a": [2.0], "order": [3.0]}), differences({"a": [1e-5], "lost": [1.0]})
+        )
+        assert "- order: 3% in training, not compared" in said
+        assert "- lost: 1% in inference, not compared" in said
+
+    def test_nothing_changes_training(self):
+        said = report.sharing(differences({"a": [0.0]}), differences({"a": [0.5]}))
+        assert "- a: no difference after training, but 0.5% with the shared network" in said
+        assert "need not be shared" in said
+
     def test_nothing_to_compare(self):
         assert "cannot be told" in report.sharing(
             differences({"baseline": [0.0]}), differences({"a": [1.0]})
@@ -200,8 +227,47 @@ class TestFactorial:
         levels = {name: [1, 2] for name in ("init", "batch_order", "threads", "dropout")}
         settings = fractional_factorial(levels, runs=8)
         found = report.factorial_table(self.made(settings, lambda s: s["init"]), list(levels))
-        assert set(found.frame["Effect"]) == {*levels, "residual"}
+        assert set(found.frame["Effect"]) == {*levels, "residual with interactions"}
         assert found.frame["Effect"].iloc[0] == "init"
+
+    def test_a_source_that_changes_nothing_is_no_replicate(self):
+        settings = full_factorial({"init": [1, 2], "batch_order": [1, 2], "threads": [1, 2]})
+        made = self.made(settings, lambda s: s["init"] * s["batch_order"])
+        table = report.factorial_table(made, ["init", "batch_order", "threads"])
+        assert "threads changed no mean" in table.note
+        assert set(table.frame["Effect"]) == {"init", "batch_order", "residual with interactions"}
+        assert table.frame["df"].sum() == 3  # of four networks, not of eight
+
+    def test_sources_mixed_with_interactions_are_not_tested(self):
+        levels = {name: [1, 2] for name in ("init", "batch_order", "threads", "dropout", "split")}
+        settings = fractional_factorial(levels, runs=8)
+        generator = np.random.default_rng(1)
+        made = self.made(
+            settings, lambda s: s["init"] * s["batch_order"] + generator.normal(0, 0.01)
+        )
+        table = report.factorial_table(made, list(levels))
+        assert "init:batch_order" in table.note
+        assert table.frame["p"].isna().all()
+
+    def test_failed_networks_are_counted(self):
+        settings = full_factorial({"init": [1, 2, 3], "batch_order": [1, 2]})
+        made = [
+            network("factorial", number, lambda _, s=setting: s["init"] ** s["batch_order"],
+                    status=status, dtype=dtype, **setting)
+            for status, dtype in (("ok", "float32"), ("failed", "bfloat16"))
+            for number, setting in enumerate(settings, start=6 * (status == "failed"))
+        ]  # fmt: skip
+        table = report.factorial_table(
+            results_table("study", made), ["init", "batch_order", "dtype"]
+        )
+        assert "6 of 12 networks failed" in table.note
+        assert "Only one level of dtype is left" in table.note
+        assert "init" in set(table.frame["Effect"])
+
+    @pytest.mark.parametrize("levels", [{"init": [1, 2, 3]}, {"init": [1, 2], "threads": [1]}])
+    def test_nothing_left_over(self, levels):
+        made = self.made(full_factorial(levels), lambda s: s["init"])
+        assert "too few" in report.factorial_table(made, list(levels)).frame["Note"].iloc[0]
 
     def test_too_few_networks(self):
         settings = full_factorial({"init": [1, 2]})
@@ -218,9 +284,9 @@ class TestFigures:
         assert list(drawn["images"]) == ["other", "equal"]
         assert drawn.loc["a-1", "shown"] == pytest.approx(1e-3)
 
-    def test_nothing_to_draw(self):
-        with pytest.raises(InputError, match="no network beside the baseline"):
-            report.difference_plot({"training": differences({"baseline": [0]})}, "title")
+    def test_nothing_to_draw_is_said(self):
+        chart = report.difference_plot({"training": differences({"baseline": [0]})}, "Images")
+        assert chart.to_dict()["title"]["text"] == "Images: no network beside the baseline"
 
     def test_pictures_say_the_scale_of_their_differences(self):
         change = np.zeros((4, 4))
