@@ -20,8 +20,9 @@ the same in every run, and is judged by the interval of its differences, seed by
    known to be better.
 4. *The baseline is beaten* if no training diverged and the lower limit of the interval of the
    difference to the baseline lies above minus the margin, for the metric of first priority.
-5. *Confirmation.* The same settings are trained with other seeds, and rule 4 is asked again. If the
-   answer is yes, tuning has ended; if not, it goes on where it was.
+5. *Confirmation.* The same settings are trained with other seeds, new ones for each confirmation,
+   and rule 4 is asked again. If the answer is yes, tuning has ended; if not, it goes on where it
+   was. The reason of the end says how many confirmations were tried: each is another chance.
 6. Actions that would leave the bounds, or lead to settings that were tried, are passed over. Every
    other optimiser is tried in turn, from the best settings so far.
 
@@ -227,7 +228,8 @@ class Proposal(BaseModel):
     iteration
         Number of the run, from 0.
     action
-        Of the flow chart. ``"confirm"`` asks for other seeds than those of all other runs.
+        Of the flow chart. ``"confirm"`` asks for other seeds than those of all other runs, other
+        confirmations among them.
     settings
         To train with.
     reason
@@ -254,7 +256,7 @@ class Done(BaseModel):
     settings
         The best that were found.
     reason
-        In words.
+        In words, with the number of confirmations that were tried, if any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -418,13 +420,15 @@ def next_step(history: History) -> Proposal | Done:
         )
     last = runs[-1]
     if rules.workers < rules.fewest_workers:
-        return _done("trained directly", rules.start, f"below {rules.fewest_workers} workers")
+        return _done(
+            history, "trained directly", rules.start, f"below {rules.fewest_workers} workers"
+        )
     beaten = beats_baseline(rules, last)
     if last.proposal.action == "confirm" and beaten:
-        return _done("confirmed", last.proposal.settings, "the baseline is beaten twice")
+        return _done(history, "confirmed", last.proposal.settings, "the baseline is beaten twice")
     if len(runs) >= rules.most_runs:
         return _done(
-            "runs used up", _best(history).proposal.settings, f"{len(runs)} runs were made"
+            history, "runs used up", _best(history).proposal.settings, f"{len(runs)} runs were made"
         )
     if beaten:
         return _proposal(history, "confirm", last.proposal.settings, "the baseline is beaten")
@@ -524,8 +528,10 @@ def _proposal(history: History, action: Action, settings: Settings, reason: str)
     return Proposal(iteration=len(history.runs), action=action, settings=settings, reason=reason)
 
 
-def _done(ending: Ending, settings: Settings, reason: str) -> Done:
-    return Done(ending=ending, settings=settings, reason=reason)
+def _done(history: History, ending: Ending, settings: Settings, reason: str) -> Done:
+    tried = sum(run.proposal.action == "confirm" for run in history.runs)
+    attempts = f"; confirmations tried: {tried}" if tried else ""
+    return Done(ending=ending, settings=settings, reason=reason + attempts)
 
 
 def _tuned(history: History) -> Proposal | Done:
@@ -536,7 +542,7 @@ def _tuned(history: History) -> Proposal | Done:
         for settings in history.guideline.changed(action, best.proposal.settings):
             if settings not in tried:
                 return _proposal(history, action, settings, _reason(history))
-    return _done("nothing left", best.proposal.settings, "all actions were taken")
+    return _done(history, "nothing left", best.proposal.settings, "all actions were taken")
 
 
 def _standing(history: History) -> tuple[Run, int]:

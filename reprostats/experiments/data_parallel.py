@@ -508,6 +508,8 @@ def together(tables: object) -> pd.DataFrame:
 def evaluate(parameters: Parameters, proposal: Proposal, workers: int) -> tuple[Values, Values]:
     """Train what the advisor proposes, and the baseline, with the same seeds.
 
+    Those of the tuning are the same for all steps; every confirmation has its own.
+
     Returns
     -------
     tuple
@@ -515,7 +517,7 @@ def evaluate(parameters: Parameters, proposal: Proposal, workers: int) -> tuple[
         where the training did not end well.
     """
     stage = "confirmation" if proposal.action == "confirm" else "tuning"
-    chosen = repeat_seeds(parameters, stage, parameters.advisor.repeats)
+    chosen = advisor_seeds(parameters, proposal)
     plans = [(parameters.policy_of(BASELINE), 1), (Policy.tuned(proposal.settings), workers)]
     baseline, found = (
         _study(parameters, stage, policy, [size], chosen).run(
@@ -535,8 +537,15 @@ def by_seed(results: pd.DataFrame, chosen: list[int]) -> dict[str, list[float]]:
     return {name.removeprefix(_VALIDATION): table[name].tolist() for name in names}
 
 
+def advisor_seeds(parameters: Parameters, proposal: Proposal) -> list[int]:
+    """Draw the seeds of a step of the advisor: those of the tuning, or of this confirmation."""
+    confirms = proposal.action == "confirm"
+    stage = f"confirmation {proposal.iteration}" if confirms else "tuning"
+    return repeat_seeds(parameters, stage, parameters.advisor.repeats)
+
+
 def repeat_seeds(parameters: Parameters, stage: str, count: int) -> list[int]:
-    """Draw the seeds of a stage: those of the report, of the tuning and of its confirmation."""
+    """Draw the seeds of a stage: those of the report, of the tuning or of a confirmation."""
     drawn = seed_sequence(f"{_NAME} {stage}", parameters.seed).generate_state(count)
     return [int(number) for number in drawn]
 

@@ -118,6 +118,8 @@ class TestSurfaces:
 
         history, end = tune(evaluate, rules())
         assert end.ending == "nothing left"
+        tried = actions(history).count("confirm")
+        assert end.reason == f"all actions were taken; confirmations tried: {tried}"
         assert "not confirmed" in set(history.table()["verdict"])
         confirmed = [r.proposal.settings for r in history.runs if r.proposal.action == "confirm"]
         assert len(confirmed) == len(set(map(str, confirmed)))

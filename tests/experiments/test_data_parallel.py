@@ -187,6 +187,18 @@ class TestPlan:
         assert len(set(sum(drawn, []))) == 15  # noqa: RUF017
         assert data_parallel.repeat_seeds(parameters, "tuning", 2) == drawn[1][:2]
 
+    def test_every_confirmation_has_seeds_of_its_own(self):
+        parameters = Parameters()
+        drawn = [
+            data_parallel.advisor_seeds(
+                parameters,
+                Proposal(iteration=n, action=action, settings=parameters.start(), reason=""),
+            )
+            for n, action in enumerate(("defaults", "confirm", "lower_rate", "confirm"))
+        ]
+        assert drawn[0] == drawn[2]
+        assert len({seed for each in drawn for seed in each}) == 3 * len(drawn[0])
+
     def test_one_number_of_workers(self):
         assert list(data_parallel.studies(Parameters(world_sizes=(1,)))) == ["constant"]
 
