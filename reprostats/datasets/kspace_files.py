@@ -262,15 +262,15 @@ def _complex64(values: Any, path: Path) -> Complex:
 
 
 def _check_fully_sampled(scan: MeasuredKspace) -> None:
-    sampled = scan.sampled
-    (spans,) = ndimage.find_objects(sampled.astype(np.int8))
+    sampled = scan.kspace.any(axis=1)  # of each slice by itself
+    (spans,) = ndimage.find_objects(scan.sampled.astype(np.int8))
     whole = all(
         _LEAST_SPAN * side <= span.stop - span.start
-        for span, side in zip(spans, sampled.shape, strict=True)
+        for span, side in zip(spans, sampled.shape[1:], strict=True)
     )
-    if not whole or not sampled[spans].all():
+    if not whole or not sampled[:, *spans].all():
         raise InputError(
-            f"{scan.origin}: {sampled.mean():.1%} of k-space {sampled.shape} is sampled; a truth "
+            f"{scan.origin}: {sampled.mean():.1%} of k-space {sampled.shape[1:]} is sampled; a truth "
             "needs all of it, but for empty margins of up to a quarter."
         )
 

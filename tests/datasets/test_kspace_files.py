@@ -260,6 +260,13 @@ class TestTruth:
         with pytest.raises(InputError, match=r"97\.5% of k-space"):
             with_truth(read_kspace(tmp_path / "a.npy"))
 
+    def test_gaps_in_one_slice_that_another_fills(self, tmp_path):
+        kspace = np.stack([random_kspace(2, 40, 40), random_kspace(2, 40, 40)])
+        kspace[1, :, 3] = 0
+        np.save(tmp_path / "a.npy", kspace)
+        with pytest.raises(InputError, match=r"98\.8% of k-space"):
+            with_truth(read_kspace(tmp_path / "a.npy"))
+
 
 @pytest.mark.slow
 @pytest.mark.skipif(
