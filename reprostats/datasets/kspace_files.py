@@ -270,8 +270,8 @@ def _check_fully_sampled(scan: MeasuredKspace) -> None:
     )
     if not whole or not sampled[:, *spans].all():
         raise InputError(
-            f"{scan.origin}: {sampled.mean():.1%} of k-space {sampled.shape[1:]} is sampled; a truth "
-            "needs all of it, but for empty margins of up to a quarter."
+            f"{scan.origin}: {sampled.mean():.1%} of k-space {sampled.shape[1:]} is sampled; a "
+            "truth needs all of it, but for empty margins of up to a quarter."
         )
 
 
