@@ -277,7 +277,7 @@ class Run(BaseModel):
         By metric, one value for each repeat; NaN where the training diverged. More metrics than
         those that are judged by may be there.
     baseline
-        The same of the baseline, repeat by repeat with the same seeds.
+        The same of the baseline, repeat by repeat with the same seeds; none diverged.
     """
 
     # JSON has no NaN; the constants of JavaScript are read back as what they were.
@@ -355,13 +355,14 @@ class History(BaseModel):
         ------
         InputError
             If the proposal is another than that of `next_step`, a metric of the guideline is
-            missing, repeats differ in number, or there are fewer than 2.
+            missing, repeats differ in number, there are fewer than 2, or the baseline diverged.
         """
         if proposal != (wanted := next_step(self)):
             raise InputError(f"the next step is {wanted!r}, not {proposal!r}.")
         for name, given in (("outcome", outcome), ("baseline", baseline)):
             _check_values(given, self.guideline.metrics, name)
         _check_seeds(self, proposal, _repeats(outcome), _repeats(baseline))
+        _check_baseline(self.guideline, baseline)
         run = Run(
             proposal=proposal,
             outcome={name: tuple(map(float, each)) for name, each in outcome.items()},
@@ -629,6 +630,16 @@ def _check_seeds(history: History, proposal: Proposal, repeats: int, of_baseline
     before = _repeats(history.runs[0].outcome) if history.runs else repeats
     if proposal.action != "confirm" and repeats != before:
         raise InputError(f"{repeats} repeats after runs of {before}; runs need the same seeds.")
+
+
+def _check_baseline(guideline: Guideline, baseline: Values) -> None:
+    """Refuse a baseline that diverged: pairs that lack it would be left out unseen."""
+    finite = np.isfinite(_stacked(guideline, baseline)).all(axis=0)
+    if not finite.all():
+        raise InputError(
+            f"the baseline diverged in {int((~finite).sum())} of {len(finite)} repeats; nothing "
+            "can be judged by it. Lower the rate of one worker until it trains with every seed."
+        )
 
 
 def _means(values: Values) -> dict[str, float]:

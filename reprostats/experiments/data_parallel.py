@@ -514,7 +514,12 @@ def evaluate(parameters: Parameters, proposal: Proposal, workers: int) -> tuple[
     -------
     tuple
         Of both, the mean over validation patients of every measure, one value for each seed; NaN
-        where the training did not end well.
+        where the training diverged.
+
+    Raises
+    ------
+    InputError
+        As `by_seed`.
     """
     stage = "confirmation" if proposal.action == "confirm" else "tuning"
     chosen = advisor_seeds(parameters, proposal)
@@ -529,11 +534,26 @@ def evaluate(parameters: Parameters, proposal: Proposal, workers: int) -> tuple[
 
 
 def by_seed(results: pd.DataFrame, chosen: list[int]) -> dict[str, list[float]]:
-    """Give the mean over validation patients by measure, one value for each seed."""
+    """Give the mean over validation patients by measure, one value for each seed.
+
+    NaN where the training diverged, or its outputs are not finite for a patient.
+
+    Raises
+    ------
+    InputError
+        If a training ended in another way (it failed, was killed or took too long), or is missing:
+        that says nothing about its settings.
+    """
+    _check_ended(results, chosen)
     well = results[results["metric"].str.startswith(_VALIDATION) & (results["status"] == "ok")]
-    means = well.pivot_table(index="init", columns="metric", values="value").reindex(chosen)
+    means = well.pivot_table(
+        index="init",
+        columns="metric",
+        values="value",
+        aggfunc=lambda each: each.mean(skipna=False),
+    )
     names = [_VALIDATION + name for name in _MEASURES]
-    table = means.reindex(columns=names)
+    table = means.reindex(index=chosen, columns=names)
     return {name.removeprefix(_VALIDATION): table[name].tolist() for name in names}
 
 
@@ -571,6 +591,20 @@ def steps_with(parameters: Parameters, workers: int) -> int:
 
 
 _MEASURES = ("dice", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
+
+
+def _check_ended(results: pd.DataFrame, chosen: list[int]) -> None:
+    """Refuse trainings of which nothing is known but that they crashed."""
+    crashed = results[~results["status"].isin(["ok", "diverged"])].drop_duplicates("init")
+    if len(crashed):
+        first = crashed.iloc[0]
+        raise InputError(
+            f"{len(crashed)} of {len(chosen)} trainings crashed, which says nothing about their "
+            f"settings; the first, with seed {first['init']}: {first['status']}, "
+            f"{first.get('reason', '')}. Mend the cause and run again."
+        )
+    if missing := sorted(set(chosen) - set(results["init"])):
+        raise InputError(f"no training with the seeds {missing} is recorded.")
 
 
 def _advised(parameters: Parameters, workers: int) -> Tuning:

@@ -148,6 +148,13 @@ class TestDivergence:
         assert judge(rules(), one, other).verdict == "improved"
         assert not beats_baseline(rules(), run((0.95, 0.95, math.nan), (0.9, 0.9, 0.9)))
 
+    def test_baseline_that_diverged_is_refused(self):
+        history = History(guideline=rules())
+        with pytest.raises(InputError, match="the baseline diverged in 1 of 3 repeats"):
+            history.followed_by(
+                next_step(history), {"dice": [0.9] * 3}, {"dice": [0.9, math.nan, 0.9]}
+            )
+
     def test_as_many_are_compared_on_those_that_came_through(self):
         one, other = run((0.5, 0.5, math.nan)), run((0.6, 0.6, math.nan))
         assert judge(rules(), other, one).verdict == "improved"

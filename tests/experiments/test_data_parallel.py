@@ -213,15 +213,39 @@ class TestPlan:
             data_parallel.timing(Parameters(real_workers=()))
 
 
-def test_values_by_seed_have_a_gap_where_a_training_diverged():
+def recorded(**of_second):
+    """Results of two seeds, 1 and 2, and two validation patients."""
     rows = [
         {"init": seed, "metric": f"validation_{name}", "case": who, "value": value,
-         "status": "ok" if seed == 1 else "diverged"}
+         "status": "ok", "reason": ""} | (of_second if (seed, who) == (2, "b") else {})
         for seed in (1, 2) for name in FIVE for who, value in (("a", 0.5), ("b", 0.7))
     ]  # fmt: skip
-    found = data_parallel.by_seed(pd.DataFrame(rows), [2, 1])
-    assert found["dice"][1] == pytest.approx(0.6)
-    assert math.isnan(found["dice"][0])
+    return pd.DataFrame(rows)
+
+
+class TestValuesBySeed:
+    def test_have_a_gap_where_a_training_diverged(self):
+        results = recorded()
+        results.loc[results["init"] == 2, "status"] = "diverged"
+        found = data_parallel.by_seed(results, [2, 1])
+        assert found["dice"][1] == pytest.approx(0.6)
+        assert math.isnan(found["dice"][0])
+        none = data_parallel.by_seed(results.assign(status="diverged"), [1, 2])
+        assert np.isnan(none["dice"]).all()
+
+    def test_have_a_gap_where_one_patient_has_no_finite_outputs(self):
+        found = data_parallel.by_seed(recorded(value=math.nan), [1, 2])
+        assert found["dice"][0] == pytest.approx(0.6)
+        assert all(math.isnan(values[1]) for values in found.values())
+
+    @pytest.mark.parametrize("status", ["failed", "killed", "timeout"])
+    def test_crash_is_no_divergence(self, status):
+        with pytest.raises(InputError, match=f"1 of 2 trainings crashed.*seed 2: {status}, disk"):
+            data_parallel.by_seed(recorded(status=status, reason="disk full"), [1, 2])
+
+    def test_seed_without_a_training(self):
+        with pytest.raises(InputError, match=r"seeds \[3\]"):
+            data_parallel.by_seed(recorded(), [1, 2, 3])
 
 
 def test_launcher_is_told_the_same_training(tmp_path):
