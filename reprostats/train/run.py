@@ -42,6 +42,7 @@ from reprostats.train.record import (
     CHECKPOINTS,
     TrainingRecord,
     claim,
+    has_record,
     read_code,
     summarised,
     write_record,
@@ -77,7 +78,7 @@ def run(config: TrainingConfig, folder: Path, announce: Announce = print) -> Tra
     InputError
         If something in the configuration cannot be done, or the folder is another training's.
     DivergedError
-        If the training left the finite numbers; that is recorded too.
+        If losses or outputs for test cases left the finite numbers; that is recorded too.
     WorkerLostError
         If another worker was killed, has failed, or hangs; it names the newest checkpoint.
 
@@ -97,6 +98,8 @@ def run(config: TrainingConfig, folder: Path, announce: Announce = print) -> Tra
         if rank == 0 and (record := claim(folder, config)):
             announce(f"{folder}: this training has ended already.")
             return record
+        if rank and has_record(folder):  # worker 0 will not come to be joined
+            return None
         with threads(config.threads), seeded(config.seed, "dropout"):
             return _Training(config, folder, rank, announce).run()
 
@@ -140,12 +143,16 @@ class _Training:
         following = _Following(self.announce if self.rank == 0 else _silent)
         try:
             parts, losses = self.trained(examples, following)
+            if self.rank:
+                return None
+            with self.timed("testing"):
+                metrics = by_measure(_measured(parts, examples))
         except DivergedError as error:
             if self.rank:  # worker 0 has it too, and must not be ended before it has recorded it
                 return None
             self.write_diverged(error, examples, following)
             raise
-        return self.recorded(parts, losses, examples, following) if self.rank == 0 else None
+        return self.recorded(parts, losses, metrics, examples, following)
 
     def trained(self, examples: Examples, following: _Following) -> tuple[Parts, torch.Tensor]:
         """Train, joined with other workers if there are some, and part from them again."""
@@ -208,11 +215,14 @@ class _Training:
         return found
 
     def recorded(
-        self, parts: Parts, losses: torch.Tensor, examples: Examples, following: _Following
+        self,
+        parts: Parts,
+        losses: torch.Tensor,
+        metrics: dict[str, dict[str, float]],
+        examples: Examples,
+        following: _Following,
     ) -> TrainingRecord:
-        """Test, write what was learnt, and the record last: it says that all else is there."""
-        with self.timed("testing"):
-            metrics = by_measure(_measured(parts, examples))
+        """Write what was learnt, and the record last: it says that all else is there."""
         weights = parts.model.state_dict()
         write_tensors(self.folder, "weights", weights)
         write_tensors(self.folder, "losses", {"losses": losses})
@@ -297,9 +307,19 @@ def _measured(parts: Parts, examples: Examples) -> dict[str, dict[str, float]]:
     found = {}
     for case, (inputs, targets, *more) in examples.test.items():
         outputs = predict(parts.model, _on(device, inputs), _TEST_BATCH)
+        _check_finite(case, outputs)
         measures = called(f"task, case {case}:", parts.measure, outputs, targets, *more)
         found[case] = dict(measures)
     return found
+
+
+def _check_finite(case: str, outputs: torch.Tensor) -> None:
+    """Refuse what the last step may have spoilt: its loss was computed before it."""
+    if bad := int((~torch.isfinite(outputs)).sum()):
+        raise DivergedError(
+            f"{bad} of {outputs.numel()} outputs of the trained network for the test case {case} "
+            "are not finite."
+        )
 
 
 def _joined(config: TrainingConfig) -> AbstractContextManager[torch.device]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 
 import pytest
@@ -14,7 +15,7 @@ from reprostats.models.store import publish
 from reprostats.study.streams import Streams
 from reprostats.train.build import torch_generator
 from reprostats.train.config import read_config
-from reprostats.train.record import read_record
+from reprostats.train.record import TrainingRecord, claim, read_record, write_record
 from reprostats.train.run import run
 
 COHORT = {"heads": {"patients": 4, "slices": 2, "resolution": 8}, "folds": 2}
@@ -83,6 +84,18 @@ class TestRecord:
         record = read_record(tmp_path / "run")
         assert record.status == "diverged"
         assert "epoch 1 of 2, step 1" in record.reason
+
+    def test_of_a_last_step_that_diverges_says_so(self, train, tmp_path):
+        """Its loss is computed before it, and is finite as all others."""
+        use = {"model": "own.py:Net", "optimiser": "sgd", "batch_size": 12, "epochs": 1}
+        rate = {"name": "constant", "learning_rate": 1e38}
+        with pytest.raises(DivergedError, match=r"outputs of the trained network .* case one are"):
+            train(schedule=rate, **use)
+        record = read_record(tmp_path / "run")
+        assert record.status == "diverged"
+        assert "case one are not finite" in record.reason
+        assert math.isfinite(*record.losses)
+        assert not record.metrics
 
     def test_watching_writes_beside_it(self, train, tmp_path):
         train(watch={"every_s": 60})
@@ -186,6 +199,18 @@ class TestGoingOn:
         assert again == first
         assert len(said) == 1
         assert "has ended already" in said[0]
+
+    @pytest.mark.parametrize("rank", [0, 1])
+    def test_when_it_has_ended_joins_no_workers(self, train, write, tmp_path, monkeypatch, rank):
+        use = {"strategy": "distributed", "workers": 2}
+        claim(tmp_path / "run", read_config(write(**use)))
+        ended = TrainingRecord(config={})
+        write_record(tmp_path / "run", ended)
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        record, said = train(**use)
+        assert record == (None if rank else ended)
+        assert len(said) == (0 if rank else 1)
 
     def test_with_another_configuration_is_refused(self, train):
         train()
