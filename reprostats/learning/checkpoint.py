@@ -312,7 +312,7 @@ def _plain_state(run: Run) -> dict[str, Any]:
             "groups": _plain(groups, "an option of the optimiser"),
         },
         "schedule": _plain(schedule, "the schedule's state"),
-        "metrics": dict(run.metrics),
+        "metrics": {name: float(value) for name, value in run.metrics.items()},  # NumPy's too
         "stopped": run.stopped,
     }
 

@@ -188,19 +188,24 @@ def case_metrics(
 
 
 def by_measure(cases: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Turn measures by case into cases by measure; leave out those that say nothing.
+    """Turn measures by case into cases by measure; leave out those that are NaN for all.
+
+    Where a case lacks a measure that another one has, it is NaN.
 
     Examples
     --------
     >>> by_measure({"a": {"dice": 0.5, "precision": float("nan")}})
     {'dice': {'a': 0.5}}
     """
-    names = list(next(iter(cases.values())))
-    found = {name: {case: float(each[name]) for case, each in cases.items()} for name in names}
+    names = dict.fromkeys(name for each in cases.values() for name in each)
+    found = {
+        name: {case: float(each.get(name, math.nan)) for case, each in cases.items()}
+        for name in names
+    }
     return {
         name: values
         for name, values in found.items()
-        if any(math.isfinite(value) for value in values.values())
+        if not all(math.isnan(value) for value in values.values())
     }
 
 

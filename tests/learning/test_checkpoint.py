@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -114,6 +115,15 @@ def test_interrupted_between_the_last_step_and_the_end_of_an_epoch(tmp_path, und
     assert (resume.epoch, resume.step) == (1, STEPS)
     assert differing(train(resume=resume, callbacks=[ends]), undisturbed["adam"]) == []
     assert ends.seen == [1, 2]
+
+
+def test_metrics_may_be_scalars_of_numpy(tmp_path):
+    class Measure(Callback):
+        def epoch_ended(self, run):
+            run.metrics["dice"] = np.float32(0.5)
+
+    train(callbacks=[Measure(), Checkpoints(tmp_path)])
+    assert load_checkpoint(tmp_path).state["metrics"] == {"dice": 0.5}
 
 
 class Stop(Callback):
