@@ -258,6 +258,8 @@ class Parameters(BaseModel):
             raise ValueError(
                 f"policies must hold {BASELINE!r} and world_sizes 1: they are the baseline"
             )
+        if self.real_workers and 1 not in self.real_workers:
+            raise ValueError("real_workers must hold 1, to compare times with, or be empty")
         return self
 
     def training(self, policy: Policy) -> Training:
@@ -387,8 +389,10 @@ def hold_out(cohort: Cohort, config: Task, generator: np.random.Generator) -> He
 def studies(parameters: Parameters) -> dict[str, Study]:
     """Plan the trials of every policy: numbers of workers x repeats.
 
-    All have the seeds of the baseline, repeat by repeat, and record into one folder. With one
-    worker there is nothing to scale, so policies other than the constant rate start at two.
+    All have the seeds of the baseline, repeat by repeat, and record into one folder. Policies other
+    than the constant rate start at two workers: with one, linear scaling is the same training.
+    GreScale (its decay) and LARS (its optimiser) are not, and have no control with one worker: what
+    they do is not told apart from what workers do.
     """
     chosen = repeat_seeds(parameters, "report", parameters.repeats)
     several = [each for each in parameters.world_sizes if each > 1]
@@ -497,6 +501,13 @@ def timing(parameters: Parameters) -> Study:
         repeats=parameters.timing_repeats,
         name=f"{_NAME}_times",
     )
+
+
+def run_timing(parameters: Parameters) -> pd.DataFrame:
+    """Time real workers, one trial at a time; an empty table where none are named."""
+    if not parameters.real_workers:
+        return pd.DataFrame()
+    return timing(parameters).run(workers=1)
 
 
 def together(tables: object) -> pd.DataFrame:

@@ -45,6 +45,9 @@ _FEWEST = 2
 _ROUNDING = 1e-9  # of a difference in percentage points
 _FIXED = "Patients and their split are fixed: intervals cover seeds, not other patients."
 _KEYS = ["policy", "workers"]
+_TIMES = [
+    "Workers", "Repeats", "Time (s)", "Shortest", "Longest", "Speed-up", "Efficiency"
+]  # fmt: skip
 _COLUMNS = [
     "Policy", "Workers", "Trainings", "Lost", "Pairs", "Dice", "Difference", "CI low", "CI high",
     "p (Holm)", "p (TOST)", "Equivalent", "Verdict",
@@ -269,7 +272,10 @@ def verdicts(results: pd.DataFrame, *, margin: float) -> Table:
         pd.DataFrame({"Question": list(known), "Answer": list(known.values())}),
         "What do more workers do to segmentation?",
         note=f"Margin: {margin:g} percentage points of Dice. A loss is shown if the p value, "
-        f"adjusted for all policies and numbers of workers (Holm), is below {_LEVEL:g}. {_FIXED}",
+        f"adjusted for all policies and numbers of workers (Holm), is below {_LEVEL:g}. "
+        f"{_FIXED} GreScale (its decay) and LARS (its optimiser) differ from the "
+        "baseline with one worker too, where they are not trained: "
+        "their differences are not those of workers alone.",
     )
 
 
@@ -320,8 +326,15 @@ def time_table(timed: pd.DataFrame) -> Table:
     Raises
     ------
     InputError
-        If no training with one worker ended well.
+        If there are timed trainings, but none with one worker ended well.
     """
+    if timed.empty:
+        return Table(
+            "data_parallel_times",
+            pd.DataFrame(columns=_TIMES),
+            "Training time over real workers",
+            note="No real workers were timed.",
+        )
     rows = _named(timed[(timed["metric"] == "training_time") & (timed["status"] == "ok")])
     times = {
         int(workers): rows.loc[rows["workers"] == workers, "value"]
@@ -354,6 +367,8 @@ def time_plot(timed: pd.DataFrame, virtual: pd.DataFrame | None = None) -> alt.H
     virtual
         The results of virtual workers, to be shown beside; their time is no speed-up.
     """
+    if timed.empty:
+        return alt.hconcat(*([] if virtual is None else [_virtual_times(virtual)]))
     real = time_table(timed).frame
     alone = float(real["Time (s)"].iloc[0])
     ideal = pd.DataFrame(

@@ -211,6 +211,7 @@ class TestPlan:
     def test_nothing_to_time(self):
         with pytest.raises(InputError, match="real_workers is empty"):
             data_parallel.timing(Parameters(real_workers=()))
+        assert data_parallel.run_timing(Parameters(real_workers=())).empty
 
 
 def recorded(**of_second):
@@ -263,7 +264,7 @@ def test_launcher_is_told_the_same_training(tmp_path):
     [
         {"world_sizes": (2, 4)}, {"policies": ("GreScale",)}, {"policies": ("grescale",)},
         {"repeats": 1}, {"margin": 0}, {"task": {"epochs": 0}}, {"advisor": {"workers": [0]}},
-        {"x": 1}, {"task": {"policy": {}}},
+        {"x": 1}, {"real_workers": (2, 4)}, {"task": {"policy": {}}},
     ],
 )  # fmt: skip
 def test_wrong_parameters_are_refused(wrong):

@@ -250,6 +250,13 @@ class TestTimes:
         assert found["Speed-up"] == pytest.approx(17.5, abs=0.1)
         assert found["Efficiency"] == pytest.approx(0.97, abs=0.01)
 
+    def test_nothing_was_timed(self, tmp_path):
+        table = report.time_table(pd.DataFrame())
+        assert table.frame.empty
+        assert all(path.stat().st_size for path in table.write(tmp_path))
+        chart = report.time_plot(pd.DataFrame(), made(USUAL))
+        assert all(path.stat().st_size for path in write_chart(chart, tmp_path, "times"))
+
     def test_nothing_to_compare_with(self):
         with pytest.raises(InputError, match="no timed training with one worker"):
             report.time_table(made({("w", 2): 0.0}))
