@@ -262,7 +262,7 @@ def _complex64(values: Any, path: Path) -> Complex:
 
 
 def _check_fully_sampled(scan: MeasuredKspace) -> None:
-    sampled = scan.kspace.any(axis=1)  # of each slice by itself
+    sampled = np.asarray(scan.kspace.any(axis=1))  # of each slice by itself
     (spans,) = ndimage.find_objects(scan.sampled.astype(np.int8))
     whole = all(
         _LEAST_SPAN * side <= span.stop - span.start
