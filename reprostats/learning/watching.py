@@ -339,7 +339,10 @@ def _cut_half_a_line(path: Path) -> None:
 
 def _plain(value: float | str) -> float | str:
     """Give what JSON can hold: numbers that are not finite as the text that float() reads."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, str | int):
+        return value
+    number = float(value)  # of NumPy's or PyTorch's, too
+    return number if math.isfinite(number) else str(number)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
