@@ -132,6 +132,8 @@ class _Reached:
         return [self._code(type(value)), content]
 
     def _code(self, thing: types.FunctionType | type) -> str:
+        if getattr(thing, "hooked", False):  # PyTorch wraps an optimiser's step when one is made
+            thing = getattr(thing, "__wrapped__", thing)
         key = f"{thing.__module__}:{thing.__qualname__}"
         if key not in self.found and self._is_own(thing.__module__):
             self.found[key] = ""  # it may reach itself

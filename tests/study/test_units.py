@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,15 @@ def uses_dispatch(trial):
     return {"value": FUNCTIONS["double"](1)}
 
 
+class Still(torch.optim.Optimizer):
+    def step(self, closure=None):
+        return None
+
+
+def uses_own_optimiser(trial):
+    return Still
+
+
 def uses_list(trial):
     return {"value": LIMIT[0]}
 
@@ -113,6 +123,12 @@ class TestReachedCode:
         middle = reached_code(uses_derived)
         monkeypatch.setattr(Base, "start", helper)
         assert before != middle != reached_code(uses_derived)
+
+    def test_an_optimiser_that_was_used_before_is_the_same_code(self):
+        before = reached_code(uses_own_optimiser)
+        Still([torch.zeros(1, requires_grad=True)], {})
+        assert Still.step.hooked  # PyTorch has wrapped it
+        assert reached_code(uses_own_optimiser) == before
 
     def test_follows_imports_inside_the_function(self):
         assert "tests.study.trials:constant" in reached_code(imports_late)
