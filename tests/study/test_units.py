@@ -69,7 +69,7 @@ def uses_dispatch(trial):
 
 class Still(torch.optim.Optimizer):
     def step(self, closure=None):
-        return None
+        return closure
 
 
 def uses_own_optimiser(trial):
