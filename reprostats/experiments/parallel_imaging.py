@@ -83,7 +83,7 @@ class Training(BaseModel):
     projection: Literal["every_step", "initial", "none"] = "initial"
     loss: Literal["complex_mse", "magnitude_error"] = "complex_mse"
     learning_rate: float = Field(default=3e-3, gt=0)
-    epochs: Positive = 8
+    epochs: Positive = 6
     batch_size: Positive = 1
     data_seed: int = Field(default=2019, ge=0)
 

@@ -73,7 +73,7 @@ class Training(BaseModel):
     gradient_weight: float = Field(default=0.1, ge=0)
     learning_rate: float = Field(default=5e-3, gt=0)
     learning_rate_decay: float = Field(default=1.0, gt=0, le=1)
-    epochs: Positive = 10
+    epochs: Positive = 7
     batch_size: Positive = 2
     data_seed: int = Field(default=2019, ge=0)
 
