@@ -87,6 +87,11 @@ class Training(BaseModel):
     batch_size: Positive = 1
     data_seed: int = Field(default=2019, ge=0)
 
+    @property
+    def samples(self) -> int:
+        """Slices to train on."""
+        return self.training_subjects * self.slices
+
 
 class ParallelImaging:
     """The task as the experiment needs it; see `reprostats.experiments.reconstruction_task.Task`.

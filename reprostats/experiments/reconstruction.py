@@ -36,6 +36,7 @@ from reprostats.experiments.reconstruction_trial import (
 )
 from reprostats.experiments.regimes import drawn_seeds, other_hardware
 from reprostats.experiments.susceptibility_mapping import Training as SusceptibilityTraining
+from reprostats.learning.loop import steps_per_epoch
 from reprostats.metrics.reconstruction import nrmse
 from reprostats.study.design import fractional_factorial, full_factorial
 from reprostats.study.levels import Level
@@ -130,7 +131,7 @@ class Parameters(BaseModel):
 def verification(parameters: Parameters, task: TaskName) -> Study:
     """Plan to train the baseline twice, for as many steps as shall be compared."""
     config = parameters.of(task)
-    steps = -(-_samples(config) // config.batch_size)
+    steps = steps_per_epoch(config.samples, config.batch_size)
     longer = config.model_copy(update={"epochs": math.ceil(parameters.verified_steps / steps)})
     return Study(
         train_network,
@@ -161,12 +162,8 @@ def not_available(parameters: Parameters) -> dict[str, str]:
     found = {}
     if parameters.device == "cpu":
         found["convolution benchmarking"] = "cuDNN has it, and the trials are on a processor"
-    for name, condition in _training_conditions(parameters).items():
-        try:
-            list(condition.settings())
-        except NotAvailableError as error:
-            found[name] = str(error)
-    return found
+    lacking = _lacking(_training_conditions(parameters))
+    return found | {name: str(error) for name, error in lacking.items()}
 
 
 def inference(
@@ -389,23 +386,22 @@ def _same_kernels(pair: Mapping[str, Level], base: Mapping[str, Level]) -> bool:
     return pair == {**other_hardware(1)[0], "threads": base["threads"]}
 
 
-def _available(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
+def _lacking(conditions: Mapping[str, Condition]) -> dict[str, NotAvailableError]:
+    """Give the conditions that this machine lacks, and why."""
     found = {}
     for name, condition in conditions.items():
         try:
             list(condition.settings())
-        except NotAvailableError:
-            if name == BASELINE:
-                raise
-            continue
-        found[name] = condition
+        except NotAvailableError as error:
+            found[name] = error
     return found
 
 
-def _samples(config: Config) -> int:
-    if isinstance(config, ParallelImagingTraining):
-        return config.training_subjects * config.slices
-    return config.training_subjects * config.patches
+def _available(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
+    lacking = _lacking(conditions)
+    if BASELINE in lacking:
+        raise lacking[BASELINE]
+    return {name: each for name, each in conditions.items() if name not in lacking}
 
 
 def _task(study: Study) -> Task:

@@ -7,6 +7,7 @@ network that was trained before and reconstructs them with it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from reprostats.errors import DivergedError, InputError
 from reprostats.experiments import parallel_imaging, susceptibility_mapping
 from reprostats.experiments.reconstruction_task import Case, Image, Samples, Task
 from reprostats.learning.fingerprint import fingerprint, optimiser_state
-from reprostats.learning.loop import fit
+from reprostats.learning.loop import fit, steps_per_epoch
 from reprostats.metrics.reconstruction import nrmse, psnr, ssim
 from reprostats.models.initialisers import build
 from reprostats.study.trial import Trial
@@ -34,12 +35,18 @@ def task_of(config: Mapping[str, Any]) -> Task:
         If it names none.
     """
     if config.get("task") == "parallel_imaging":
-        return parallel_imaging.ParallelImaging(parallel_imaging.Training(**config))
+        return _task(parallel_imaging.Training(**config))
     if config.get("task") == "susceptibility_mapping":
-        return susceptibility_mapping.SusceptibilityMapping(
-            susceptibility_mapping.Training(**config)
-        )
+        return _task(susceptibility_mapping.Training(**config))
     raise InputError(f"the configuration names no reconstruction task: {config.get('task')!r}.")
+
+
+@lru_cache(maxsize=2)
+def _task(training: parallel_imaging.Training | susceptibility_mapping.Training) -> Task:
+    """Make a task, once for all that a process asks of it: its subjects are simulated."""
+    if isinstance(training, parallel_imaging.Training):
+        return parallel_imaging.ParallelImaging(training)
+    return susceptibility_mapping.SusceptibilityMapping(training)
 
 
 def train_network(trial: Trial) -> dict[str, dict[str, float]]:
@@ -66,7 +73,9 @@ def train_network(trial: Trial) -> dict[str, dict[str, float]]:
             batch_size=task.config.batch_size,
             epochs=task.config.epochs,
             generator=trial.torch_generator("batch_order"),
-            schedule=task.schedule(optimiser, -(-len(inputs[0]) // task.config.batch_size)),
+            schedule=task.schedule(
+                optimiser, steps_per_epoch(len(inputs[0]), task.config.batch_size)
+            ),
             autocast=trial.autocast,
         )
     trial.keep("weights", model.state_dict())

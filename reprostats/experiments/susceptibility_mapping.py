@@ -77,6 +77,11 @@ class Training(BaseModel):
     batch_size: Positive = 2
     data_seed: int = Field(default=2019, ge=0)
 
+    @property
+    def samples(self) -> int:
+        """Patches to train on."""
+        return self.training_subjects * self.patches
+
 
 class SusceptibilityMapping:
     """The task as the experiment needs it; see `reprostats.experiments.reconstruction_task.Task`.
