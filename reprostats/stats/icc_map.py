@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,8 +40,15 @@ Place = slice | NDArray[np.intp]
 
 _MAPS = ("icc", "ci_low", "ci_high", "f", "p_value")
 
-# Values of one block; with its temporaries it stays in the processor's cache.
-_BLOCK = 600_000
+# Values of one block: the ratings of one subject, and some forty temporaries an element. Shorter
+# blocks cost more calls of NumPy, and longer ones leave the processor's cache.
+_BLOCK, _TEMPORARIES = 1_000_000, 40
+
+# Ratings that are copied at once where sums of all do not do.
+_COPIED = 600_000
+
+# Elements of the first block, which fills the tables of quantiles before threads share them.
+_FIRST = 64
 
 # Shows its progress from here on (values, not elements): about a second.
 _LONG = 100_000_000
@@ -168,11 +176,11 @@ def icc_map(
     Notes
     -----
     Every element gets what `reprostats.icc` gives for its ratings, to 1e-6 relative. Mean squares
-    are formed from ratings less the first one, in one pass over a block that fits the cache;
-    elements in which that loses digits (raters nearly or exactly equal, constants, extreme units)
-    are computed again as `icc` does. Quantiles and tails of F are smooth functions of one
-    variable over a map: a Chebyshev series replaces them if it is proved to 1e-10 relative, and
-    they are called as they are if not.
+    are formed from sums, in one pass over the ratings, subject by subject; elements in which that
+    loses digits (a large mean, raters nearly or exactly equal, constants, extreme units) are
+    computed again from ratings less the first one, or as `icc` does. Quantiles and tails of F are
+    smooth functions of one variable over a map: they are looked up in a table where that is proved
+    to be exact to 1e-9 relative, and called as they are where not.
 
     Beyond its input it needs memory for the five maps and about 30 MB.
 
@@ -196,18 +204,18 @@ def icc_map(
     inside = _inside(mask, shape)
     calculate = _Calculation(chosen, confidence_level, *data.shape[:2])
     maps = {name: np.full(shape, np.nan) for name in _MAPS}
-    blocks = _Blocks(data, inside)
     flat = {name: values.reshape(-1) for name, values in maps.items()}
+    readable = _flat(data)
+    n_elements = int(np.prod(shape)) if inside is None else int(inside.size)
 
     def fill(around: slice) -> int:
-        place, block = blocks(around)
+        block = _Block(readable, around if inside is None else inside[around])
         squares, complete = _squares(block)
         for name, found in calculate(squares)._asdict().items():
-            flat[name][place] = np.where(complete, found, np.nan)
+            flat[name][block.numbers] = np.where(complete, found, np.nan)
         return int((~complete).sum())
 
-    missing = sum(_in_threads(fill, blocks.ranges(), data.size))
-    n_elements = int(np.prod(shape)) if inside is None else int(inside.size)
+    missing = sum(_in_threads(fill, _ranges(n_elements, data.shape[1]), data.size))
     return IccMap(
         form=form,
         **maps,
@@ -255,44 +263,86 @@ class _Calculation:
         return many_limits(tail, self.df1, df2, largest=self.size)
 
 
-def _squares(ratings: Floats) -> tuple[MeanSquares, Booleans]:
-    """Compute the mean squares of a block and tell which elements have all ratings.
-
-    Three passes of sums do where the mean is not much larger than the differences. Where it is,
-    ratings less the first one are summed; where that loses digits too, all is done as `icc` does.
+class _Block:
+    """Ratings of some elements, as float64, of which little is copied at once.
 
     Parameters
     ----------
-    ratings
-        Shape (subjects, raters, elements).
+    data
+        Shape (subjects, raters, elements), or (subjects, raters, ...map) where joining the axes of
+        the map would copy all.
+    numbers
+        Which elements, counted as in a map with one axis.
     """
+
+    def __init__(self, data: NDArray[Any], numbers: Place) -> None:
+        self.data, self.numbers = data, numbers
+        elements = numbers.stop - numbers.start if isinstance(numbers, slice) else numbers.size
+        self.shape = (data.shape[0], data.shape[1], elements)
+
+    def subjects(self) -> Iterator[Floats]:
+        """Give the ratings of one subject after another, each of shape (raters, elements)."""
+        index = self._index(self.numbers)
+        for ratings in self.data:
+            yield ratings[(slice(None), *index)].astype(np.float64, copy=False)
+
+    def at(self, places: NDArray[np.intp]) -> Floats:
+        """Copy the ratings of some elements of the block, shape (subjects, raters, places)."""
+        numbers = self.numbers
+        chosen = numbers.start + places if isinstance(numbers, slice) else numbers[places]
+        return self.data[(slice(None), slice(None), *self._index(chosen))].astype(np.float64)
+
+    def _index(self, numbers: Place) -> tuple[Place, ...]:
+        if self.data.ndim == 3:  # noqa: PLR2004
+            return (numbers,)
+        if isinstance(numbers, slice):
+            numbers = np.arange(numbers.start, numbers.stop)
+        return np.unravel_index(numbers, self.data.shape[2:])
+
+
+def _squares(block: _Block) -> tuple[MeanSquares, Booleans]:
+    """Compute the mean squares of a block and tell which elements have all ratings."""
     with np.errstate(over="ignore", invalid="ignore"):
-        squares, sure = _from_sums(ratings)
-        doubtful = np.flatnonzero(~sure)
-        if doubtful.size:
-            first = ratings[:1, :1, doubtful]
-            again, sure = _from_sums(ratings[:, :, doubtful] - first, offset=first[0, 0])
-            _replace(squares, again, doubtful)
-            doubtful = doubtful[~sure]
-    return squares, _correct(squares, ratings, doubtful)
+        squares, sure = _from_sums(block.subjects(), block.shape)
+    complete = np.ones(block.shape[2], dtype=np.bool_)
+    doubtful = np.flatnonzero(~sure)
+    step = max(_COPIED // (block.shape[0] * block.shape[1]), 64)
+    for first in range(0, doubtful.size, step):
+        places = doubtful[first : first + step]
+        complete[places] = _correct(squares, block.at(places), places)
+    return squares, complete
 
 
-def _from_sums(ratings: Floats, offset: Floats | float = 0.0) -> tuple[MeanSquares, Booleans]:
+def _from_sums(
+    subjects: Iterable[Floats], shape: tuple[int, int, int], offset: Floats | float = 0.0
+) -> tuple[MeanSquares, Booleans]:
     """Compute mean squares from sums, and tell where these have ten digits.
 
-    ``offset`` is what was subtracted from the ratings, which were rounded in its unit.
+    Parameters
+    ----------
+    subjects
+        The ratings of one subject after another, each of shape (raters, elements).
+    shape
+        Of them all: (subjects, raters, elements).
+    offset
+        What was subtracted from the ratings, which were rounded in its unit.
     """
-    n, k = ratings.shape[:2]
-    total = np.einsum("ijb,ijb->b", ratings, ratings)
-    rows, columns = ratings.sum(axis=1), ratings.sum(axis=0)
+    n, k, elements = shape
+    total, rows, row = np.zeros(elements), np.zeros(elements), np.empty(elements)
+    columns = np.zeros((k, elements))
+    for ratings in subjects:
+        total += np.einsum("jb,jb->b", ratings, ratings)
+        ratings.sum(axis=0, out=row)
+        rows += np.square(row, out=row)
+        columns += ratings
     mean = columns.sum(axis=0) ** 2 / (n * k)
-    subjects = np.einsum("ib,ib->b", rows, rows) / k - mean
+    between_subjects = rows / k - mean
     raters = np.einsum("jb,jb->b", columns, columns) / n - mean
-    error = total - mean - subjects - raters
+    error = total - mean - between_subjects - raters
     size = np.maximum(1e-6 * total, (n * k) ** 2 * 1e-30 * np.square(offset))
-    sure = np.minimum(np.minimum(subjects, raters), error) > size
+    sure = np.minimum(np.minimum(between_subjects, raters), error) > size
     sure &= (total > 1e-250) & (total < 1e250)  # noqa: PLR2004
-    return _assemble(subjects, raters, error, n, k), sure
+    return _assemble(between_subjects, raters, error, n, k), sure
 
 
 def _assemble(subjects: Floats, raters: Floats, error: Floats, n: int, k: int) -> MeanSquares:
@@ -306,16 +356,22 @@ def _assemble(subjects: Floats, raters: Floats, error: Floats, n: int, k: int) -
     )
 
 
-def _correct(squares: MeanSquares, ratings: Floats, doubtful: NDArray[np.intp]) -> Booleans:
-    """Compute doubtful elements again, in place, and tell which elements have all ratings."""
-    complete = np.ones(ratings.shape[2], dtype=np.bool_)
-    if not doubtful.size:
-        return complete
-    chosen = ratings[:, :, doubtful]
-    complete[doubtful] = np.isfinite(chosen).all(axis=(0, 1))
-    chosen = np.where(complete[doubtful], chosen, 0.0)
-    exponent = np.frexp(np.abs(chosen).max(axis=(0, 1)))[1] - 1
-    _replace(squares, mean_squares(np.ldexp(chosen, -exponent)), doubtful)
+def _correct(squares: MeanSquares, ratings: Floats, places: NDArray[np.intp]) -> Booleans:
+    """Compute some elements again, in place, and tell which of them have all ratings.
+
+    Ratings less the first one are summed; where that loses digits too, all is done as `icc` does.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        again, sure = _from_sums(ratings - ratings[:1, :1], ratings.shape, ratings[0, 0])
+    _replace(squares, again, places)
+    left = np.flatnonzero(~sure)
+    complete = np.ones(places.size, dtype=np.bool_)
+    if left.size:
+        chosen = ratings[:, :, left]
+        complete[left] = np.isfinite(chosen).all(axis=(0, 1))
+        chosen = np.where(complete[left], chosen, 0.0)
+        exponent = np.frexp(np.abs(chosen).max(axis=(0, 1)))[1] - 1
+        _replace(squares, mean_squares(np.ldexp(chosen, -exponent)), places[left])
     return complete
 
 
@@ -324,35 +380,20 @@ def _replace(squares: MeanSquares, again: MeanSquares, places: NDArray[np.intp])
         getattr(squares, name)[places] = getattr(again, name)
 
 
-class _Blocks:
-    """Gives the ratings of a range of elements, shape (subjects, raters, elements), as float64."""
-
-    def __init__(self, data: NDArray[Any], inside: NDArray[np.intp] | None) -> None:
-        self.data, self.inside = data, inside
-        self.flat = _flat(data)
-        self.elements = int(np.prod(data.shape[2:])) if inside is None else inside.size
-
-    def ranges(self) -> list[slice]:
-        n, k = self.data.shape[:2]
-        step = max(_BLOCK // (n * k), 64)
-        return [slice(i, min(i + step, self.elements)) for i in range(0, self.elements, step)]
-
-    def __call__(self, around: slice) -> tuple[Place, Floats]:
-        place = around if self.inside is None else self.inside[around]
-        if self.flat is not None:
-            block = self.flat[:, :, place]
-        else:
-            numbers = np.arange(around.start, around.stop)
-            numbers = numbers if self.inside is None else self.inside[numbers]
-            index: tuple[Any, ...] = np.unravel_index(numbers, self.data.shape[2:])
-            block = self.data[(slice(None), slice(None), *index)]
-        return place, block.astype(np.float64, copy=False)
+def _ranges(elements: int, n_raters: int) -> list[slice]:
+    """Cut elements into a short first block and equal ones, as many for one thread as another."""
+    first = min(_FIRST, elements)
+    at_least = math.ceil((elements - first) * (n_raters + _TEMPORARIES) / _BLOCK)
+    threads = joblib.cpu_count()
+    ends = np.linspace(first, elements, math.ceil(at_least / threads) * threads + 1).astype(int)
+    pairs = zip([0, *ends], ends, strict=False)
+    return [slice(int(start), int(stop)) for start, stop in pairs if stop > start]
 
 
-def _flat(data: NDArray[Any]) -> NDArray[Any] | None:
-    """Give the data with one map axis, or None if that would need a copy of all."""
+def _flat(data: NDArray[Any]) -> NDArray[Any]:
+    """Give the data with one map axis, or as they are if that would need a copy of all."""
     flat = data.reshape(*data.shape[:2], -1)
-    return flat if np.shares_memory(flat, data) else None
+    return flat if np.shares_memory(flat, data) else data
 
 
 def _in_threads(work: Callable[[slice], int], ranges: list[slice], values: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ Run it with ``python tests/benchmarks/bench_icc_map.py``. On 200,000 elements of
 and the peak of the memory that ``icc_map`` allocates.
 
 ``icc_map`` sums every value three times: squares, over raters, over subjects. NumPy does that at a
-few times the cost of one pass; the sums alone are printed as the floor of this way to compute.
+few times the cost of one pass; the same sums in the plainest way are printed beside it.
 nipype 1.11 keeps its projection matrix between elements, as is done here for its sake too.
 """
 

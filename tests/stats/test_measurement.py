@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,6 +87,31 @@ class TestBlandAltman1986:
         assert found.loc["bias", "estimate"] == pytest.approx(differences.mean(), rel=1e-12)
         assert (found["n_pairs"] == 34).all()
         assert (found["n_cases"] == 17).all()
+
+
+class TestZou2013:
+    """Cardiac output of Bland and Altman (1999), Table 4: subjects 1 to 4, which Zou analyses.
+
+    Radionuclide ventriculography and impedance cardiography, litres a minute, in pairs. Zou's
+    limits as SimplyAgree 0.2 tests them for its data ``reps``, "examples from Zou".
+    """
+
+    VENTRICULOGRAPHY: ClassVar = [
+        *[7.83, 7.42, 7.89, 7.12, 7.88, 6.16, 7.26, 6.71, 6.54],
+        *[4.75, 5.24, 4.86, 4.78, 6.05, 5.42, 4.21, 3.61, 3.72, 3.87, 3.92],
+    ]
+    CARDIOGRAPHY: ClassVar = [
+        *[6.57, 5.62, 6.90, 6.57, 6.35, 4.06, 4.29, 4.26, 4.09],
+        *[4.71, 5.50, 5.08, 5.02, 6.01, 5.67, 4.14, 4.20, 4.61, 4.68, 5.04],
+    ]
+
+    def test_true_value_varies(self):
+        cases = np.repeat([1, 2, 3, 4], [5, 4, 6, 5])
+        found = by_quantity(bland_altman(self.VENTRICULOGRAPHY, self.CARDIOGRAPHY, case=cases))
+        assert found["estimate"].tolist() == pytest.approx([0.7255, -2.14, 3.59], abs=2e-3)
+        lower, upper = found.loc["lower limit"], found.loc["upper limit"]
+        assert [lower["ci_low"], lower["ci_high"]] == pytest.approx([-9.83, -0.33], abs=0.01)
+        assert [upper["ci_low"], upper["ci_high"]] == pytest.approx([1.77, 11.27], abs=0.011)
 
 
 def test_chi_limits_against_r():
