@@ -7,6 +7,9 @@ import pandas as pd
 
 from reprostats.report import theme  # noqa: F401 - importing it sets the look of every chart
 
+# Letters that fit beside each other's names in charts of 110 points a group.
+_LONG_NAME = 16
+
 
 def box_plot(
     values: pd.DataFrame, value: str, group: str, *, value_title: str, title: str
@@ -35,7 +38,7 @@ def box_plot(
     order = list(dict.fromkeys(values[group]))
     counted = values.assign(_beside=_beside(values, value, group))
     base = alt.Chart(counted).encode(
-        x=alt.X(group, sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+        x=alt.X(group, sort=order, title=None, axis=name_axis()),
         y=alt.Y(value, title=value_title, scale=alt.Scale(zero=False, nice=True)),
     )
     boxes = base.mark_boxplot(
@@ -47,6 +50,12 @@ def box_plot(
         tooltip=[group, value],
     )
     return alt.layer(boxes, points).properties(title=title, width=110 * len(order), height=280)
+
+
+def name_axis() -> alt.Axis:
+    """Give an axis of names on which long ones take a line a word, so that they do not overlap."""
+    in_lines = f"length(datum.label) > {_LONG_NAME} ? split(datum.label, ' ') : datum.label"
+    return alt.Axis(labelAngle=0, labelExpr=in_lines)
 
 
 def _beside(values: pd.DataFrame, value: str, group: str) -> pd.Series[float]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from patsy import dmatrix  # type: ignore[import-untyped]
 
 from reprostats.errors import InputError
-from reprostats.report.charts import box_plot
+from reprostats.report.charts import box_plot, name_axis
 from reprostats.report.pictures import picture_row
 from reprostats.report.tables import Table
 from reprostats.stats.anova import anova
@@ -311,7 +311,7 @@ def difference_plot(
         alt.Chart(drawn)
         .mark_point(size=60, filled=True, opacity=0.8)
         .encode(
-            x=alt.X("condition", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+            x=alt.X("condition", sort=order, title=None, axis=name_axis()),
             xOffset=alt.XOffset("done", sort=list(differences)),
             y=alt.Y(
                 "shown",

@@ -107,7 +107,7 @@ def _rate_axis(logarithmic: bool) -> alt.Y:
         "learning_rate",
         title="Learning rate",
         scale=alt.Scale(type="log") if logarithmic else alt.Scale(zero=True),
-        axis=alt.Axis(format="~e", tickCount=6, labelExpr="datum.value == 0 ? '0' : datum.label"),
+        axis=alt.Axis(format="~g", tickCount=6),
     )
 
 

@@ -132,14 +132,14 @@ _HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_stri
 <caption>{{ caption }}</caption>
 <thead><tr>
 {% for title in header %}
-<th style="text-align: {{ 'right' if numeric[loop.index0] else 'left' }}">{{ title }}</th>
+<th style="{{ styles[loop.index0] }}">{{ title }}</th>
 {% endfor %}
 </tr></thead>
 <tbody>
 {% for row in rows %}
 <tr>
 {% for cell in row %}
-<td style="text-align: {{ 'right' if numeric[loop.index0] else 'left' }}">{{ cell }}</td>
+<td style="{{ styles[loop.index0] }}">{{ cell }}</td>
 {% endfor %}
 </tr>
 {% endfor %}
@@ -248,9 +248,18 @@ class Table:
             caption=self.caption,
             note=self.note,
             header=self.frame.columns,
-            numeric=self._numeric(),
+            styles=self._styles(),
             rows=self._cells(),
         )
+
+    def _styles(self) -> list[str]:
+        """Set numbers to the right, and give text the width in which it is read easily."""
+        return [
+            "text-align: right"
+            if numeric
+            else f"text-align: left; min-width: {min(width, _LONGEST_IN_A_LINE)}ch"
+            for numeric, width in zip(self._numeric(), self._widths(), strict=True)
+        ]
 
     def _is_long(self) -> bool:
         return len(self.frame) > _MOST_ROWS_ON_A_PAGE or sum(self._widths()) > _MOST_IN_A_ROW
@@ -294,7 +303,7 @@ def _cell(value: Any, decimals: int | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and decimals is not None:
-        return f"{value:.{decimals}f}"
+        return f"{value:z.{decimals}f}"
     return str(value)
 
 
