@@ -214,7 +214,7 @@ class Checkpoint:
             if name.startswith("worker."):
                 _, rank, device = name.split(".")
                 states[int(rank)][device] = tensor
-        run.strategy.set_random_states(states)
+        run.strategy.set_random_states(states, run.device)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:

@@ -123,9 +123,9 @@ class Strategy(ABC):
         """Give the states of the global generators of every worker, in order of rank."""
         return [global_states(device)]
 
-    def set_random_states(self, states: list[RandomStates]) -> None:
+    def set_random_states(self, states: list[RandomStates], device: torch.device) -> None:
         """Go on with states that `random_states` gave."""
-        set_global_states(states[self.rank])
+        set_global_states(states[self.rank], device)
 
 
 class Single(Strategy):
@@ -214,20 +214,21 @@ class VirtualWorkers(Strategy):
         if rank == 0:
             yield
             return
-        of_first = global_states(_device_of(self._model))
-        set_global_states(self._states[rank])
+        device = _device_of(self._model)
+        of_first = global_states(device)
+        set_global_states(self._states[rank], device)
         yield
-        self._states[rank] = global_states(_device_of(self._model))
-        set_global_states(of_first)
+        self._states[rank] = global_states(device)
+        set_global_states(of_first, device)
 
     def random_states(self, device: torch.device) -> list[RandomStates]:
         """Give the states of every virtual worker."""
         return [global_states(device), *self._states[1:]]
 
-    def set_random_states(self, states: list[RandomStates]) -> None:
+    def set_random_states(self, states: list[RandomStates], device: torch.device) -> None:
         """Go on with the states of every virtual worker."""
         self._states = states
-        set_global_states(states[0])
+        set_global_states(states[0], device)
 
 
 class DistributedWorkers(Strategy):
@@ -272,9 +273,10 @@ class DistributedWorkers(Strategy):
         if self.reduction == "rank_order":
             # The lambda has no annotations: DDP refuses those that are text.
             parallel.register_comm_hook(None, lambda _, bucket: _sum_in_rank_order(bucket))
-        first = global_states(_device_of(model))
+        device = _device_of(model)
+        first = global_states(device)
         shared = {name: self.share(state) for name, state in first.items()}
-        set_global_states(states_of_worker(shared, self.rank))
+        set_global_states(states_of_worker(shared, self.rank), device)
         return parallel
 
     def backward(self, size: int, loss_of: LossOf) -> torch.Tensor:
@@ -321,11 +323,11 @@ def global_states(device: torch.device) -> RandomStates:
     return states
 
 
-def set_global_states(states: RandomStates) -> None:
+def set_global_states(states: RandomStates, device: torch.device) -> None:
     """Let PyTorch's global generators go on from the states that were read."""
     torch.set_rng_state(states["cpu"])
-    if "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"])
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def states_of_worker(states: RandomStates, rank: int) -> RandomStates:
