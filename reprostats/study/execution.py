@@ -13,13 +13,12 @@ from pydantic import ValidationError
 from reprostats.errors import DivergedError, InputError, NotAvailableError
 from reprostats.provenance import read_back
 from reprostats.seeds import seed_sequence
-from reprostats.study.outcome import WHOLE, Row, check_doubles, clean, has_diverged, metric_rows
+from reprostats.study.outcome import check_doubles, clean, has_diverged, metric_rows
 from reprostats.study.record import Record, Status, planned_part
 from reprostats.study.streams import global_states, seed_global_generators
 from reprostats.study.tracing import TrialFunction, traced
 from reprostats.study.trial import Trial
 
-_TIME = "_time"
 _CAPABILITY = {"baseline": "DEFAULT", "avx2": "AVX2", "avx512": "AVX512"}
 
 
@@ -49,14 +48,14 @@ def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[s
         trial.effective = _apply_levels(trial)
         untouched = global_states()
         rows = metric_rows((traced(function, trace) if trace else function)(trial))
-        check_doubles([*rows, *_times(trial), (f"trial{_TIME}", WHOLE, 0.0)])
+        check_doubles(rows)
     except DivergedError as error:
         return _failure("diverged", error)
     except BaseException as error:  # an exit or interrupt in somebody's code is no end of ours
         return _failure("failed", error)
     if global_states() != untouched:
         trial.streams.used.add("dropout")
-    outcome = {"effective": _effective_at_the_end(trial), "metrics": [*rows, *_times(trial)]}
+    outcome = {"effective": _effective_at_the_end(trial), "metrics": rows, "times": trial.times}
     if diverged := has_diverged(rows):
         reason = f"metric {diverged!r} has no finite value"
         return outcome | {"status": "diverged", "reason": reason}
@@ -69,10 +68,6 @@ def _effective_at_the_end(trial: Trial) -> dict[str, bool | int | float | str]:
     changed = [name for name, value in now.items() if trial.effective.get(name) != value]
     note = {"changed_by_function": ", ".join(changed)} if changed else {}
     return {**trial.effective, **now, **note}
-
-
-def _times(trial: Trial) -> list[Row]:
-    return [(f"{name}{_TIME}", WHOLE, seconds) for name, seconds in trial.times.items()]
 
 
 def _failure(status: Status, error: BaseException) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From sources and repeats to a list of trials."""
+"""From sources, config values and repeats to a list of trials."""
 
 from __future__ import annotations
 
@@ -9,14 +9,37 @@ from itertools import product
 from typing import Any
 
 from reprostats.errors import InputError
-from reprostats.study.identity import digest
+from reprostats.study.identity import canonical_json, digest, plain_config
 from reprostats.study.levels import Level
-from reprostats.study.sources import complete_levels
+from reprostats.study.sources import SOURCES, complete_levels
+
+# A varied source takes levels; a varied config value takes any plain value.
+Varied = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A level for every source, and the configuration that goes with it.
+
+    Parameters
+    ----------
+    levels
+        By source.
+    config
+        As plain JSON values.
+    compared
+        The config values that the setting was varied by: settings with other values are other
+        conditions.
+    """
+
+    levels: Mapping[str, Level]
+    config: Mapping[str, Any]
+    compared: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Sources that are fixed, sources that are varied, and how often each setting is repeated.
+    """A named setting of sources and config: what is fixed, what is varied, how often.
 
     Parameters
     ----------
@@ -24,9 +47,12 @@ class Condition:
         A level for each source that is held. Sources named nowhere keep their default.
     varied
         Either the levels of each varied source, which are crossed, or a list of settings, each a
-        level for every varied source.
+        level for every varied source. A value of the config is varied in the same way, by its
+        name; each of its values becomes a condition of its own (see `Study`).
     repeats
         Number of trials that share every level.
+    config
+        Values of the study's config that differ in this condition.
 
     Examples
     --------
@@ -36,54 +62,70 @@ class Condition:
     >>> listed = Condition(varied=[{"init": 1, "threads": 1}, {"init": 2, "threads": 2}])
     >>> len(list(listed.settings()))
     2
+    >>> rates = Condition(varied={"learning_rate": [0.1, 0.01]})
+    >>> [setting.config for setting in rates.settings({"learning_rate": 1.0, "epochs": 3})]
+    [{'learning_rate': 0.1, 'epochs': 3}, {'learning_rate': 0.01, 'epochs': 3}]
     """
 
     fixed: Mapping[str, Level] = field(default_factory=dict)
-    varied: Mapping[str, Sequence[Level]] | Sequence[Mapping[str, Level]] = field(
-        default_factory=dict
-    )
+    varied: Varied = field(default_factory=dict)
     repeats: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def names(self) -> set[str]:
-        """Give the names of all sources that the condition fixes or varies."""
+        """Give the names of all that the condition fixes or varies, sources and config values."""
         settings = [self.varied] if isinstance(self.varied, Mapping) else self.varied
         return set(self.fixed).union(*settings)
 
     def varied_together(self) -> list[set[str]]:
         """Give the sources that take more than one level, in groups that change together."""
         if isinstance(self.varied, Mapping):
-            return [{name} for name, levels in self.varied.items() if len(set(levels)) > 1]
-        names = {name for setting in self.varied for name in setting}
-        together = {n for n in names if len({each.get(n) for each in self.varied}) > 1}
-        return [together] if together else []
+            groups = [{name} for name, levels in self.varied.items() if _several(levels)]
+        else:
+            names = {name for setting in self.varied for name in setting}
+            groups = [{n for n in names if _several(each.get(n) for each in self.varied)}]
+        return [sources for group in groups if (sources := group & SOURCES.keys())]
 
-    def settings(self, *, elsewhere: bool = False) -> Iterator[dict[str, Level]]:
-        """Give a level for every source, once for each setting.
+    def settings(
+        self, config: Mapping[str, Any] | None = None, *, elsewhere: bool = False
+    ) -> Iterator[Setting]:
+        """Give every setting of the condition.
 
         Parameters
         ----------
+        config
+            The configuration of the study.
         elsewhere
             Take levels that this machine cannot give.
 
         Raises
         ------
         InputError
-            If a source or level is unknown, a source is both fixed and varied, a varied source
-            has no levels, or repeats is not a positive whole number.
+            If a name is neither that of a source nor that of a config value, or both; a level is
+            unknown; something is both fixed and varied; nothing is listed to vary; a setting is
+            listed twice; or repeats is not a positive integer.
         """
         if isinstance(self.repeats, bool) or not isinstance(self.repeats, int) or self.repeats < 1:
-            raise InputError(f"repeats must be a whole number from 1, not {self.repeats!r}.")
-        seen: list[dict[str, Level]] = []
+            raise InputError(f"repeats must be an integer from 1, not {self.repeats!r}.")
+        base = dict(config or {})
+        changed = plain_config(self.config)
+        _check_config_names(changed, base)
+        seen: set[str] = set()
         for chosen in self._varied_settings():
-            if both := sorted(self.fixed.keys() & chosen.keys()):
+            if both := sorted((self.fixed.keys() | changed.keys()) & chosen.keys()):
                 raise InputError(f"{', '.join(both)}: both fixed and varied; choose one.")
-            setting = complete_levels({**self.fixed, **chosen}, elsewhere=elsewhere)
-            if setting in seen:
+            for name in chosen:
+                _check_name(name, base)
+            compared = plain_config({n: v for n, v in chosen.items() if n not in SOURCES})
+            sources = {n: v for n, v in chosen.items() if n in SOURCES}
+            levels = complete_levels({**self.fixed, **sources}, elsewhere=elsewhere)
+            key = canonical_json([levels, compared])
+            if key in seen:
                 raise InputError(f"{chosen} is listed twice; to run it again, use repeats.")
-            seen.append(setting)
-            yield setting
+            seen.add(key)
+            yield Setting(levels, {**base, **changed, **compared}, compared)
 
-    def _varied_settings(self) -> list[dict[str, Level]]:
+    def _varied_settings(self) -> list[dict[str, Any]]:
         if isinstance(self.varied, Mapping):
             levels = [_listed(levels, f"varied[{name!r}]") for name, levels in self.varied.items()]
             return [dict(zip(self.varied, each, strict=True)) for each in product(*levels)]
@@ -94,6 +136,33 @@ class Condition:
                     f"varied must hold mappings from source to level, not {setting!r}."
                 )
         return [dict(setting) for setting in settings]
+
+
+def _several(levels: Iterable[object]) -> bool:
+    return len({repr(level) for level in levels}) > 1
+
+
+def _check_name(name: str, config: Mapping[str, Any]) -> None:
+    """Check that a varied name is that of a source or of a config value, and not of both."""
+    if name in SOURCES and name in config:
+        raise InputError(
+            f"varied[{name!r}]: there is a source and a config value of this name; give the "
+            "config value another name."
+        )
+    if name not in SOURCES and name not in config:
+        has = f"the config has: {', '.join(config)}" if config else "the study has no config"
+        raise InputError(
+            f"varied[{name!r}] is neither a source of variability nor a value of the config. "
+            f"Sources: {', '.join(SOURCES)}; {has}"
+        )
+
+
+def _check_config_names(changed: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    if unknown := [name for name in changed if name not in config]:
+        has = ", ".join(config) or "nothing"
+        raise InputError(
+            f"the condition changes config[{unknown[0]!r}], but the config of the study has: {has}."
+        )
 
 
 def _listed(levels: object, place: str) -> list[Any]:
@@ -139,6 +208,7 @@ class PlannedTrial:
 
 
 def planned_trials(
+    name: str,
     condition: Condition,
     function: str,
     code: str,
@@ -146,14 +216,44 @@ def planned_trials(
     folds: int | None,
     *,
     elsewhere: bool = False,
-) -> list[PlannedTrial]:
-    """Give the trials of one condition: every setting x fold x repeat."""
+) -> dict[str, list[PlannedTrial]]:
+    """Plan the trials of one condition: every setting x fold x repeat.
+
+    Returns
+    -------
+    dict
+        By the name of a condition: ``name``, or, where config values are varied, one for each
+        combination of them (`condition_name`).
+    """
     if folds is not None and not (isinstance(folds, int) and folds >= 1):
-        raise InputError(f"folds must be a whole number from 1, or None, not {folds!r}.")
+        raise InputError(f"folds must be an integer from 1, or None, not {folds!r}.")
     numbers: Sequence[int | None] = [None] if folds is None else range(folds)
-    return [
-        PlannedTrial(function, code, config, levels, repeat, fold)
-        for levels in condition.settings(elsewhere=elsewhere)
-        for fold in numbers
-        for repeat in range(condition.repeats)
-    ]
+    planned: dict[str, list[PlannedTrial]] = {}
+    for setting in condition.settings(config, elsewhere=elsewhere):
+        trials = planned.setdefault(condition_name(name, setting.compared), [])
+        trials += [
+            PlannedTrial(function, code, setting.config, setting.levels, repeat, fold)
+            for fold in numbers
+            for repeat in range(condition.repeats)
+        ]
+    return planned
+
+
+def condition_name(name: str, compared: Mapping[str, object]) -> str:
+    """Name the condition that some values of the config make.
+
+    Parameters
+    ----------
+    name
+        Of what they are part of; empty in a study without named conditions.
+    compared
+        The values by name.
+
+    Examples
+    --------
+    >>> condition_name("", {"learning_rate": 0.01, "optimiser": "adam"})
+    'learning_rate=0.01, optimiser=adam'
+    >>> condition_name("U-Net", {"learning_rate": 0.01}), condition_name("U-Net", {})
+    ('U-Net, learning_rate=0.01', 'U-Net')
+    """
+    return ", ".join([*([name] if name else []), *(f"{n}={v}" for n, v in compared.items())])

@@ -33,6 +33,8 @@ class Record(BaseModel):
         Why, unless the status is ``"ok"``.
     metrics
         Rows of (metric, case, value); the case is ``"all"`` for a metric of the whole trial.
+    times
+        Seconds by name, of the blocks that the function timed.
     fingerprints
         Hashes by name.
     seeds
@@ -64,6 +66,7 @@ class Record(BaseModel):
     reason: str = ""
     traceback: str = ""
     metrics: list[tuple[str, str, float]] = Field(default_factory=list)
+    times: dict[str, float] = Field(default_factory=dict)
     fingerprints: dict[str, str] = Field(default_factory=dict)
     seeds: dict[str, int] = Field(default_factory=dict)
     used: list[str] = Field(default_factory=list)

@@ -1,31 +1,41 @@
-"""The long results table: one row for each trial x case x metric."""
+"""The long results table: its columns, its check, and what a completed trial is.
+
+One row is one value: a trial x a metric x a case. All that speaks of the whole trial (status,
+levels, config values, fingerprints, times) is repeated in each of its rows. Times are columns of
+their own, in seconds, so that a mean over ``value`` never mixes them with a metric.
+
+This module alone knows what a completed trial is and what the value of a trial is. The columns
+are described for users in ``docs/results_table.md``; a table from elsewhere that has them is
+analysed like that of a study.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from reprostats.errors import InputError, unknown_name
 from reprostats.study.outcome import WHOLE
-from reprostats.study.record import Record
 from reprostats.study.sources import SOURCES
 
-COLUMNS = (
-    "study",
-    "condition",
-    "trial",
-    "fold",
-    "repeat",
-    *SOURCES,
-    "metric",
-    "case",
-    "value",
-    "status",
-    "reason",
-)
+if TYPE_CHECKING:
+    from reprostats.study.record import Record
+
+COMPLETED = "ok"
+IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
+MEASURED = ("metric", "case", "value")
+FINGERPRINT = "_sha256"
+TIME = "_time"
+TRIAL_TIME = f"trial{TIME}"
+
+_NEEDED = ("trial", "metric", "value")
+_ASSUMED = {"condition": "results", "case": WHOLE, "status": COMPLETED, "reason": ""}
+_CODE_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class RecordedTrial:
 def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
     """Put recorded trials into one long table.
 
-    A trial that did not end well has its rows too: what it returned, or one row without a metric.
+    A trial that did not complete has its rows too: what it returned, or one row without a metric.
 
     Parameters
     ----------
@@ -62,44 +72,327 @@ def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``study``, ``condition``, ``trial``, ``fold``, ``repeat``, one for every source,
-        ``metric``, ``case``, ``value``, ``status``, ``reason``, and ``{name}_sha256`` for every
-        fingerprint. Times are metrics in seconds; ``trial_time`` is the whole trial function.
+        Columns ``study``, ``condition``, ``trial``, ``repeat``, ``fold``, ``status``, ``reason``;
+        one for every source; one for every config value that is not the same in all trials;
+        ``metric``, ``case``, ``value``; ``{name}_sha256`` for every fingerprint; ``trial_time``
+        (the whole trial function) and ``{name}_time`` for every timed block, in seconds; and
+        ``code``, which tells versions of the trial function apart.
     """
-    rows = [row for trial in trials for row in _rows(study, trial)]
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *_fingerprint_columns(rows)])
+    recorded = list(trials)
+    varied = _varied_config([trial.record.config for trial in recorded])
+    rows = [row for trial in recorded for row in _rows(study, trial, varied)]
+    fingerprints, times = _named_columns(rows, FINGERPRINT), _named_columns(rows, TIME)
+    columns = [*IDENTITY, *SOURCES, *varied.values(), *MEASURED, *fingerprints, *times, "code"]
+    table = pd.DataFrame(rows, columns=columns)
     table["fold"] = table["fold"].astype("Int64")
     table["value"] = table["value"].astype(float)
-    for source in SOURCES:
-        table[source] = _one_type(table[source])
+    for name in [*SOURCES, *varied.values()]:
+        table[name] = _one_type(table[name])
     return table
 
 
-def _rows(study: str, trial: RecordedTrial) -> list[dict[str, Any]]:
+def check_results(results: object, metric: str | None = None) -> pd.DataFrame:
+    """Check that a table is a results table, and complete it.
+
+    Parameters
+    ----------
+    results
+        The table. It needs the columns ``trial``, ``metric`` and ``value``.
+    metric
+        A metric that must be in it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table, its values as float64. Where there is no column ``condition``, all rows are of
+        one condition; without ``case`` they are of whole trials; without ``status`` all trials
+        are completed; without ``reason`` none is given. `assumptions` says so.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a value is no number, a trial has two statuses, or one trial has
+        two values of one metric and case; the message names the column and the row.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"trial": ["a", "b"], "metric": "dice", "value": [0.8, 0.9]})
+    >>> check_results(table)["status"].tolist()
+    ['ok', 'ok']
+    >>> check_results(table.drop(columns="metric"))
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: results: there is no column 'metric'. A results table needs
+        trial, metric, value; this one has: trial, value
+    """
+    if not isinstance(results, pd.DataFrame):
+        kind = type(results).__name__
+        raise InputError(f"results must be a pandas table with one row a value, not {kind}.")
+    if missing := [name for name in _NEEDED if name not in results]:
+        raise InputError(
+            f"results: there is no column {missing[0]!r}. A results table needs "
+            f"{', '.join(_NEEDED)}; this one has: {', '.join(map(str, results.columns))}"
+        )
+    if results.empty:
+        raise InputError("results: there is no row.")
+    table = results.reset_index(drop=True)
+    table = table.assign(**{k: v for k, v in _ASSUMED.items() if k not in table})
+    table["value"] = _as_numbers(table["value"])
+    _check_one_status(table)
+    _check_no_doubles(table)
+    if metric is not None and metric not in (known := metrics_of(table)):
+        raise unknown_name("metric", metric, known, where="results")
+    return table
+
+
+def assumptions(results: pd.DataFrame) -> list[str]:
+    """Say in sentences what `check_results` assumes about columns that a table lacks.
+
+    Examples
+    --------
+    >>> assumptions(pd.DataFrame({"trial": [], "metric": [], "value": [], "condition": []}))
+    ['There is no column case: every value is taken as that of a whole trial.', 'There is ...']
+    """
+    said = {
+        "condition": "all rows are taken as one condition",
+        "case": "every value is taken as that of a whole trial",
+        "status": "every trial is taken as completed",
+    }
+    return [
+        f"There is no column {name}: {what}." for name, what in said.items() if name not in results
+    ]
+
+
+def metrics_of(results: pd.DataFrame) -> list[str]:
+    """Name the metrics of a results table, in their order."""
+    names = results["metric"].dropna().astype(str)
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def trials_of(results: pd.DataFrame) -> pd.DataFrame:
+    """Give one row per condition and trial, without the columns of its values.
+
+    A trial that two conditions share has a row in each.
+    """
+    rows = results.drop_duplicates(["condition", "trial"])
+    return rows.drop(columns=list(MEASURED)).reset_index(drop=True)
+
+
+def is_completed(table: pd.DataFrame) -> pd.Series[bool]:
+    """Tell of each row whether its trial completed: it ended by itself, with finite values."""
+    return table["status"] == COMPLETED
+
+
+def completed(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
+    """Give the rows of completed trials, of one metric if it is named.
+
+    Raises
+    ------
+    InputError
+        If there are none; the message gives the commonest reason, or the metrics there are.
+    """
+    rows = results[is_completed(results)]
+    if rows.empty:
+        raise InputError(f"no trial completed. {commonest_reason(results)}")
+    if metric is None:
+        return rows
+    if metric not in (known := metrics_of(rows)):
+        raise unknown_name("metric of completed trials", metric, known)
+    return rows[rows["metric"] == metric]
+
+
+def commonest_reason(results: pd.DataFrame) -> str:
+    """Say how many trials did not complete and why most of them did not; empty if all did.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame({"condition": ["a"] * 3, "trial": [1, 2, 3], "metric": "",
+    ...     "case": "all", "value": None, "status": ["ok", "failed", "failed"],
+    ...     "reason": ["", "no file", "no file"]})
+    >>> commonest_reason(results)
+    '2 of 3 trials did not complete; the commonest reason (2 of 2): failed, no file'
+    """
+    trials = trials_of(results)
+    failed = trials[~is_completed(trials)]
+    if failed.empty:
+        return ""
+    reasons = failed.get("reason", pd.Series("", failed.index)).fillna("").astype(str)
+    told = failed["status"].astype(str) + ", " + reasons.replace("", "no reason given")
+    reason, count = told.value_counts().index[0], int(told.value_counts().iloc[0])
+    return (
+        f"{len(failed)} of {len(trials)} trials did not complete; "
+        f"the commonest reason ({count} of {len(failed)}): {reason}"
+    )
+
+
+def trial_values(results: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
+    """Give one row per trial of each condition, with a column for each metric.
+
+    The value of a trial is its value of the whole trial, or the mean over its cases. It is
+    missing where one of them is not finite: a mean over other cases would be another quantity.
+
+    Parameters
+    ----------
+    results
+        The results table.
+    metrics
+        The metrics to spread into columns; none: all of them. A metric that no trial has is a
+        column without values.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `trials_of`, ``number`` (from 1 in each condition), and the metrics.
+    """
+    trials = trials_of(results)
+    trials["number"] = trials.groupby("condition", sort=False).cumcount() + 1
+    names = list(metrics) or metrics_of(results)
+    rows = results.loc[results["metric"].isin(names), ["condition", "trial", "metric", "value"]]
+    finite = rows.assign(value=rows["value"].where(np.isfinite(rows["value"])))
+    groups = finite.groupby(["condition", "trial", "metric"], sort=False, observed=True)["value"]
+    means = groups.mean().where(groups.count() == groups.size())
+    # pivot_table would add every combination of a condition and a trial.
+    wide = means.unstack("metric").reindex(columns=names).reset_index()  # noqa: PD010
+    return trials.merge(wide, on=["condition", "trial"], how="left")
+
+
+def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Give the values of one metric by run and case, of completed trials.
+
+    A run is what is repeated as a whole: one trial, or the trials of all folds that share their
+    seeds, each of which tests other cases.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per condition, run and case: ``condition``, ``run``, ``case``, ``value``.
+    """
+    rows = completed(results, metric)
+    names = run_names(results)
+    keys = pd.MultiIndex.from_frame(rows[["condition", "trial"]])
+    run = names.reindex(keys).to_numpy()
+    columns = {name: rows[name].to_numpy() for name in ("condition", "case", "value")}
+    table = pd.DataFrame(columns | {"run": run})[["condition", "run", "case", "value"]]
+    doubled = table.duplicated(["condition", "run", "case"])
+    if doubled.any():
+        first = table[doubled].iloc[0]
+        raise InputError(
+            f"case {first['case']!r} was measured more than once in one run of condition "
+            f"{first['condition']!r}: its folds overlap. All folds of a run must be drawn from "
+            "one seed."
+        )
+    return table
+
+
+def run_names(results: pd.DataFrame) -> pd.Series[str]:
+    """Name the run to which each trial belongs, by (condition, trial).
+
+    Without folds each trial is a run. The folds of one run share the repeat, the levels of all
+    sources and all config values; the run has the name of its first trial.
+    """
+    trials = trials_of(results)
+    index = pd.MultiIndex.from_frame(trials[["condition", "trial"]])
+    if "fold" not in trials or trials["fold"].isna().all():
+        return pd.Series(trials["trial"].astype(str).to_numpy(), index)
+    shared = ["condition", *setting_columns(results)]
+    keys = trials[shared].astype(str).agg("\x1f".join, axis=1)
+    first = trials["trial"].astype(str).groupby(keys, sort=False).transform("first")
+    return pd.Series(first.to_numpy(), index)
+
+
+def setting_columns(results: pd.DataFrame) -> list[str]:
+    """Name the columns that describe how a trial was set up: sources, config values, repeat."""
+    other = {*IDENTITY, *MEASURED, "code"} - {"repeat"}
+    return [
+        str(name)
+        for name in results.columns
+        if name not in other and not str(name).endswith((FINGERPRINT, TIME))
+    ]
+
+
+def of_newest_code(results: pd.DataFrame) -> pd.DataFrame:
+    """Keep, of each condition, the trials of the version of the code that was recorded last.
+
+    A study's folder keeps trials of earlier versions; they answer another question.
+    """
+    if "code" not in results:
+        return results
+    newest = results.groupby("condition", sort=False)["code"].transform("last")
+    return results[results["code"] == newest].reset_index(drop=True)
+
+
+def _rows(study: str, trial: RecordedTrial, varied: Mapping[str, str]) -> list[dict[str, Any]]:
     record = trial.record
     common = {
         "study": study,
         "condition": trial.condition,
         "trial": trial.identity,
-        "fold": record.fold,
         "repeat": record.repeat,
-        **record.levels,
+        "fold": record.fold,
         "status": record.status,
         "reason": record.reason,
-        **{f"{name}_sha256": value for name, value in record.fingerprints.items()},
+        **record.levels,
+        **{column: _cell(record.config.get(name)) for name, column in varied.items()},
+        **{f"{name}{FINGERPRINT}": value for name, value in record.fingerprints.items()},
+        **{f"{name}{TIME}": seconds for name, seconds in record.times.items()},
+        TRIAL_TIME: record.seconds,
+        "code": record.code[:_CODE_DIGITS],
     }
-    metrics = [*record.metrics, ("trial_time", WHOLE, record.seconds)]
-    if record.status != "ok" and not record.metrics:
-        metrics.insert(0, ("", WHOLE, np.nan))
+    measured = record.metrics or [("", WHOLE, np.nan)]
     return [
-        common | {"metric": metric, "case": case, "value": value} for metric, case, value in metrics
+        common | {"metric": metric, "case": case, "value": value}
+        for metric, case, value in measured
     ]
 
 
-def _fingerprint_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({name for row in rows for name in row if name.endswith("_sha256")})
+def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Give the column of every config value that differs between trials, by its name.
+
+    A value whose name is that of another column has ``config.`` before it.
+    """
+    taken = {*IDENTITY, *MEASURED, *SOURCES, "code"}
+    names = list(dict.fromkeys(name for config in configs for name in config))
+    differing = [n for n in names if len({repr(c.get(n)) for c in configs}) > 1]
+    return {name: f"config.{name}" if name in taken else name for name in differing}
+
+
+def _cell(value: object) -> object:
+    """Give a config value as a table can hold it: lists and mappings as JSON."""
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _named_columns(rows: Iterable[Mapping[str, Any]], end: str) -> list[str]:
+    return sorted({name for row in rows for name in row if name.endswith(end)})
 
 
 def _one_type(levels: pd.Series[Any]) -> pd.Series[Any]:
     """Give levels of mixed types as text: a Parquet column holds one type."""
     return levels if len({type(level) for level in levels}) <= 1 else levels.astype(str)
+
+
+def _as_numbers(values: pd.Series[Any]) -> pd.Series[float]:
+    numbers = pd.to_numeric(values, errors="coerce")
+    if (wrong := numbers.isna() & values.notna()).any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(f"results, row {row}, column value: {values.iloc[row]!r} is no number.")
+    return numbers.astype(float)
+
+
+def _check_one_status(results: pd.DataFrame) -> None:
+    counts = results.groupby(["condition", "trial"], sort=False)["status"].nunique(dropna=False)
+    if (several := counts[counts > 1]).size:
+        condition, trial = several.index[0]
+        raise InputError(f"results: trial {trial!r} of {condition!r} has more than one status.")
+
+
+def _check_no_doubles(results: pd.DataFrame) -> None:
+    doubled = results.duplicated(["condition", "trial", "metric", "case"])
+    if doubled.any():
+        row = int(np.flatnonzero(doubled)[0])
+        first = results.iloc[row]
+        raise InputError(
+            f"results, row {row}: trial {first['trial']!r} of {first['condition']!r} has a second "
+            f"value of metric {first['metric']!r}, case {first['case']!r}. Each trial x metric x "
+            "case is one row; if these are several trainings, the column trial must tell them "
+            "apart."
+        )

@@ -6,10 +6,10 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -17,17 +17,17 @@ from filelock import FileLock
 
 from reprostats import paths
 from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unknown_name
-from reprostats.files import write_atomically
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
 from reprostats.study.facts import gather_facts
+from reprostats.study.folder import trial_folder, write_results
 from reprostats.study.identity import canonical_json, digest, plain_config
 from reprostats.study.levels import Level
-from reprostats.study.plan import Condition, PlannedTrial, planned_trials
+from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
 from reprostats.study.record import Record, read_record, set_aside
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.results import COMPLETED, RecordedTrial, results_table
 from reprostats.study.schedule import run_tasks
 from reprostats.study.setup import worker_setup
 from reprostats.study.sources import CHOICES, SOURCES, STREAMS
@@ -45,7 +45,10 @@ class Study:
     config
         What the function shall do: a mapping, dataclass or pydantic model of plain values.
     fixed, varied, repeats
-        The sources of variability; see `Condition`. For studies of one condition.
+        The sources of variability; see `Condition`. Values of the config can be varied like a
+        source, for instance ``varied={"learning_rate": [1e-2, 1e-3], "init": range(5)}``: what
+        differs by a config value is compared as a condition of its own, here
+        ``learning_rate=0.01`` and ``learning_rate=0.001``, each trained with five seeds.
     conditions
         Several conditions by name, instead of ``varied`` and ``repeats``. A source in ``fixed``
         holds in all of them unless they name it themselves.
@@ -58,6 +61,11 @@ class Study:
         Name of the study and of its folder; default: that of the function.
     folder
         Where trials are recorded; default: ``studies/NAME`` under `reprostats.paths.runs`.
+
+    Attributes
+    ----------
+    planned
+        The trials of each condition, by its name.
 
     Raises
     ------
@@ -73,6 +81,9 @@ class Study:
     >>> study = Study(train, varied={"init": [1, 2, 3]}, repeats=2)
     >>> len(study.trials)
     6
+    >>> rates = Study(train, config={"rate": 0.1}, varied={"rate": [0.1, 0.2], "init": [1, 2, 3]})
+    >>> list(rates.planned), len(rates.trials)
+    (['rate=0.1', 'rate=0.2'], 6)
     """
 
     def __init__(
@@ -81,7 +92,7 @@ class Study:
         *,
         config: object = None,
         fixed: Mapping[str, Level] | None = None,
-        varied: Mapping[str, Sequence[Level]] | Sequence[Mapping[str, Level]] | None = None,
+        varied: Varied | None = None,
         repeats: int = 1,
         conditions: Mapping[str, Condition] | None = None,
         folds: int | None = None,
@@ -94,6 +105,7 @@ class Study:
         self.name = _checked_name(function.__name__ if name is None else name)
         self.folder = paths.study(self.name) if folder is None else Path(folder).resolve()
         self.config = plain_config(config)
+        alone = conditions is None
         if conditions is None:
             conditions = {self.name: Condition(fixed or {}, varied or {}, repeats)}
         elif varied is not None or repeats != 1 or not conditions:
@@ -102,17 +114,23 @@ class Study:
             conditions = {name: _with(fixed or {}, each) for name, each in conditions.items()}
         self.conditions = dict(conditions)
         self._code = reached_code(function)
-        self._planned = {
-            name: planned_trials(
-                each, called, digest(self._code), self.config, folds, elsewhere=elsewhere
+        self.planned: dict[str, list[PlannedTrial]] = {}
+        for condition_name, condition in self.conditions.items():
+            compares_config = bool(condition.names() - SOURCES.keys())
+            self.planned |= planned_trials(
+                "" if alone and compares_config else condition_name,
+                condition,
+                called,
+                digest(self._code),
+                self.config,
+                folds,
+                elsewhere=elsewhere,
             )
-            for name, each in self.conditions.items()
-        }
 
     @cached_property
     def trials(self) -> list[PlannedTrial]:
         """All planned trials, each once, those with the same environment together."""
-        every = {trial.identity: trial for each in self._planned.values() for trial in each}
+        every = {trial.identity: trial for each in self.planned.values() for trial in each}
         fixed_at_start = [s.name for s in SOURCES.values() if s.kind == "environment"]
         deciding = [*fixed_at_start, "deterministic"]
         return sorted(every.values(), key=lambda each: [str(each.levels[n]) for n in deciding])
@@ -147,8 +165,8 @@ class Study:
         Returns
         -------
         pandas.DataFrame
-            See `reprostats.study.results.results_table`. It is written to ``results.parquet`` in
-            the study's folder as well.
+            See `reprostats.study.results.results_table`. The file ``results.parquet`` in the
+            study's folder holds it too, and beside it every other trial that is recorded there.
 
         Raises
         ------
@@ -184,9 +202,7 @@ class Study:
         self._warn_of_idle_streams(done.values())
         self._warn_of_mixed_environments(done.values())
         results = self._table(done)
-        buffer = BytesIO()
-        results.to_parquet(buffer, index=False)
-        write_atomically(self.folder / "results.parquet", buffer.getvalue())
+        write_results(self.folder, results, done)
         return results
 
     def preview(self, *, workers: int | None = None, scheduler: str | None = None) -> Preview:
@@ -208,8 +224,8 @@ class Study:
             run_tasks(task, workers=1, scheduler=scheduler, progress=False)
             done[first.identity] = read_record(self._place(first))
         return Preview.of(
-            {name: [each.identity for each in trials] for name, trials in self._planned.items()},
-            {i: record.seconds for i, record in done.items() if record.status == "ok"},
+            {name: [each.identity for each in trials] for name, trials in self.planned.items()},
+            {i: record.seconds for i, record in done.items() if record.status == COMPLETED},
             len(done),
             workers or self._default_workers(),
         )
@@ -274,10 +290,10 @@ class Study:
 
     def record(self, trial: str) -> Record:
         """Read the record of a trial from its identity, the column ``trial`` of the results."""
-        return read_record(self.folder / "trials" / trial)
+        return read_record(trial_folder(self.folder, trial))
 
     def _place(self, trial: PlannedTrial) -> Path:
-        return self.folder / "trials" / trial.identity
+        return trial_folder(self.folder, trial.identity)
 
     def _recorded(self, *, retry: bool) -> dict[str, Record]:
         done: dict[str, Record] = {}
@@ -295,22 +311,22 @@ class Study:
             raise DamagedFileError("\n".join(damaged))
         if not retry:
             return done
-        again = {identity for identity, record in done.items() if record.status != "ok"}
+        again = {identity for identity, record in done.items() if record.status != COMPLETED}
         for identity in again:
             self._set_aside(identity)
         return {identity: each for identity, each in done.items() if identity not in again}
 
     def _set_aside(self, identity: str) -> None:
         """Rename a record, unless another process did so and ran the trial meanwhile."""
-        folder = self.folder / "trials" / identity
+        folder = trial_folder(self.folder, identity)
         with FileLock(folder / ".lock"), suppress(FileNotFoundError):
-            if read_record(folder).status != "ok":
+            if read_record(folder).status != COMPLETED:
                 set_aside(folder)
 
     def _table(self, done: Mapping[str, Record]) -> pd.DataFrame:
         recorded = [
             RecordedTrial(condition, trial.identity, done[trial.identity])
-            for condition, trials in self._planned.items()
+            for condition, trials in self.planned.items()
             for trial in trials
             if trial.identity in done
         ]
@@ -328,10 +344,10 @@ class Study:
         return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
 
     def _warn_of_idle_streams(self, records: Iterable[Record]) -> None:
-        ended_well = [record for record in records if record.status == "ok"]
-        if not ended_well:
+        completed = [record for record in records if record.status == COMPLETED]
+        if not completed:
             return
-        used = {name for record in ended_well for name in record.used}
+        used = {name for record in completed for name in record.used}
         varied = [group for each in self.conditions.values() for group in each.varied_together()]
         idle = [group for group in varied if group <= {*STREAMS, *CHOICES} - used]
         if idle:
@@ -365,7 +381,7 @@ def _checked_name(name: object) -> str:
 def _with(fixed: Mapping[str, Level], condition: Condition) -> Condition:
     """Give a condition with what is fixed for the whole study, unless it names it."""
     held = {name: level for name, level in fixed.items() if name not in condition.names()}
-    return Condition({**held, **condition.fixed}, condition.varied, condition.repeats)
+    return replace(condition, fixed={**held, **condition.fixed})
 
 
 def _check_run(workers: object, time_limit: object) -> None:

@@ -198,10 +198,18 @@ class Trial:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Measure the wall time of a block, in seconds, as the metric ``{name}_time``.
+        """Measure the wall time of a block, in seconds: the column ``{name}_time`` of the results.
 
-        Work still queued on a GPU is waited for, before and after.
+        Work still queued on a GPU is waited for, before and after. The times of blocks of one name
+        are added up.
+
+        Raises
+        ------
+        InputError
+            If the name is ``"trial"``: the column ``trial_time`` is that of the whole function.
         """
+        if name == "trial":
+            raise InputError("the time of the whole trial is measured anyway; name a part of it.")
         self._wait_for_gpu()
         start = time.perf_counter()
         yield

@@ -214,7 +214,7 @@ class TestIdentity:
 def test_crossed_plan_has_every_combination_once(names, levels):
     streams = [name for name in names if name in STREAMS]
     condition = Condition(varied={name: list(range(levels)) for name in streams})
-    settings_ = [tuple(each[name] for name in streams) for each in condition.settings()]
+    settings_ = [tuple(each.levels[name] for name in streams) for each in condition.settings()]
     assert len(settings_) == levels ** len(streams)
     assert len(set(settings_)) == len(settings_)
 

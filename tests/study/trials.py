@@ -198,3 +198,9 @@ def fills_the_disk(trial):
     if trial.repeat and Path(trial.config["full"]).exists():
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     return {"value": float(trial.repeat)}
+
+
+def scaled(trial):
+    return {
+        "value": trial.config["scale"] * trial.generator("init").normal() + trial.config["shift"]
+    }

@@ -1,0 +1,457 @@
+"""Comparison of algorithms whose trainings and whose test cases are both samples.
+
+A claim about an algorithm is a claim about trainings: another seed gives another network. What is
+known of the difference of two algorithms therefore depends on what it shall hold for:
+
+``"cases"``
+    these networks, on other cases: a paired t test over cases, runs averaged
+``"runs"``
+    other trainings, on these cases: Welch's t test of run means, or a paired one for shared seeds
+``"runs and cases"``
+    other trainings on other cases: the multi-reader multi-case analysis of variance of diagnostic
+    imaging, with runs in the place of readers
+
+With n cases, r1 and r2 runs and the mean squares of runs within algorithms, MS(R), of algorithms x
+cases, MS(AC), and of the residual, MS(RC), the variance of the difference is
+
+    (1/r1 + 1/r2) / n * (MS(R) + max(MS(AC) - MS(RC), 0))
+
+References
+----------
+.. [1] S. L. Hillis, "A comparison of denominator degrees of freedom methods for multiple observer
+   ROC analysis", Statistics in Medicine 26, 596-619 (2007).
+.. [2] S. L. Hillis, "A marginal-mean ANOVA approach for analyzing multireader multicase
+   radiological imaging data", Statistics in Medicine 33, 330-360 (2014).
+.. [3] W. G. Cochran and G. M. Cox, "Experimental Designs", 2nd edition, Wiley (1957), section 4.14.
+.. [4] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the power approach
+   for assessing the equivalence of average bioavailability", Journal of Pharmacokinetics and
+   Biopharmaceutics 15(6), 657-680 (1987).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from reprostats.errors import InputError, unknown_name
+from reprostats.stats.checks import check_confidence_level
+from reprostats.stats.family import Adjustment, adjust_p_values
+
+GeneraliseTo = Literal["cases", "runs", "runs and cases"]
+Runs = Literal["nested", "crossed"]
+Floats = NDArray[np.float64]
+
+GENERALISATIONS: tuple[GeneraliseTo, ...] = ("cases", "runs", "runs and cases")
+COLUMNS = (
+    "first", "second", "difference", "se", "df", "ci_low", "ci_high", "p_value", "p_adjusted",
+    "margin", "p_equivalence", "p_equivalence_adjusted", "n_runs_first", "n_runs_second",
+    "n_cases", "generalise_to", "note",
+)  # fmt: skip
+
+_AT_LEAST = 2
+_SAME = 1e-12  # relative difference below which two runs are the same up to rounding
+_USUAL_LEVEL = 0.95
+
+
+def compare_algorithms(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    algorithm: str,
+    run: str,
+    case: str | None = None,
+    runs: Runs = "nested",
+    generalise_to: GeneraliseTo = "runs and cases",
+    margin: float | None = None,
+    baseline: object = None,
+    adjustment: Adjustment = "holm",
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Compare algorithms from the values of their runs (trainings) on cases.
+
+    Parameters
+    ----------
+    table
+        Long table, one value a row: at most one for each algorithm, run and case.
+    value, algorithm, run, case
+        Columns of the numbers, of what is compared, of the training, and of what was measured.
+        Without ``case``, a run has one value, and nothing can be said of other cases.
+    runs
+        ``"nested"``: each run belongs to one algorithm, whatever its label. ``"crossed"``: runs of
+        one label share their seed, and are pairs.
+    generalise_to
+        What the result shall hold for, beside these networks on these cases: other ``"cases"``,
+        other ``"runs"``, or other ``"runs and cases"``.
+    margin
+        Largest difference that does not matter, in the unit of the value and above 0; None: no
+        test of equivalence.
+    baseline
+        An algorithm: each other one is compared with it. By default all pairs are compared.
+    adjustment
+        Of the p values of all comparisons; see `reprostats.adjust_p_values`.
+    confidence_level
+        Of the intervals, which are not adjusted.
+
+    Returns
+    -------
+    DataFrame
+        One row a comparison: ``first``, ``second``, ``difference`` (mean of first minus that of
+        second), its standard error ``se`` and degrees of freedom ``df`` (NaN where the interval
+        has no single number of them), ``ci_low``, ``ci_high``, ``p_value``, ``p_adjusted``,
+        ``margin``, ``p_equivalence`` (two one-sided tests [4]_), ``p_equivalence_adjusted``,
+        ``n_runs_first`` and ``n_runs_second`` (distinct runs), ``n_cases``, ``generalise_to`` and
+        ``note``. Where the data cannot answer, numbers are NaN and the note says why.
+
+    Raises
+    ------
+    InputError
+        If a column, the baseline or an option is not known; there are fewer than two algorithms; a
+        value is there twice; the margin is not above 0; or runs are crossed and their labels differ
+        between algorithms.
+
+    Notes
+    -----
+    Runs that are the same on every case count once: they show a fixed seed, not that trainings do
+    not vary. Cases without a finite value in each run of both algorithms are left out.
+
+    The degrees of freedom for runs and cases weigh those of the two parts of the variance by their
+    shares, 1/df = (MS(R)/V)/f_R + (D/V)/f_AC with D = max(MS(AC) - MS(RC), 0) and V = MS(R) + D.
+    Where f_R is 1, or the level is stricter than 5 % (several comparisons, or a higher confidence
+    level), Cochran and Cox's weighted mean of two quantiles of t is taken [3]_; both keep 5 % where
+    Hillis' degrees of freedom [1]_ reach 12 %.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({
+    ...     "model": ["a"] * 6 + ["b"] * 6, "seed": [1, 1, 1, 2, 2, 2] * 2, "case": [*"xyz"] * 4,
+    ...     "dice": [0.80, 0.70, 0.90, 0.84, 0.73, 0.93, 0.70, 0.62, 0.79, 0.75, 0.64, 0.83]})
+    >>> columns = dict(value="dice", algorithm="model", run="seed", case="case")
+    >>> for what in ("cases", "runs", "runs and cases"):
+    ...     row = compare_algorithms(table, **columns, generalise_to=what).iloc[0]
+    ...     print(f"{what}: {row['difference']:.3f}, {row['ci_low']:.3f} to {row['ci_high']:.3f}")
+    cases: 0.095, 0.070 to 0.120
+    runs: 0.095, -0.013 to 0.203
+    runs and cases: 0.095, -0.013 to 0.203
+    """
+    _check_options(runs, generalise_to, margin, confidence_level)
+    matrices = _matrices(table, value, algorithm, run, case)
+    pairs = _pairs(list(matrices), baseline)
+    strict = len(pairs) > 1 or confidence_level > _USUAL_LEVEL
+    rows = [
+        _row(
+            (one, other), (matrices[one], matrices[other]), runs, generalise_to,
+            margin, confidence_level, strict,
+        )
+        for one, other in pairs
+    ]  # fmt: skip
+    compared = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    for name, adjusted in (("p_value", "p_adjusted"), ("p_equivalence", "p_equivalence_adjusted")):
+        p_values = compared[name].to_numpy(dtype=float)
+        compared[adjusted] = adjust_p_values(p_values, method=adjustment)
+    return compared
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference with its standard error, and the parts that its variance is made of.
+
+    Parameters
+    ----------
+    difference, se
+        In the unit of the value.
+    parts
+        Share of the variance and degrees of freedom of each part.
+    strict
+        Whether quantiles are weighed (Cochran and Cox) and not degrees of freedom.
+    """
+
+    difference: float
+    se: float
+    parts: tuple[tuple[float, float], ...]
+    strict: bool = False
+
+    @property
+    def df(self) -> float:
+        """The degrees of freedom, NaN if there is no single number of them."""
+        if self._weighs_quantiles:
+            return math.nan
+        return 1 / sum(share / df for share, df in self.parts)
+
+    @property
+    def _weighs_quantiles(self) -> bool:
+        several = len({df for share, df in self.parts if share > 0}) > 1
+        return several and (self.strict or self.parts[0][1] == 1)
+
+    def quantile(self, tail: float) -> float:
+        """Give the number of standard errors with the probability ``tail`` above it."""
+        if self._weighs_quantiles:
+            return float(sum(share * stats.t.isf(tail, df) for share, df in self.parts))
+        return float(stats.t.isf(tail, self.df))
+
+    def tail(self, distance: float) -> float:
+        """Give the probability of an estimate so far above its expectation, or further."""
+        if self.se == 0:
+            return 0.5 if distance == 0 else float(distance < 0)
+        t = distance / self.se
+        if not self._weighs_quantiles:
+            return float(stats.t.sf(t, self.df))
+        if t < 0:
+            return 1 - self.tail(-distance)
+        excess = lambda log_tail: self.quantile(math.exp(log_tail)) - t  # noqa: E731
+        lowest = math.log(1e-300)
+        if excess(lowest) < 0:
+            return 0.0
+        return math.exp(optimize.brentq(excess, lowest, math.log(0.5), xtol=1e-14, rtol=1e-14))
+
+    def interval(self, confidence_level: float) -> tuple[float, float]:
+        """Give the two-sided interval of the difference."""
+        width = self.quantile((1 - confidence_level) / 2) * self.se
+        return self.difference - width, self.difference + width
+
+    def p_value(self) -> float:
+        """Give the two-sided p value of no difference."""
+        return min(1.0, 2 * self.tail(abs(self.difference)))
+
+    def p_equivalence(self, margin: float) -> float:
+        """Give the larger p value of two one-sided tests against the margin."""
+        return max(self.tail(self.difference + margin), self.tail(margin - self.difference))
+
+
+def over_cases(first: Floats, second: Floats) -> Contrast:
+    """Compare these networks over cases: runs averaged, cases in pairs.
+
+    Parameters
+    ----------
+    first, second
+        Shapes (runs of first, cases) and (runs of second, cases).
+    """
+    differences = first.mean(axis=0) - second.mean(axis=0)
+    error = float(differences.std(ddof=1)) / len(differences) ** 0.5
+    return Contrast(float(differences.mean()), error, ((1.0, len(differences) - 1),))
+
+
+def over_runs(first: Floats, second: Floats, runs: Runs) -> Contrast:
+    """Compare run means: Welch's test, or in pairs where runs share their seed.
+
+    Parameters are those of `over_cases`; crossed runs are in one order.
+    """
+    one, other = first.mean(axis=1), second.mean(axis=1)
+    difference = float(one.mean() - other.mean())
+    if runs == "crossed":
+        error = float((one - other).std(ddof=1)) / len(one) ** 0.5
+        return Contrast(difference, error, ((1.0, len(one) - 1),))
+    variances = [float(means.var(ddof=1)) / len(means) for means in (one, other)]
+    total = sum(variances)
+    if total == 0:
+        return Contrast(difference, 0.0, ((1.0, len(one) + len(other) - 2),))
+    # Welch's degrees of freedom are those of two parts, weighed by the squares of their shares.
+    squares = [(variance / total) ** 2 for variance in variances]
+    df = 1 / sum(s / (len(m) - 1) for s, m in zip(squares, (one, other), strict=True))
+    return Contrast(difference, total**0.5, ((1.0, df),))
+
+
+def over_runs_and_cases(first: Floats, second: Floats, runs: Runs, *, strict: bool) -> Contrast:
+    """Compare over trainings and cases that are both random; see the head of this module.
+
+    Parameters are those of `over_runs`; ``strict`` is that of `Contrast`.
+    """
+    by_run, by_pair, residual, run_df = _mean_squares(first, second, runs)
+    cases = first.shape[1]
+    excess = max(by_pair - residual, 0.0)
+    variance = by_run + excess
+    factor = (1 / len(first) + 1 / len(second)) / cases
+    difference = float(first.mean() - second.mean())
+    if variance == 0:
+        return Contrast(difference, 0.0, ((1.0, run_df),))
+    parts = ((by_run / variance, run_df), (excess / variance, cases - 1))
+    return Contrast(difference, (factor * variance) ** 0.5, parts, strict)
+
+
+def _mean_squares(first: Floats, second: Floats, runs: Runs) -> tuple[float, float, float, int]:
+    """Give MS(R), MS(AC), MS(RC) and the degrees of freedom of the first."""
+    cases = first.shape[1]
+    factor = 1 / len(first) + 1 / len(second)
+    by_pair = float((first.mean(axis=0) - second.mean(axis=0)).var(ddof=1)) / factor
+    if runs == "crossed":
+        blocks, divisor, run_df = [first - second], 2, len(first) - 1
+    else:
+        blocks, divisor, run_df = [first, second], 1, len(first) + len(second) - 2
+    within = sum(cases * _squares(block.mean(axis=1)) for block in blocks)
+    rest = sum(_interaction(block) for block in blocks)
+    by_run = within / divisor / run_df
+    return by_run, by_pair, rest / divisor / run_df / (cases - 1), run_df
+
+
+def _squares(values: Floats) -> float:
+    return float(((values - values.mean()) ** 2).sum())
+
+
+def _interaction(block: Floats) -> float:
+    """Give the sum of squares of what neither rows nor columns explain."""
+    rows, columns = block.mean(axis=1, keepdims=True), block.mean(axis=0)
+    return float(((block - rows - columns + block.mean()) ** 2).sum())
+
+
+def _row(
+    names: tuple[object, object],
+    matrices: tuple[pd.DataFrame, pd.DataFrame],
+    runs: Runs,
+    generalise_to: GeneraliseTo,
+    margin: float | None,
+    confidence_level: float,
+    strict: bool,
+) -> dict[str, object]:
+    first, second, notes = _comparable(names, *matrices, runs)
+    row: dict[str, object] = {
+        "first": names[0],
+        "second": names[1],
+        "difference": first.mean() - second.mean() if first.size and second.size else math.nan,
+        "n_runs_first": len(first),
+        "n_runs_second": len(second),
+        "n_cases": first.shape[1],
+        "margin": math.nan if margin is None else margin,
+        "generalise_to": generalise_to,
+    }
+    if why := _obstacle(first, second, generalise_to):
+        return row | {"note": "; ".join([*notes, why])}
+    contrast = _contrast(first, second, runs, generalise_to, strict=strict)
+    low, high = contrast.interval(confidence_level)
+    return row | {
+        "se": contrast.se,
+        "df": contrast.df,
+        "ci_low": low,
+        "ci_high": high,
+        "p_value": contrast.p_value(),
+        "p_equivalence": math.nan if margin is None else contrast.p_equivalence(margin),
+        "note": "; ".join(notes),
+    }
+
+
+def _contrast(
+    first: Floats, second: Floats, runs: Runs, generalise_to: GeneraliseTo, *, strict: bool
+) -> Contrast:
+    if generalise_to == "cases":
+        return over_cases(first, second)
+    if generalise_to == "runs":
+        return over_runs(first, second, runs)
+    return over_runs_and_cases(first, second, runs, strict=strict)
+
+
+def _obstacle(first: Floats, second: Floats, generalise_to: GeneraliseTo) -> str:
+    """Say why the data cannot answer; empty if they can."""
+    n_cases, n_runs = first.shape[1], min(len(first), len(second))
+    if not n_cases:
+        return "no case has a finite value in every run"
+    if generalise_to != "runs" and n_cases < _AT_LEAST:
+        return "there is one value a run: nothing can be said of other cases"
+    if generalise_to == "cases" or n_runs >= _AT_LEAST:
+        return ""
+    # With one run on one side alone the other side's spread could stand in; that would take it for
+    # granted that both algorithms vary alike.
+    return "one distinct run: nothing can be said of other trainings"
+
+
+def _comparable(
+    names: tuple[object, object], one: pd.DataFrame, other: pd.DataFrame, runs: Runs
+) -> tuple[Floats, Floats, list[str]]:
+    """Give the values of both on the cases that are complete, equal runs once, and notes."""
+    notes: list[str] = []
+    if runs == "crossed":
+        if set(one.index) != set(other.index):
+            raise InputError(
+                f"runs are crossed, but {names[0]!r} and {names[1]!r} have other labels of runs; "
+                "runs of one label must share their seed. If they do not, runs='nested'."
+            )
+        other = other.loc[one.index]
+    common = one.columns.intersection(other.columns)
+    every = np.concatenate([one[common].to_numpy(), other[common].to_numpy()])
+    kept = common[np.isfinite(every).all(axis=0)]
+    if dropped := len(one.columns.union(other.columns)) - len(kept):
+        notes.append(f"{dropped} case(s) without a finite value in every run are left out")
+    arrays = [table[kept].to_numpy(dtype=np.float64) for table in (one, other)]
+    distinct = _distinct(arrays, crossed=runs == "crossed")
+    for name, array, rows in zip(names, arrays, distinct, strict=True):
+        if len(rows) < len(array):
+            notes.append(
+                f"{len(array)} runs of {name} are {len(rows)} distinct one(s): equal runs show a "
+                "fixed seed, not that trainings do not vary"
+            )
+    return arrays[0][distinct[0]], arrays[1][distinct[1]], notes
+
+
+def _distinct(arrays: Sequence[Floats], *, crossed: bool) -> list[list[int]]:
+    """Give the rows of each array that are not the same as an earlier one; pairs stay pairs."""
+    if crossed:
+        rows = _distinct_rows(np.hstack(arrays))
+        return [rows, rows]
+    return [_distinct_rows(array) for array in arrays]
+
+
+def _distinct_rows(array: Floats) -> list[int]:
+    if not array.size:
+        return list(range(len(array)))
+    tolerance = _SAME * float(np.abs(array).max())
+    rows: list[int] = []
+    for number, row in enumerate(array):
+        if not rows or not (np.abs(array[rows] - row).max(axis=1) <= tolerance).any():
+            rows.append(number)
+    return rows
+
+
+def _matrices(
+    table: pd.DataFrame, value: str, algorithm: str, run: str, case: str | None
+) -> dict[object, pd.DataFrame]:
+    """Give the values of each algorithm: one row a run, one column a case."""
+    columns = [value, algorithm, run, *([case] if case else [])]
+    for name in columns:
+        if name not in table:
+            raise unknown_name("column", name, map(str, table.columns), where="table")
+    rows = table[columns].copy()
+    if case is None:
+        case = "case"
+        rows[case] = "all"
+    doubled = rows.duplicated([algorithm, run, case])
+    if doubled.any():
+        first = rows[doubled].iloc[0]
+        raise InputError(
+            f"row {int(np.flatnonzero(doubled)[0])}: a second value of {first[algorithm]!r}, run "
+            f"{first[run]!r}, case {first[case]!r}."
+        )
+    rows[value] = pd.to_numeric(rows[value]).astype(np.float64)
+    return {
+        name: part.set_index([run, case])[value].unstack(case)  # noqa: PD010 - keeps empty rows
+        for name, part in rows.groupby(algorithm, sort=False, observed=True)
+    }
+
+
+def _pairs(names: Sequence[object], baseline: object) -> list[tuple[object, object]]:
+    if len(names) < _AT_LEAST:
+        raise InputError("there is one algorithm; at least two are compared.")
+    if baseline is None:
+        return list(combinations(names, 2))
+    if baseline not in names:
+        raise unknown_name("baseline", baseline, map(str, names))
+    return [(name, baseline) for name in names if name != baseline]
+
+
+def _check_options(
+    runs: object, generalise_to: object, margin: object, confidence_level: float
+) -> None:
+    if runs not in ("nested", "crossed"):
+        raise unknown_name("relation of runs", runs, ("nested", "crossed"))
+    if generalise_to not in GENERALISATIONS:
+        raise unknown_name("generalise_to", generalise_to, GENERALISATIONS)
+    check_confidence_level(confidence_level)
+    if margin is not None and not (isinstance(margin, int | float) and 0 < margin < math.inf):
+        raise InputError(
+            f"margin must be a number above 0, in the unit of the value, not {margin!r}: it is the "
+            "largest difference that does not matter, whatever its direction."
+        )

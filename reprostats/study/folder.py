@@ -1,0 +1,113 @@
+"""The results of a study's folder: every trial that is recorded there, whoever planned it.
+
+Several studies may record into one folder, and a study whose function was edited leaves the trials
+of the earlier version behind. ``results.parquet`` holds them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock
+
+from reprostats.errors import DamagedFileError, InputError
+from reprostats.files import write_atomically
+from reprostats.study.record import Record, read_record, record_path
+from reprostats.study.results import RecordedTrial, results_table
+
+UNPLANNED = "unplanned"
+
+_FILE = "results.parquet"
+_PLACE = ["study", "condition", "trial"]
+
+
+def trial_folder(folder: Path, identity: str) -> Path:
+    """Give the folder of a trial in that of its study."""
+    return folder / "trials" / identity
+
+
+def write_results(folder: Path, results: pd.DataFrame, records: Mapping[str, Record]) -> None:
+    """Write ``results.parquet``: the trials of this table last, all others of the folder before.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    results
+        The results table of what was planned now.
+    records
+        Records that were read already, by the identity of the trial.
+    """
+    with FileLock(folder / ".results.lock"):
+        table = _whole_table(folder, results, records)
+        buffer = BytesIO()
+        table.to_parquet(buffer, index=False)
+        write_atomically(folder / _FILE, buffer.getvalue())
+
+
+def read_results(folder: Path) -> pd.DataFrame:
+    """Read the results of all trials that are recorded in a study's folder.
+
+    Raises
+    ------
+    InputError
+        If it is not the folder of a study, or no trial is recorded.
+    """
+    if not (folder / "trials").is_dir():
+        raise InputError(f"{folder} is not the folder of a study: it holds no folder 'trials'.")
+    nothing = pd.DataFrame(columns=_PLACE)
+    table = _whole_table(folder, nothing, {})
+    if table.empty:
+        raise InputError(f"{folder}: no trial is recorded yet.")
+    return table
+
+
+def _whole_table(
+    folder: Path, results: pd.DataFrame, records: Mapping[str, Record]
+) -> pd.DataFrame:
+    planned = _places(results)
+    others = [place for place in _known_places(folder) if place not in set(planned)]
+    placed = {trial for _, _, trial in [*others, *planned]}
+    unplanned = [
+        (folder.name, UNPLANNED, identity)
+        for identity in sorted(_recorded(folder))
+        if identity not in placed
+    ]
+    trials = []
+    for study, condition, identity in [*unplanned, *others, *planned]:
+        record = records.get(identity) or _intact_record(folder, identity)
+        if record is not None:
+            trials.append((study, RecordedTrial(condition, identity, record)))
+    table = results_table("", [trial for _, trial in trials])
+    studies = {(trial.condition, trial.identity): study for study, trial in trials}
+    keys = zip(table["condition"], table["trial"], strict=True)
+    return table.assign(study=[studies[key] for key in keys])
+
+
+def _places(table: pd.DataFrame) -> list[tuple[str, str, str]]:
+    rows = table[_PLACE].drop_duplicates().astype(str)
+    return list(rows.itertuples(index=False, name=None))
+
+
+def _known_places(folder: Path) -> Iterable[tuple[str, str, str]]:
+    """Give the place of every trial in the table that is there; none if it cannot be read."""
+    try:
+        return _places(pd.read_parquet(folder / _FILE, columns=_PLACE))
+    except (OSError, ValueError):  # no table yet, or a damaged one: the records are what counts
+        return []
+
+
+def _recorded(folder: Path) -> set[str]:
+    trials = folder / "trials"
+    return {path.name for path in trials.glob("*") if record_path(path).is_file()}
+
+
+def _intact_record(folder: Path, identity: str) -> Record | None:
+    """Read a record that this run did not need; a damaged one is no reason to lose the others."""
+    try:
+        return read_record(trial_folder(folder, identity))
+    except (FileNotFoundError, DamagedFileError):
+        return None
