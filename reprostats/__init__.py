@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reprostats.stats.agreement import cohen_kappa as cohen_kappa
     from reprostats.stats.agreement import gwet_ac1 as gwet_ac1
+    from reprostats.stats.algorithms import compare_algorithms as compare_algorithms
     from reprostats.stats.anova import anova as anova
     from reprostats.stats.comparison import critical_difference as critical_difference
     from reprostats.stats.comparison import interquartile_mean as interquartile_mean
@@ -45,11 +46,14 @@ if TYPE_CHECKING:
     from reprostats.study.plan import Condition as Condition
     from reprostats.study.study import Study as Study
     from reprostats.study.trial import Trial as Trial
+    from reprostats.verdicts.report import Report as Report
+    from reprostats.verdicts.report import verdict as verdict
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Condition": "reprostats.study.plan",
+    "Report": "reprostats.verdicts.report",
     "Study": "reprostats.study.study",
     "Trial": "reprostats.study.trial",
     "adjust_p_values": "reprostats.stats.family",
@@ -57,6 +61,7 @@ _HOMES = {
     "bland_altman": "reprostats.stats.measurement",
     "cases_for_paired_power": "reprostats.stats.planning",
     "cohen_kappa": "reprostats.stats.agreement",
+    "compare_algorithms": "reprostats.stats.algorithms",
     "critical_difference": "reprostats.stats.comparison",
     "equivalence_test": "reprostats.stats.equivalence",
     "gage_repeatability_reproducibility": "reprostats.stats.components",
@@ -80,6 +85,7 @@ _HOMES = {
     "sphericity": "reprostats.stats.repeated",
     "subjects_for_icc": "reprostats.stats.planning",
     "variance_components": "reprostats.stats.components",
+    "verdict": "reprostats.verdicts.report",
     "wilcoxon_test": "reprostats.stats.signed_rank",
     "wilson_interval": "reprostats.stats.proportion",
 }

@@ -64,6 +64,16 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("one", type=Path, metavar="RUN_A", help="folder of a trial or a study")
     compare.add_argument("other", type=Path, metavar="RUN_B", help="another one")
     compare.set_defaults(action=_compare, trouble=2)
+    verdict = commands.add_parser(
+        "verdict", help="tell from a study's folder or a file of results whether a result is real"
+    )
+    verdict.add_argument("path", type=Path, metavar="PATH", help="a folder, a .csv or a .parquet")
+    verdict.add_argument("--metric", required=True, help="the metric that is asked about")
+    verdict.add_argument("--margin", type=float, help="largest difference that does not matter")
+    verdict.add_argument("--baseline", help="the condition with which the others are compared")
+    verdict.add_argument("--trivial-value", type=float, help="what is reached without training")
+    verdict.add_argument("--out", type=Path, help="write a page, tables and figures to this folder")
+    verdict.set_defaults(action=_verdict)
     training.add_commands(commands)
     add_commands(commands)
     check = commands.add_parser("check", help="short for: review check")
@@ -112,6 +122,25 @@ def _compare(options: argparse.Namespace) -> int:
         f"{len(alone)} are recorded on one side only."
     )
     return int(equal < len(every) or bool(alone))
+
+
+def _verdict(options: argparse.Namespace) -> None:
+    from reprostats.study.folder import kept_losses, read_table
+    from reprostats.verdicts.report import verdict
+
+    results = read_table(options.path)
+    folder = options.path if options.path.is_dir() else options.path.parent
+    report = verdict(
+        results,
+        metric=options.metric,
+        margin=options.margin,
+        baseline=options.baseline,
+        trivial_value=options.trivial_value,
+        losses=kept_losses(folder, map(str, results.get("trial", ()))),
+    )
+    print(report)
+    if options.out is not None:
+        print("\nWritten:", *report.write(options.out), sep="\n  ")
 
 
 def _print_plans(notebooks: Sequence[Path], values: dict[str, Any]) -> None:

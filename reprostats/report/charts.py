@@ -9,6 +9,9 @@ from reprostats.report import theme  # noqa: F401 - importing it sets the look o
 
 # Letters that fit beside each other's names in charts of 110 points a group.
 _LONG_NAME = 16
+_GROUP_WIDTH = 110
+# Where the mean of a group stands beside its points, in their units; the group ends at 6.
+_MEAN_BESIDE = 4.5
 
 
 def box_plot(
@@ -50,6 +53,53 @@ def box_plot(
         tooltip=[group, value],
     )
     return alt.layer(boxes, points).properties(title=title, width=110 * len(order), height=280)
+
+
+def points_plot(
+    values: pd.DataFrame,
+    intervals: pd.DataFrame,
+    *,
+    value: str,
+    group: str,
+    value_title: str,
+    boxes: bool,
+) -> alt.LayerChart | alt.FacetChart:
+    """Draw every value of each group as a point, with the mean of the group and its interval.
+
+    Parameters
+    ----------
+    values
+        One row per value.
+    intervals
+        One row per group: ``group``, ``mean``, ``low`` and ``high``; limits may be NaN.
+    value, group
+        Columns of ``values``; the groups are drawn in the order in which they appear.
+    value_title
+        Of the axis, with the unit.
+    boxes
+        Whether to draw boxes behind the points; from a few values a box shows what is not there.
+    """
+    order = list(dict.fromkeys(values[group]))
+    axis = alt.Y(f"{value}:Q", title=value_title, scale=alt.Scale(zero=False, nice=True))
+    x = alt.X(f"{group}:N", sort=order, title=None, axis=name_axis())
+    colour = alt.Color(f"{group}:N", sort=order, legend=None)
+    layers: list[alt.Chart] = []
+    if boxes:
+        median = alt.MarkConfig(color="black", opacity=1)
+        box = alt.Chart(values).mark_boxplot(
+            extent="min-max", size=46, opacity=0.3, median=median, outliers=False
+        )
+        layers.append(box.encode(x=x, y=axis, color=colour))
+    counted = values.assign(_beside=_beside(values, value, group))
+    points = alt.Chart(counted).mark_circle(size=54, opacity=0.8)
+    beside = alt.XOffset("_beside:Q", scale=alt.Scale(domain=[-6, 6]))
+    layers.append(points.encode(x=x, y=axis, color=colour, xOffset=beside, tooltip=[group, value]))
+    means = alt.Chart(intervals.assign(_beside=_MEAN_BESIDE)).encode(x=x, xOffset=beside)
+    layers.append(means.mark_rule(strokeWidth=1.5, color="black").encode(y="low:Q", y2="high:Q"))
+    diamond = means.mark_point(filled=True, size=70, shape="diamond", color="black", opacity=1)
+    layers.append(diamond.encode(y="mean:Q"))
+    width = max(_GROUP_WIDTH * len(order), 200)
+    return alt.LayerChart(layer=layers, width=width, height=280)
 
 
 def name_axis() -> alt.Axis:

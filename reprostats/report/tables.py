@@ -146,7 +146,7 @@ _HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_stri
 </tbody>
 </table>
 {% if note %}
-<p>{{ note }}</p>
+<p class="note">{{ note }}</p>
 {% endif %}
 """
 )
@@ -161,13 +161,16 @@ class Table:
     name
         Name of the files and of the LaTeX label.
     frame
-        The values, in full precision. The index is not shown.
+        The values, in full precision, as tidy data. The index is not shown.
     caption
         What the table shows, in one sentence. Plain text: signs special to a format are escaped.
     decimals
-        Decimal places by column, for every format but CSV, which keeps full precision.
+        Decimal places by column of the frame, for every format but CSV, which keeps full precision.
     note
         What a reader must know to read it right: units, ddof, number of trials.
+    titles
+        What columns of the frame are called where they are shown. CSV keeps the names of the
+        frame, so that a program reads the same names wherever it meets the numbers.
 
     Examples
     --------
@@ -187,6 +190,12 @@ class Table:
     caption: str
     decimals: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def header(self) -> list[str]:
+        """The titles of the columns, as they are shown."""
+        return [self.titles.get(str(name), str(name)) for name in self.frame.columns]
 
     def latex(self) -> str:
         """Give the table as LaTeX for the booktabs package.
@@ -200,7 +209,7 @@ class Table:
             note=latex_text(self.note),
             long=self._is_long(),
             alignment=self._alignment(),
-            header=[latex_text(title) for title in self.frame.columns],
+            header=[latex_text(title) for title in self.header],
             rows=[[latex_text(cell) for cell in row] for row in self._cells()],
         )
 
@@ -210,13 +219,13 @@ class Table:
 
     def html(self) -> str:
         """Give a page that needs nothing from outside itself."""
-        return _HTML.render(caption=self.caption, fragment=self._repr_html_())
+        return _HTML.render(caption=self.caption, fragment=self.fragment())
 
     def markdown(self) -> str:
         """Give the table in GitHub's Markdown."""
         body = tabulate(
             [[_markdown_text(cell) for cell in row] for row in self._cells()],
-            headers=[_markdown_text(title) for title in self.frame.columns],
+            headers=[_markdown_text(title) for title in self.header],
             tablefmt="pipe",
             colalign=["right" if numeric else "left" for numeric in self._numeric()],
             disable_numparse=True,
@@ -244,10 +253,14 @@ class Table:
         return list(paths.values())
 
     def _repr_html_(self) -> str:
+        return self.fragment()
+
+    def fragment(self) -> str:
+        """Give the table as a part of a page."""
         return _HTML_FRAGMENT.render(
             caption=self.caption,
             note=self.note,
-            header=self.frame.columns,
+            header=self.header,
             styles=self._styles(),
             rows=self._cells(),
         )
@@ -266,7 +279,7 @@ class Table:
 
     def _widths(self) -> list[int]:
         """Give the length of the longest cell of each column."""
-        columns = zip(self.frame.columns, *self._cells(), strict=True)
+        columns = zip(self.header, *self._cells(), strict=True)
         return [max(len(str(cell)) for cell in column) for column in columns]
 
     def _alignment(self) -> str:

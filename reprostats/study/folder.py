@@ -7,11 +7,14 @@ of the earlier version behind. ``results.parquet`` holds them all.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from reprostats.errors import DamagedFileError, InputError
 from reprostats.files import write_atomically
@@ -63,6 +66,44 @@ def read_results(folder: Path) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"{folder}: no trial is recorded yet.")
     return table
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a results table: of a study's folder, a CSV file or a Parquet file.
+
+    Raises
+    ------
+    InputError
+        If there is nothing there, or it is no table; the message names the file.
+    """
+    if path.is_dir():
+        return read_results(path)
+    try:
+        # A trial named 1e5 or 007 is a name: only the column value holds numbers.
+        names = {"trial": str, "condition": str, "case": str}
+        return (
+            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=names)
+        )
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: is no table of results ({error}).") from None
+
+
+def kept_losses(folder: Path, trials: Iterable[str]) -> dict[str, NDArray[np.floating]]:
+    """Read the loss of every step of the trials that kept it, in ``losses.safetensors``.
+
+    A file that cannot be read is left out: whether a training learned is then told by its metric.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    losses = {}
+    for trial in trials:
+        with suppress(OSError, SafetensorError):
+            kept = load_file(trial_folder(folder, trial) / "losses.safetensors")
+            losses[trial] = np.concatenate([part.ravel() for part in kept.values()])
+    return losses
 
 
 def _whole_table(

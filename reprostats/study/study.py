@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock
@@ -20,7 +21,7 @@ from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unkno
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
 from reprostats.study.facts import gather_facts
-from reprostats.study.folder import trial_folder, write_results
+from reprostats.study.folder import kept_losses, trial_folder, write_results
 from reprostats.study.identity import canonical_json, digest, plain_config
 from reprostats.study.levels import Level
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
@@ -32,6 +33,9 @@ from reprostats.study.schedule import run_tasks
 from reprostats.study.setup import worker_setup
 from reprostats.study.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.trial import Trial
+
+if TYPE_CHECKING:
+    from reprostats.verdicts.report import Report
 
 
 class Study:
@@ -278,6 +282,44 @@ class Study:
     def results(self) -> pd.DataFrame:
         """Give the long results table of the trials recorded so far, without running any."""
         return self._table(self._recorded(retry=False))
+
+    def report(
+        self,
+        *,
+        metric: str,
+        margin: float | None = None,
+        baseline: str | None = None,
+        higher_is_better: bool | None = None,
+        trivial_value: float | None = None,
+        confidence_level: float = 0.95,
+        title: str | None = None,
+    ) -> Report:
+        """Tell from the trials recorded so far whether the result is real.
+
+        Parameters and errors are those of `reprostats.verdict`; losses that trials kept
+        (``trial.keep("losses", ...)``) are looked at as well.
+
+        Raises
+        ------
+        InputError
+            If no trial is recorded yet, or as `reprostats.verdict`.
+        """
+        from reprostats.verdicts.report import verdict
+
+        results = self.results()
+        if results.empty:
+            raise InputError(f"no trial of {self.name!r} is recorded yet; run the study first.")
+        return verdict(
+            results,
+            metric=metric,
+            margin=margin,
+            baseline=baseline,
+            higher_is_better=higher_is_better,
+            trivial_value=trivial_value,
+            confidence_level=confidence_level,
+            title=title,
+            losses=kept_losses(self.folder, results["trial"].unique()),
+        )
 
     def facts(self) -> dict[str, str]:
         """Give what a reproducibility checklist asks for, in words, from the records so far.

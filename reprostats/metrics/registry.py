@@ -1,0 +1,81 @@
+"""What is known of metrics by name: which way is better, between which values they lie.
+
+This is the one place where a metric is registered. `reprostats.verdict` looks here which way is
+better; what is not registered can be told there (``higher_is_better``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric.
+
+    Parameters
+    ----------
+    name
+        In lower case, words joined by underscores.
+    higher_is_better
+        True or False; None where it is not known.
+    lowest, highest
+        Between which values it lies, in its own unit.
+    trivial
+        The value that an empty or constant answer gets; None where that depends on the data.
+    """
+
+    name: str
+    higher_is_better: bool | None = None
+    lowest: float = -inf
+    highest: float = inf
+    trivial: float | None = None
+
+
+# Overlap of masks: an empty mask overlaps with nothing.
+_OVERLAPS = (
+    "dice", "dsc", "iou", "jaccard", "f1", "sensitivity", "recall", "precision", "cell_f1",
+    "cell_f1_separated", "pooled_f1", "pooled_precision", "pooled_recall",
+)  # fmt: skip
+# Shares that a constant answer reaches in part: how much depends on the data.
+_SHARES = (
+    "accuracy", "balanced_accuracy", "class_accuracy", "pixel_accuracy", "mean_accuracy",
+    "mean_iou", "frequency_weighted_iou", "specificity", "auc", "ssim",
+)  # fmt: skip
+_ERRORS = (
+    "loss", "test_loss", "validation_loss", "errors", "error", "error_rate",
+    "error_rate_separated", "nrmse", "rmse", "mse", "mae", "hausdorff", "hausdorff_95", "hd",
+    "hd95", "assd", "surface_distance", "step_time",
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        *(Metric(name, True, 0, 1, trivial=0.0) for name in _OVERLAPS),
+        *(Metric(name, True, 0, 1) for name in _SHARES),
+        *(Metric(name, False, 0) for name in _ERRORS),
+        Metric("psnr", True),
+        Metric("kappa", True, -1, 1, trivial=0.0),
+    )
+}
+
+# The same metric of the validation cases is judged in the same way.
+_PREFIXES = ("validation_", "val_", "test_")
+
+
+def metric_of(name: str) -> Metric:
+    """Look up a metric, whatever the case in which its name is written.
+
+    Examples
+    --------
+    >>> metric_of("Dice").higher_is_better, metric_of("val_NRMSE").higher_is_better
+    (True, False)
+    >>> metric_of("volume").higher_is_better is None
+    True
+    """
+    key = name.casefold().replace(" ", "_").replace("-", "_")
+    for prefix in ("", *_PREFIXES):
+        if key.startswith(prefix) and key.removeprefix(prefix) in METRICS:
+            return METRICS[key.removeprefix(prefix)]
+    return Metric(key)

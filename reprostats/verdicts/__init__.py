@@ -1,0 +1,1 @@
+"""Questions to a results table, and the report that answers them."""

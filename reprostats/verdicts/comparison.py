@@ -1,0 +1,286 @@
+"""Comparison: which of two conditions is better, or are they equivalent.
+
+The same difference is judged three times, because it may hold for three things: for these networks
+on other cases, for new trainings on these cases, and for new trainings on new cases. Only the last
+two speak of the algorithms. See `reprostats.stats.algorithms`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, Runs, compare_algorithms
+from reprostats.verdicts._base import (
+    NO,
+    NOT_APPLICABLE,
+    UNDETERMINED,
+    YES,
+    Answer,
+    Verdict,
+    number,
+    p_text,
+)
+from reprostats.verdicts.evidence import Evidence
+
+Outcome = Literal["better", "worse", "different", "undetermined", "not compared"]
+
+_PAIR = 2
+# All pairs of more conditions make more tests than a reader can follow: the first is the baseline.
+_MOST_CONDITIONS = 5
+_HOLDS_FOR = {
+    "cases": "for these networks on new cases",
+    "runs": "for new trainings on these cases",
+    "runs and cases": "for new trainings on new cases",
+}
+
+
+@dataclass(frozen=True)
+class Comparison(Verdict):
+    """One condition against another, for one thing that the result may hold for.
+
+    Parameters
+    ----------
+    first, second, metric
+        Their names.
+    generalise_to
+        ``"cases"``, ``"runs"`` or ``"runs and cases"``.
+    runs
+        ``"crossed"`` if trainings that share their seeds are pairs, else ``"nested"``.
+    higher_is_better
+        None if that is not known: then there is no winner.
+    difference, ci_low, ci_high
+        Mean of first minus that of second, with its interval.
+    p_value, p_adjusted
+        Of no difference; adjusted over the pairs by Holm's method.
+    margin, p_equivalence
+        The margin (NaN: not stated), and the adjusted p value of two one-sided tests.
+    n_runs, n_cases
+        Distinct trainings of first and second, and common cases.
+    alpha
+        Level of the tests.
+    note
+        What the data cannot answer, and why.
+    untrained
+        Which of the two did not learn.
+    """
+
+    question = "better"
+
+    first: str
+    second: str
+    metric: str
+    generalise_to: GeneraliseTo
+    runs: Runs
+    higher_is_better: bool | None
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    p_adjusted: float
+    margin: float
+    p_equivalence: float
+    n_runs: tuple[int, int]
+    n_cases: int
+    alpha: float
+    note: str = ""
+    untrained: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The question."""
+        verb = "better than" if self.higher_is_better is not None else "other than"
+        return f"Is {self.first} {verb} {self.second}, {_HOLDS_FOR[self.generalise_to]}?"
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the test of no difference shows."""
+        if self.untrained:
+            return "not compared"
+        if not self.p_adjusted < self.alpha:
+            return "undetermined"
+        if self.higher_is_better is None:
+            return "different"
+        return "better" if (self.difference > 0) == self.higher_is_better else "worse"
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the difference is shown to be smaller than the margin."""
+        return not self.untrained and self.p_equivalence < self.alpha
+
+    @property
+    def answer(self) -> Answer:
+        """No if it is worse or equivalent; undetermined is no sign of equality."""
+        if self.untrained:
+            return NOT_APPLICABLE
+        if self.outcome in ("better", "different"):
+            return YES
+        return NO if self.outcome == "worse" or self.equivalent else UNDETERMINED
+
+    @property
+    def sentence(self) -> str:
+        """The difference with its interval, and what it shows."""
+        if self.untrained:
+            return f"Not compared, because {' and '.join(self.untrained)} did not learn."
+        if not math.isfinite(self.p_value):
+            return f"{self.note[:1].upper()}{self.note[1:]}."
+        verdict = {
+            "better": f"{self.first} is better",
+            "worse": f"{self.second} is better",
+            "different": "They differ",
+            "undetermined": "No difference is shown",
+        }[self.outcome]
+        digits = f"{_fine(self.difference, self.ci_low, self.ci_high)}"
+        note = f" {self.note[:1].upper()}{self.note[1:]}." if self.note else ""
+        return (
+            f"{verdict}: {self.metric} differs by {digits} ({p_text(self.p_adjusted)})."
+            f"{self._equivalence}{note}"
+        )
+
+    @property
+    def _equivalence(self) -> str:
+        if not math.isfinite(self.margin):
+            return ""
+        margin, p = number(self.margin), p_text(self.p_equivalence)
+        if self.equivalent and self.outcome == "undetermined":
+            return f" They are equivalent within {margin} ({p})."
+        if self.equivalent:
+            return f" But the difference is smaller than the margin of {margin} ({p})."
+        if min(abs(self.ci_low), abs(self.ci_high)) > self.margin and (
+            (self.ci_low > 0) == (self.ci_high > 0)
+        ):
+            return f" The difference is larger than the margin of {margin}."
+        return f" Equivalence within {margin} is not shown ({p})."
+
+
+def ask_comparison(evidence: Evidence, untrained: tuple[str, ...] = ()) -> list[Verdict]:
+    """Ask of each pair of conditions which is better, for cases, runs, and both.
+
+    Parameters
+    ----------
+    evidence
+        What is known.
+    untrained
+        Conditions that did not learn; nothing is built on them.
+    """
+    table = comparisons(evidence)
+    return [_comparison(row, evidence, untrained) for row in table.to_dict("records")]
+
+
+def comparisons(evidence: Evidence) -> pd.DataFrame:
+    """Compare conditions two at a time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `reprostats.compare_algorithms` and ``runs``: a row for each pair and each
+        thing that the result may hold for. Empty if fewer than two conditions have values.
+    """
+    names = [name for name in evidence.conditions if len(evidence.distinct_matrix(name))]
+    if len(names) < _PAIR or not evidence.common_cases:
+        return pd.DataFrame()
+    baseline = baseline_of(evidence)
+    if baseline is not None and baseline not in names:
+        return pd.DataFrame()
+    runs, table = _long(names, evidence)
+    tables = [
+        compare_algorithms(
+            table,
+            value="value",
+            algorithm="condition",
+            run="run",
+            case="case" if evidence.has_cases else None,
+            runs=runs,
+            generalise_to=what,
+            margin=evidence.margin,
+            baseline=baseline,
+            confidence_level=evidence.confidence_level,
+        )
+        for what in GENERALISATIONS
+        if what == "runs" or evidence.has_cases
+    ]
+    every = pd.concat(tables, ignore_index=True).assign(runs=runs)
+    order = {pair: place for place, pair in enumerate(_pairs(every))}
+    keys = [order[pair] for pair in zip(every["first"], every["second"], strict=True)]
+    return every.iloc[np.argsort(keys, kind="stable")].reset_index(drop=True)
+
+
+def baseline_of(evidence: Evidence) -> str | None:
+    """Give the condition with which the others are compared: as asked, or the first of many."""
+    if evidence.baseline is not None or len(evidence.conditions) <= _MOST_CONDITIONS:
+        return evidence.baseline
+    return evidence.conditions[0]
+
+
+def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
+
+
+def _long(names: list[str], evidence: Evidence) -> tuple[Runs, pd.DataFrame]:
+    """Give the values by condition, run and case; runs that share their seeds have one label."""
+    matrices = {name: evidence.distinct_matrix(name) for name in names}
+    labels = {name: _seeds(name, matrix, evidence) for name, matrix in matrices.items()}
+    shared = _share_seeds(list(labels.values()))
+    parts = []
+    for name, matrix in matrices.items():
+        named = matrix.set_axis(labels[name] if shared else list(matrix.index))
+        long = named.reset_index(names="run").melt("run", var_name="case")
+        parts.append(long.assign(condition=name))
+    return ("crossed" if shared else "nested"), pd.concat(parts, ignore_index=True)
+
+
+def _seeds(name: str, matrix: pd.DataFrame, evidence: Evidence) -> list[str]:
+    rows = evidence.trials[evidence.trials["condition"] == name].drop_duplicates("run")
+    seeds = evidence.pairing.loc[rows.index].set_axis(rows["run"])
+    return [str(seeds[run]) for run in matrix.index]
+
+
+def _share_seeds(labels: list[list[str]]) -> bool:
+    """Tell whether all conditions were trained with the same seeds, each of them once.
+
+    Repeats of one seed are no pairs: the first of one condition has nothing to do with the first
+    of another.
+    """
+    seeds = [[label.rpartition("|")[0] for label in each] for each in labels]
+    once = all(len(set(each)) == len(each) for each in seeds)
+    same = all(set(each) == set(seeds[0]) for each in seeds)
+    return once and same and len(seeds[0]) >= _PAIR
+
+
+def _comparison(
+    row: Mapping[Any, Any], evidence: Evidence, untrained: tuple[str, ...]
+) -> Comparison:
+    numbers = {
+        name: float(row[name])
+        for name in ("difference", "ci_low", "ci_high", "p_value", "p_adjusted", "margin")
+    }
+    pair = (str(row["first"]), str(row["second"]))
+    return Comparison(
+        first=pair[0],
+        second=pair[1],
+        metric=evidence.metric.name,
+        generalise_to=row["generalise_to"],
+        runs=row["runs"],
+        higher_is_better=evidence.metric.higher_is_better,
+        **numbers,
+        p_equivalence=float(row["p_equivalence_adjusted"]),
+        n_runs=(int(row["n_runs_first"]), int(row["n_runs_second"])),
+        n_cases=int(row["n_cases"]),
+        alpha=1 - evidence.confidence_level,
+        note=str(row["note"] or ""),
+        untrained=tuple(name for name in pair if name in untrained),
+    )
+
+
+def _fine(difference: float, low: float, high: float) -> str:
+    """Write a difference and its interval with two significant digits of its half-width."""
+    width = (high - low) / 2
+    if not math.isfinite(width) or not width > 0:
+        return f"{number(difference)} ({number(low)} to {number(high)})"
+    decimals = min(max(0, 1 - math.floor(math.log10(width))), 9)
+    return f"{difference:+.{decimals}f} ({low:+.{decimals}f} to {high:+.{decimals}f})"

@@ -1,0 +1,337 @@
+"""The results of a study, checked and brought into the forms in which questions need them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reprostats.errors import InputError, unknown_name
+from reprostats.metrics.registry import Metric, metric_of
+from reprostats.stats.checks import check_confidence_level
+from reprostats.study.outcome import WHOLE
+from reprostats.study.results import (
+    FINGERPRINT,
+    MEASURED,
+    assumptions,
+    case_values,
+    check_results,
+    is_completed,
+    metrics_of,
+    of_newest_code,
+    run_names,
+    setting_columns,
+    trials_of,
+)
+from reprostats.study.sources import SOURCES, STREAMS
+
+# Of several fingerprints, the one that says most about a training.
+_BEST_FINGERPRINTS = ("weights", "predictions", "losses", "reconstructions")
+_SAME_RUN = "\x1f"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a study, for one metric.
+
+    Parameters
+    ----------
+    results
+        The results table, checked.
+    metric
+        Of which the questions are asked, with what is known of it.
+    margin
+        Largest difference that does not matter, in the metric's unit; None if none was stated.
+    baseline
+        The condition with which the others are compared; None: all pairs.
+    trivial_value
+        What is reached without training; None if it is not known.
+    confidence_level
+        Of the intervals.
+    assumed
+        Sentences on what was taken for granted.
+    losses
+        The loss of every step by trial, where trials kept it.
+    """
+
+    results: pd.DataFrame
+    metric: Metric
+    margin: float | None = None
+    baseline: str | None = None
+    trivial_value: float | None = None
+    confidence_level: float = 0.95
+    assumed: tuple[str, ...] = ()
+    losses: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per condition and trial, with its run and whether it completed."""
+        trials = trials_of(self.results)
+        names = run_names(self.results).to_numpy()
+        return trials.assign(run=names, completed=is_completed(trials))
+
+    @cached_property
+    def conditions(self) -> list[str]:
+        """The names of the conditions, in their order."""
+        return [str(name) for name in dict.fromkeys(self.results["condition"])]
+
+    @cached_property
+    def matrices(self) -> dict[str, pd.DataFrame]:
+        """Of each condition the values: one row a run, one column a case; only complete runs.
+
+        A run is complete if all its trials, one for each fold, completed.
+        """
+        if not self._has_values:
+            return {}
+        table = case_values(self.results, self.metric.name)
+        complete = self.complete_runs
+        matrices = {}
+        for name, rows in table.groupby("condition", sort=False, observed=True):
+            runs, run_labels = pd.factorize(rows["run"])
+            cases, case_labels = pd.factorize(rows["case"])
+            values = np.full((len(run_labels), len(case_labels)), np.nan)
+            values[runs, cases] = rows["value"].to_numpy()
+            kept = [label in complete[str(name)] for label in run_labels]
+            matrices[str(name)] = pd.DataFrame(values, run_labels, case_labels)[kept]
+        return {name: matrix for name, matrix in matrices.items() if len(matrix)}
+
+    @cached_property
+    def _has_values(self) -> bool:
+        rows = self.results[is_completed(self.results)]
+        return bool((rows["metric"] == self.metric.name).any())
+
+    @cached_property
+    def complete_runs(self) -> dict[str, set[str]]:
+        """Of each condition, the runs whose trials, one for each fold, all completed."""
+        folds = self.trials["fold"].nunique() if "fold" in self.trials else 0
+        groups = self.trials.groupby(["condition", "run"], sort=False, observed=True)["completed"]
+        complete: dict[str, set[str]] = {name: set() for name in self.conditions}
+        for (condition, run), flags in groups:
+            if flags.all() and len(flags) >= folds:
+                complete[str(condition)].add(str(run))
+        return complete
+
+    @cached_property
+    def common_cases(self) -> list[Any]:
+        """The cases that have a finite value in every complete run of every condition."""
+        if not self.matrices:
+            return []
+        every = pd.concat(self.matrices.values(), join="outer")
+        finite = np.isfinite(every.to_numpy()).all(axis=0)
+        return list(every.columns[finite])
+
+    @cached_property
+    def run_values(self) -> dict[str, pd.Series[float]]:
+        """Of each condition the value of every complete run: its mean over the common cases."""
+        cases = self.common_cases
+        if not cases:
+            return {name: matrix.mean(axis=1)[:0] for name, matrix in self.matrices.items()}
+        return {name: matrix[cases].mean(axis=1) for name, matrix in self.matrices.items()}
+
+    @cached_property
+    def n_left_out(self) -> int:
+        """How many cases are left out because a run has no finite value for them."""
+        every = {case for matrix in self.matrices.values() for case in matrix.columns}
+        return len(every) - len(self.common_cases)
+
+    @property
+    def has_cases(self) -> bool:
+        """Whether the metric was measured by case."""
+        return len(self.common_cases) > 1 or (
+            bool(self.common_cases) and self.common_cases[0] != WHOLE
+        )
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """The column by which trainings are compared bit for bit; None if none was kept."""
+        columns = [str(name) for name in self.trials if str(name).endswith(FINGERPRINT)]
+        best = [f"{name}{FINGERPRINT}" for name in _BEST_FINGERPRINTS]
+        ordered = [name for name in best if name in columns] + columns
+        completed = self.trials[self.trials["completed"]]
+        usable = [name for name in ordered if completed[name].notna().any()]
+        return usable[0] if usable else None
+
+    @cached_property
+    def bits(self) -> pd.Series[str]:
+        """For each row of `trials` a text that is equal where the trainings are: the fingerprint.
+
+        Without one, it is made of the values of all metrics.
+        """
+        if self.fingerprint is not None:
+            kept = self.trials[self.fingerprint]
+            return kept.astype("str").where(self.trials["completed"] & kept.notna())
+        hashes = pd.util.hash_pandas_object(self.results[list(MEASURED)], index=False)
+        keys = [self.results["condition"], self.results["trial"]]
+        # A sum of hashes does not depend on the order of the rows.
+        sums = hashes.groupby(keys, sort=False, observed=True).sum()
+        rows = pd.MultiIndex.from_frame(self.trials[["condition", "trial"]])
+        texts = pd.Series(sums.reindex(rows).astype(str).to_numpy(), self.trials.index)
+        return texts.where(self.trials["completed"])
+
+    @property
+    def compared(self) -> str:
+        """What is compared bit for bit: the name of a fingerprint, or the values."""
+        return "values" if self.fingerprint is None else self.fingerprint.removesuffix(FINGERPRINT)
+
+    def distinct_matrix(self, condition: str) -> pd.DataFrame:
+        """Give the values of a condition, equal runs once: one row a run, one column a common case.
+
+        Runs that are equal bit for bit show a fixed seed, not that trainings do not vary.
+        """
+        matrix = self.matrices.get(condition, pd.DataFrame())
+        if matrix.empty:
+            return matrix
+        keys = pd.MultiIndex.from_product([[condition], matrix.index])
+        repeated = self._bits_of_runs.reindex(keys).duplicated().to_numpy()
+        distinct: pd.DataFrame = matrix.loc[~repeated, self.common_cases]
+        return distinct
+
+    def distinct_values(self, condition: str) -> NDArray[np.float64]:
+        """Give the value of every distinct run of a condition: its mean over the common cases."""
+        matrix = self.distinct_matrix(condition)
+        return matrix.mean(axis=1).to_numpy() if matrix.size else np.empty(0)
+
+    @cached_property
+    def distinct_runs(self) -> dict[str, int]:
+        """Of each condition, how many complete runs differ in at least one bit."""
+        return {name: len(self.distinct_matrix(name)) for name in self.conditions}
+
+    @cached_property
+    def _bits_of_runs(self) -> pd.Series[str]:
+        """The bits of the trials of each run together, by condition and run."""
+        keys = [self.trials["condition"].astype(str), self.trials["run"]]
+        texts = self.bits.fillna("").groupby(keys, sort=False)
+        return texts.agg(_SAME_RUN.join)
+
+    @cached_property
+    def varied(self) -> dict[str, list[str]]:
+        """Of each condition, what varies between its trials: sources, config values, repeat.
+
+        Columns that change together, level by level, are one name: ``init + batch_order``.
+        """
+        return {name: self._varied_in(rows) for name, rows in self.by_condition()}
+
+    def _varied_in(self, rows: pd.DataFrame) -> list[str]:
+        columns = [name for name in self.settings if len(rows[name].astype(str).unique()) > 1]
+        groups: dict[tuple[int, ...], list[str]] = {}
+        for name in columns:
+            codes = tuple(int(code) for code in pd.factorize(rows[name].astype(str))[0])
+            groups.setdefault(codes, []).append(name)
+        return [" + ".join(names) for names in groups.values()]
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """The columns that say how a trial was set up, ``repeat`` left out."""
+        return [name for name in setting_columns(self.results) if name != "repeat"]
+
+    def by_condition(self) -> list[tuple[str, pd.DataFrame]]:
+        """Give the rows of `trials` of each condition."""
+        groups = self.trials.groupby("condition", sort=False, observed=True)
+        return [(str(name), rows) for name, rows in groups]
+
+    @cached_property
+    def pairing(self) -> pd.Series[str]:
+        """For each row of `trials` what it shares with trials of other conditions: its seeds."""
+        streams = [name for name in STREAMS if name in self.trials]
+        columns = [*streams, *(["repeat"] if "repeat" in self.trials else [])]
+        if not streams:
+            return pd.Series("", self.trials.index)
+        return self.trials[columns].astype(str).agg("|".join, axis=1)
+
+
+def gather(
+    results: pd.DataFrame,
+    metric: str,
+    *,
+    margin: float | None = None,
+    baseline: str | None = None,
+    higher_is_better: bool | None = None,
+    trivial_value: float | None = None,
+    confidence_level: float = 0.95,
+    losses: Mapping[str, NDArray[np.floating]] | None = None,
+) -> Evidence:
+    """Check a results table and what is asked of it.
+
+    Parameters and errors are those of `reprostats.verdict`.
+    """
+    assumed = list(assumptions(results)) if isinstance(results, pd.DataFrame) else []
+    table = check_results(results)
+    known = _metric_name(metric, metrics_of(table), table)
+    newest = of_newest_code(table)
+    if older := len(trials_of(table)) - len(trials_of(newest)):
+        assumed.append(f"{older} trials of earlier versions of the code are left out.")
+    registered = metric_of(known)
+    better = registered.higher_is_better if higher_is_better is None else higher_is_better
+    if better is None:
+        assumed.append(
+            f"It is not known whether a higher {known} is better (higher_is_better); differences "
+            "have no winner."
+        )
+    trivial = registered.trivial if trivial_value is None else trivial_value
+    evidence = Evidence(
+        newest,
+        Metric(known, better, registered.lowest, registered.highest, registered.trivial),
+        margin,
+        baseline,
+        _finite(trivial, "trivial_value"),
+        confidence_level,
+        tuple(assumed),
+        losses or {},
+    )
+    check_confidence_level(confidence_level)
+    if baseline is not None and baseline not in evidence.conditions:
+        raise unknown_name("baseline", baseline, evidence.conditions)
+    _check_margin(margin, evidence)
+    return evidence
+
+
+def _metric_name(metric: str, known: list[str], table: pd.DataFrame) -> str:
+    """Find the metric, whatever the case in which it is written."""
+    if metric in known:
+        return metric
+    matches = [name for name in known if name.casefold() == str(metric).casefold()]
+    if len(matches) == 1:
+        return matches[0]
+    if not known:
+        from reprostats.study.results import commonest_reason
+
+        raise InputError(f"results: no trial has a metric. {commonest_reason(table)}")
+    raise unknown_name("metric", metric, known, where="results, column metric")
+
+
+def _finite(value: float | None, name: str) -> float | None:
+    if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        return value
+    raise InputError(f"{name} must be a finite number, not {value!r}.")
+
+
+def _check_margin(margin: object, evidence: Evidence) -> None:
+    """Refuse a margin of the wrong sign or unit."""
+    if margin is None:
+        return
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not margin > 0:
+        raise InputError(
+            f"margin must be a number above 0, not {margin!r}: it is the largest difference of "
+            f"{evidence.metric.name} that does not matter, in either direction."
+        )
+    rows = evidence.results.loc[evidence.results["metric"] == evidence.metric.name, "value"]
+    finite = rows[np.isfinite(rows)]
+    if finite.empty or not math.isfinite(margin):
+        return
+    if margin >= 1 and finite.min() >= 0 and finite.max() <= 1:
+        raise InputError(
+            f"margin={margin:g} is in another unit than {evidence.metric.name!r}, whose values "
+            f"lie between {finite.min():.3g} and {finite.max():.3g}: no difference could exceed "
+            f"it. One percentage point is a margin of 0.01."
+        )
+
+
+def source_kind(name: str) -> str | None:
+    """Give the kind of a source of variability; None if it is not one."""
+    return SOURCES[name].kind if name in SOURCES else None

@@ -1,0 +1,120 @@
+"""The figures of a report, each with a caption that says what its marks are."""
+
+from __future__ import annotations
+
+import math
+
+import altair as alt
+import pandas as pd
+
+from reprostats.report.charts import points_plot
+from reprostats.report.figure import Figure
+from reprostats.verdicts.comparison import Comparison
+from reprostats.verdicts.evidence import Evidence
+from reprostats.verdicts.spread import Spread
+
+_BOX_FROM = 10
+_NAMES = {"cases": "new cases", "runs": "new trainings", "runs and cases": "both"}
+
+
+def value_figure(evidence: Evidence, spreads: list[Spread]) -> Figure | None:
+    """Draw the value of every training by condition; None if no training completed."""
+    rows = [
+        {"condition": name, "value": value}
+        for name in evidence.conditions
+        for value in evidence.run_values.get(name, [])
+    ]
+    if not rows:
+        return None
+    table = pd.DataFrame(rows)
+    intervals = pd.DataFrame(
+        [
+            {"condition": s.condition, "mean": s.mean, "low": s.ci_low, "high": s.ci_high}
+            for s in spreads
+            if s.n_runs
+        ]
+    )
+    largest = int(table["condition"].value_counts().max())
+    chart = points_plot(
+        table,
+        intervals,
+        value="value",
+        group="condition",
+        value_title=_axis_title(evidence),
+        boxes=largest >= _BOX_FROM,
+    )
+    level = f"{evidence.confidence_level:.0%}"
+    what = (
+        "one training"
+        if evidence.trials["run"].equals(evidence.trials["trial"].astype(str))
+        else "one run, all of its folds together"
+    )
+    caption = (
+        f"Each point is {what}: its mean {evidence.metric.name} over "
+        f"{len(evidence.common_cases)} case(s). The black diamond is the mean of distinct "
+        f"trainings, its line the {level} interval of the mean (Student); there is no line where "
+        "there is one distinct training."
+    )
+    if largest >= _BOX_FROM:
+        caption += (
+            " Boxes reach from the first to the third quartile and are cut by the median; whiskers "
+            "reach to the smallest and the largest value."
+        )
+    return Figure("values", chart, caption)
+
+
+def difference_figure(evidence: Evidence, comparisons: list[Comparison]) -> Figure | None:
+    """Draw the differences between conditions with their intervals and the margin."""
+    shown = [c for c in comparisons if math.isfinite(c.ci_low) and not c.untrained]
+    if not shown:
+        return None
+    rows = pd.DataFrame(
+        [
+            {
+                "pair": f"{c.first} - {c.second}",
+                "holds": _NAMES[c.generalise_to],
+                "difference": c.difference,
+                "low": c.ci_low,
+                "high": c.ci_high,
+            }
+            for c in shown
+        ]
+    )
+    kinds = list(dict.fromkeys(rows["holds"]))
+    base = alt.Chart(rows).encode(
+        y=alt.Y("holds:N", sort=kinds, title=None, axis=alt.Axis(labelLimit=200)),
+        color=alt.Color("holds:N", sort=kinds, legend=None),
+    )
+    layers = [
+        alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color="black").encode(x="x:Q"),
+        base.mark_rule(strokeWidth=2).encode(
+            x=alt.X("low:Q", title=f"Difference of {evidence.metric.name}"), x2="high:Q"
+        ),
+        base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q"),
+    ]
+    if evidence.margin is not None:
+        limits = pd.DataFrame({"x": [-evidence.margin, evidence.margin]})
+        layers.append(alt.Chart(limits).mark_rule(strokeDash=[5, 4]).encode(x="x:Q"))
+    pairs = list(dict.fromkeys(rows["pair"]))
+    panels = [_panel(layers, rows, pair) for pair in pairs]
+    chart = alt.vconcat(*panels, spacing=12).resolve_scale(x="shared")
+    level = f"{evidence.confidence_level:.0%}"
+    caption = (
+        "Differences between conditions, first minus second. Points are estimates, lines their "
+        f"{level} intervals, not adjusted for the number of pairs: for these networks on new "
+        "cases, for new trainings on these cases, and for both. The black line is no difference."
+    )
+    if evidence.margin is not None:
+        caption += f" Dashed lines are the margin of {evidence.margin:g}."
+    return Figure("differences", chart, caption)
+
+
+def _panel(layers: list[alt.Chart], rows: pd.DataFrame, pair: str) -> alt.LayerChart:
+    mine = rows[rows["pair"] == pair]
+    drawn = [layer.properties(data=mine) if layer.data is rows else layer for layer in layers]
+    return alt.LayerChart(layer=drawn, title=pair, width=460, height=24 * len(mine))
+
+
+def _axis_title(evidence: Evidence) -> str:
+    better = {True: " (higher is better)", False: " (lower is better)", None: ""}
+    return evidence.metric.name + better[evidence.metric.higher_is_better]

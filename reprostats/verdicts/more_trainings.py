@@ -1,0 +1,219 @@
+"""More trainings: how many would decide what is undecided.
+
+Planned from the spread of the trainings that are there, for a margin that was stated: enough
+trainings that a difference as large as the margin is found, and that equivalence is shown where
+there is none, each with the same power. Without a margin nothing can be planned.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import stats
+
+from reprostats.verdicts._base import (
+    NO,
+    NOT_APPLICABLE,
+    UNDETERMINED,
+    YES,
+    Answer,
+    Verdict,
+    counted,
+    number,
+)
+from reprostats.verdicts.comparison import Comparison
+from reprostats.verdicts.evidence import Evidence
+
+POWER = 0.8
+
+_PAIR = 2
+_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class MoreTrainings(Verdict):
+    """How many trainings of each condition would decide a comparison for new trainings.
+
+    Parameters
+    ----------
+    first, second, metric
+        Names.
+    n_runs
+        Distinct trainings of each so far.
+    sd
+        Standard deviation between trainings (of differences, if trainings are pairs); NaN if there
+        are too few.
+    paired
+        Whether trainings that share their seeds are pairs.
+    margin
+        In the metric's unit; None if none was stated.
+    needed
+        Trainings of each condition; None if that cannot be planned.
+    decided
+        Whether the comparison is decided already.
+    power
+        Probability with which that many decide.
+    """
+
+    question = "more trainings"
+
+    first: str
+    second: str
+    metric: str
+    n_runs: tuple[int, int]
+    sd: float
+    paired: bool
+    margin: float | None
+    needed: int | None
+    decided: bool
+    power: float = POWER
+
+    @property
+    def asked(self) -> str:
+        """The question."""
+        return f"Are there enough trainings to compare {self.first} with {self.second}?"
+
+    @property
+    def more(self) -> int | None:
+        """How many more trainings of the condition that has fewer; None if not known."""
+        return None if self.needed is None else max(0, self.needed - min(self.n_runs))
+
+    @property
+    def answer(self) -> Answer:
+        """Undetermined if it cannot be planned."""
+        if self.decided:
+            return YES
+        if self.needed is None:
+            return UNDETERMINED if self.margin is None or min(self.n_runs) >= _PAIR else NO
+        return NO if self.more else NOT_APPLICABLE
+
+    @property
+    def sentence(self) -> str:
+        """How many are needed."""
+        have = f"There are {self.n_runs[0]} and {self.n_runs[1]} distinct trainings."
+        if self.decided:
+            return f"{have} For new trainings on these cases the comparison is decided."
+        if min(self.n_runs) < _PAIR:
+            return f"{have} At least two of each, with different seeds, are needed to see a spread."
+        if self.margin is None:
+            return f"{have} State a margin to plan how many would decide."
+        if self.needed is None:
+            return f"{have} More than {_MOST} of each would be needed for a margin of {self._m}."
+        if not self.more:
+            return (
+                f"{have} That many decide with a probability of {self.power:.0%} if the SD between "
+                f"trainings is {number(self.sd, 2)}; these did not. Train more."
+            )
+        return (
+            f"{have} About {counted(self.needed, 'training')} of each, {self.more} more, decide "
+            f"with a probability of {self.power:.0%} whether the difference reaches {self._m}, if "
+            f"the SD {'of differences ' if self.paired else ''}between trainings is "
+            f"{number(self.sd, 2)}."
+        )
+
+    @property
+    def _m(self) -> str:
+        return number(self.margin or math.nan)
+
+
+def ask_more_trainings(evidence: Evidence, compared: list[Comparison]) -> list[Verdict]:
+    """Ask of each pair of conditions how many trainings would decide.
+
+    Parameters
+    ----------
+    evidence
+        What is known.
+    compared
+        The comparisons for new trainings on these cases.
+    """
+    return [_more(verdict, evidence) for verdict in compared]
+
+
+def _more(compared: Comparison, evidence: Evidence) -> MoreTrainings:
+    paired = compared.runs == "crossed"
+    sd = _sd(compared, evidence, paired=paired)
+    plan = evidence.margin is not None and sd > 0
+    needed = trainings_needed(sd, evidence.margin, compared.alpha, paired=paired) if plan else None
+    decided = compared.answer != UNDETERMINED and not compared.untrained
+    return MoreTrainings(
+        compared.first,
+        compared.second,
+        compared.metric,
+        compared.n_runs,
+        sd,
+        paired,
+        evidence.margin,
+        needed,
+        decided,
+    )
+
+
+def _sd(compared: Comparison, evidence: Evidence, *, paired: bool) -> float:
+    """Give the SD between trainings, pooled; of differences, if trainings are pairs.
+
+    The difference of pairs has the standard error sd / sqrt(n), so that its interval gives it.
+    """
+    if min(compared.n_runs) < _PAIR:
+        return math.nan
+    if paired:
+        n = compared.n_runs[0]
+        half = (compared.ci_high - compared.ci_low) / 2
+        return float(half / stats.t.isf(compared.alpha / 2, n - 1) * n**0.5)
+    groups = [evidence.distinct_values(name) for name in (compared.first, compared.second)]
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
+    return float((squares / (sum(map(len, groups)) - _PAIR)) ** 0.5)
+
+
+@lru_cache(maxsize=256)
+def trainings_needed(sd: float, margin: float, alpha: float, *, paired: bool) -> int | None:
+    """Give the number of trainings of each condition that decides with the power 0.8.
+
+    Parameters
+    ----------
+    sd
+        Between trainings, or of differences between pairs of them.
+    margin
+        Largest difference that does not matter, in the unit of ``sd``.
+    alpha
+        Level of the tests.
+    paired
+        Whether ``sd`` is that of differences.
+
+    Returns
+    -------
+    int or None
+        The smallest number with which the t test finds a difference of ``margin``, and two
+        one-sided tests show equivalence where there is no difference, each with probability 0.8;
+        None if 10,000 are too few.
+
+    Notes
+    -----
+    Power of the t test by the noncentral t distribution. Power of the two one-sided tests at no
+    difference is taken as 2 P(T > t(1 - alpha) - margin / se) - 1, a slight underestimate.
+
+    Examples
+    --------
+    >>> trainings_needed(0.01, 0.02, 0.05, paired=False)
+    6
+    """
+    # Starting from the normal approximation spares the search through small numbers.
+    groups = 1 if paired else 2
+    for n in _sizes():
+        df = groups * (n - 1)
+        error = sd * (groups / n) ** 0.5
+        shift = margin / error
+        critical = float(stats.t.isf(alpha / 2, df))
+        finds = float(stats.nct.sf(critical, df, shift))
+        shows = 2 * float(stats.t.cdf(shift - float(stats.t.isf(alpha, df)), df)) - 1
+        if min(finds, shows) >= POWER:
+            return n
+    return None
+
+
+def _sizes() -> list[int]:
+    """Give the numbers that are tried: each up to 200, then steps of one per cent."""
+    large = np.unique(np.geomspace(200, _MOST, 400).astype(int))
+    return [*range(2, 200), *map(int, large)]

@@ -1,0 +1,42 @@
+"""The questions that every report asks, in their order."""
+
+from __future__ import annotations
+
+from reprostats.verdicts._base import NO, Verdict
+from reprostats.verdicts.comparison import Comparison, ask_comparison
+from reprostats.verdicts.completed import ask_completed
+from reprostats.verdicts.evidence import Evidence
+from reprostats.verdicts.learned import Learned, ask_learned
+from reprostats.verdicts.more_trainings import ask_more_trainings
+from reprostats.verdicts.repeatable import ask_repeatable, ask_reproducible
+from reprostats.verdicts.spread import ask_spread
+
+
+def ask(evidence: Evidence) -> list[Verdict]:
+    """Ask every question.
+
+    Returns
+    -------
+    list of Verdict
+        Did every trial complete; did the conditions learn; are they repeatable, and reproducible;
+        how large is the spread; which is better; how many more trainings would decide. Nothing is
+        built on a condition that did not learn.
+    """
+    learned = ask_learned(evidence)
+    untrained = tuple(v.condition for v in learned if isinstance(v, Learned) and v.answer == NO)
+    compared = ask_comparison(evidence, untrained)
+    for_new_trainings = [
+        verdict
+        for verdict in compared
+        if isinstance(verdict, Comparison) and verdict.generalise_to == "runs"
+    ]
+    planned = [verdict for verdict in for_new_trainings if not verdict.untrained]
+    return [
+        *ask_completed(evidence),
+        *learned,
+        *ask_repeatable(evidence),
+        *ask_reproducible(evidence),
+        *ask_spread(evidence),
+        *compared,
+        *ask_more_trainings(evidence, planned),
+    ]

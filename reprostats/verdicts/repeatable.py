@@ -1,0 +1,239 @@
+"""Repeatable and reproducible: are trainings equal bit for bit.
+
+The words are those of the ACM. Repeatable: with everything held equal, the same team gets the same
+result again. Reproducible: another set-up (threads, instruction set, flags, device) gets it too.
+Two trainings with different seeds answer neither question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reprostats.study.sources import SOURCES
+from reprostats.verdicts._base import (
+    NO,
+    NOT_APPLICABLE,
+    UNDETERMINED,
+    YES,
+    Answer,
+    Verdict,
+    counted,
+    number,
+)
+from reprostats.verdicts.evidence import Evidence
+
+_DRAWN = ("os", "random")  # levels that are drawn anew when a trial starts
+_PAIR = 2
+
+
+@dataclass(frozen=True)
+class Repeatable(Verdict):
+    """Whether trainings with equal levels of every source are equal bit for bit.
+
+    Parameters
+    ----------
+    condition
+        Its name.
+    n_groups
+        Groups of two or more completed trials that share every level, fold and config value.
+    n_trials
+        Trials in them.
+    n_distinct
+        Different trainings in them; as many as groups if training repeats.
+    compared
+        What was compared: the name of the fingerprint, or ``"values"`` of all metrics.
+    drawn
+        Sources whose level was drawn anew for every trial, so that no two trials are equal.
+    """
+
+    question = "repeatable"
+
+    condition: str
+    n_groups: int
+    n_trials: int
+    n_distinct: int
+    compared: str
+    drawn: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The question."""
+        return f"Is {self.condition} repeatable bit for bit?"
+
+    @property
+    def answer(self) -> Answer:
+        """Undetermined if no two trials share every level."""
+        if self.n_groups:
+            return YES if self.n_distinct == self.n_groups else NO
+        return NOT_APPLICABLE if self.drawn else UNDETERMINED
+
+    @property
+    def sentence(self) -> str:
+        """How many trainings are equal."""
+        if not self.n_groups and self.drawn:
+            return f"The levels of {', '.join(self.drawn)} were drawn anew for every trial."
+        if not self.n_groups:
+            return "No two completed trials share the levels of every source."
+        repeated = f"{self.n_trials} trials with equal levels"
+        if self.n_groups > 1:
+            repeated = f"{self.n_trials} trials in {self.n_groups} groups with equal levels"
+        expected = "the same" if self.n_groups == 1 else "one per group"
+        if self.n_distinct == self.n_groups:
+            return f"{repeated} gave {expected} {_things(self.compared)}."
+        return f"{repeated} gave {self.n_distinct} different {_things(self.compared)}."
+
+
+@dataclass(frozen=True)
+class Reproducible(Verdict):
+    """Whether trainings with the same seeds in other set-ups are equal bit for bit.
+
+    Parameters
+    ----------
+    n_setups
+        Different set-ups: combinations of the sources below.
+    sources
+        What differs between set-ups.
+    n_trials, n_distinct, n_groups
+        As of `Repeatable`, of trials that share seeds and config.
+    largest
+        Largest difference of the metric between trainings of one group.
+    metric, margin, compared
+        The metric, the margin (None: not stated), and what was compared.
+    """
+
+    question = "reproducible"
+
+    n_setups: int
+    sources: tuple[str, ...]
+    n_groups: int
+    n_trials: int
+    n_distinct: int
+    largest: float
+    metric: str
+    margin: float | None
+    compared: str
+
+    @property
+    def asked(self) -> str:
+        """The question."""
+        return "Is training reproducible bit for bit in other set-ups?"
+
+    @property
+    def answer(self) -> Answer:
+        """Undetermined if there is one set-up alone."""
+        if not self.n_groups:
+            return UNDETERMINED
+        return YES if self.n_distinct == self.n_groups else NO
+
+    @property
+    def sentence(self) -> str:
+        """How many different trainings there are, and how far their metric differs."""
+        if not self.n_groups:
+            return "No two completed trials differ in their set-up alone."
+        different = "the same" if self.answer == YES else f"{self.n_distinct} different"
+        said = (
+            f"{counted(self.n_setups, 'set-up')} ({', '.join(self.sources)}) with the same seeds "
+            f"gave {different} {_things(self.compared)} in {counted(self.n_trials, 'training')}."
+        )
+        return said if self.answer == YES else f"{said} {self._apart}."
+
+    @property
+    def _apart(self) -> str:
+        if self.largest == 0:
+            return f"The {self.metric} does not differ"
+        apart = f"The {self.metric} differs by at most {number(self.largest)}"
+        if self.margin is None:
+            return apart
+        within = "within" if self.largest <= self.margin else "more than"
+        return f"{apart}, {within} the margin of {number(self.margin)}"
+
+
+def ask_repeatable(evidence: Evidence) -> list[Verdict]:
+    """Ask of each condition whether it repeats bit for bit."""
+    return [_repeatable(name, rows, evidence) for name, rows in evidence.by_condition()]
+
+
+def _repeatable(name: str, rows: pd.DataFrame, evidence: Evidence) -> Repeatable:
+    completed = rows[rows["completed"]]
+    settings = evidence.settings
+    drawn = tuple(
+        column
+        for column in settings
+        if column in SOURCES and completed[column].astype(str).isin(_DRAWN).any()
+    )
+    groups: list[list[str]] = []
+    if not drawn:
+        keys = [completed[column].astype(str) for column in _equal_columns(evidence, settings)]
+        groups = _groups(evidence.bits[completed.index], keys)
+    sizes = [len(bits) for bits in groups]
+    distinct = sum(len(set(bits)) for bits in groups)
+    compared = evidence.compared
+    return Repeatable(name, len(groups), sum(sizes), distinct, compared, drawn)
+
+
+def ask_reproducible(evidence: Evidence) -> list[Verdict]:
+    """Ask whether trainings with the same seeds are equal in other set-ups."""
+    trials = evidence.trials[evidence.trials["completed"]]
+    setup = [name for name in evidence.settings if _is_setup(name)]
+    setup = [name for name in setup if len(trials[name].astype(str).unique()) > 1]
+    if not setup:
+        nothing = Reproducible(
+            1, (), 0, 0, 0, float("nan"), evidence.metric.name, evidence.margin, evidence.compared
+        )
+        return [nothing]
+    texts = trials[setup].astype(str).agg("|".join, axis=1)
+    shared = [n for n in _equal_columns(evidence, evidence.settings) if n not in setup]
+    keys = [trials[name].astype(str) for name in shared]
+    # Trainings that repeat within a set-up count once: they are the other question.
+    several = texts.groupby(keys, sort=False).transform("nunique") > 1 if keys else texts != ""
+    chosen = trials[several]
+    keys = [key[several] for key in keys] or [pd.Series("", chosen.index)]
+    groups = _groups(evidence.bits[chosen.index], keys)
+    return [
+        Reproducible(
+            texts[several].nunique(),
+            tuple(setup),
+            len(groups),
+            sum(len(bits) for bits in groups),
+            sum(len(set(bits)) for bits in groups),
+            _largest_difference(evidence, chosen, keys),
+            evidence.metric.name,
+            evidence.margin,
+            evidence.compared,
+        )
+    ]
+
+
+def _largest_difference(
+    evidence: Evidence, trials: pd.DataFrame, keys: list[pd.Series[str]]
+) -> float:
+    """Give the largest range of run values among trials that share seeds and config."""
+    names = zip(trials["condition"].astype(str), trials["run"], strict=True)
+    lookup = [evidence.run_values.get(name, pd.Series(dtype=float)).get(run) for name, run in names]
+    values = pd.Series(lookup, trials.index, dtype=float)
+    groups = values.groupby(keys, sort=False)
+    return float((groups.max() - groups.min()).max())
+
+
+def _equal_columns(evidence: Evidence, settings: list[str]) -> list[str]:
+    return [*settings, *(["fold"] if "fold" in evidence.trials else [])]
+
+
+def _groups(bits: pd.Series[str], keys: list[pd.Series[str]]) -> list[list[str]]:
+    """Give the bits of each group of two or more trials that share all keys."""
+    known = bits.dropna()
+    if known.empty:
+        return []
+    groups = [rows for _, rows in known.groupby(keys, sort=False)] if keys else [known]
+    return [rows.tolist() for rows in groups if len(rows) >= _PAIR]
+
+
+def _is_setup(name: str) -> bool:
+    """Tell whether a source belongs to the set-up: what another machine or installation changes."""
+    return name in SOURCES and (SOURCES[name].kind in ("environment", "flag") or name == "device")
+
+
+def _things(compared: str) -> str:
+    return "values of all metrics" if compared == "values" else compared

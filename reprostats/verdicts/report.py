@@ -1,0 +1,282 @@
+"""The report that every study ends in: verdicts, tables, figures, and how to cite them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reprostats.errors import InputError, unknown_name
+from reprostats.files import write_atomically
+from reprostats.report.figure import Figure
+from reprostats.report.page import STYLE, Section, page
+from reprostats.report.tables import Table
+from reprostats.verdicts._base import Verdict
+from reprostats.verdicts.comparison import Comparison
+from reprostats.verdicts.evidence import Evidence, gather
+from reprostats.verdicts.figures import difference_figure, value_figure
+from reprostats.verdicts.questions import ask
+from reprostats.verdicts.spread import Spread
+from reprostats.verdicts.tables import (
+    comparison_table,
+    component_table,
+    summary_table,
+    time_table,
+    trial_table,
+    verdict_table,
+)
+
+_VERDICTS = "verdicts"
+_PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Answers to the questions about a study, with the tables and figures behind them.
+
+    It shows itself in a notebook, prints its verdicts as text, and writes itself to a folder.
+
+    Parameters
+    ----------
+    title
+        What it reports on.
+    verdicts
+        The questions with their answers, in their order.
+    tables, figures
+        By name, in the order in which they are shown.
+    notes
+        Sentences on what was taken for granted.
+    evidence
+        What the verdicts were made from.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame({
+    ...     "condition": ["U-Net"] * 3 + ["FCN"] * 3, "trial": [1, 2, 3] * 2, "metric": "dice",
+    ...     "case": "all", "value": [0.91, 0.92, 0.90, 0.81, 0.80, 0.82], "status": "ok"})
+    >>> report = verdict(results, metric="dice", margin=0.02)
+    >>> [str(v.answer) for v in report.verdicts if v.question == "better"]
+    ['yes']
+    """
+
+    title: str
+    verdicts: tuple[Verdict, ...]
+    tables: Mapping[str, Table]
+    figures: Mapping[str, Figure]
+    notes: tuple[str, ...] = ()
+    evidence: Evidence | None = field(default=None, repr=False)
+
+    def __getitem__(self, name: str) -> Table | Figure:
+        """Give a table or figure by its name."""
+        every: dict[str, Table | Figure] = {**self.tables, **self.figures}
+        if name not in every:
+            raise unknown_name("table or figure of the report", name, every)
+        return every[name]
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *map(str, self.verdicts), *self.notes])
+
+    def of(self, question: str) -> list[Verdict]:
+        """Give the verdicts on one question, such as ``"better"``.
+
+        Raises
+        ------
+        InputError
+            If there is no such question.
+        """
+        known = dict.fromkeys(verdict.question for verdict in self.verdicts)
+        if question not in known:
+            raise unknown_name("question", question, known)
+        return [verdict for verdict in self.verdicts if verdict.question == question]
+
+    def extended(
+        self,
+        *,
+        verdicts: Iterable[Verdict] = (),
+        tables: Iterable[Table] = (),
+        figures: Iterable[Figure] = (),
+        title: str | None = None,
+    ) -> Report:
+        """Give the report with more verdicts, tables and figures behind its own.
+
+        Raises
+        ------
+        InputError
+            If a name is there already.
+        """
+        more_tables = {table.name: table for table in tables}
+        more_figures = {figure.name: figure for figure in figures}
+        known = {*self.tables, *self.figures}
+        if double := [name for name in [*more_tables, *more_figures] if name in known]:
+            raise InputError(f"the report has a table or figure {double[0]!r} already.")
+        return replace(
+            self,
+            title=self.title if title is None else title,
+            verdicts=(*self.verdicts, *verdicts),
+            tables={**self.tables, **more_tables},
+            figures={**self.figures, **more_figures},
+        )
+
+    def html(self) -> str:
+        """Give the report as one page that needs nothing from outside itself."""
+        return page(self.title, self._sections())
+
+    def write(self, folder: Path | str) -> list[Path]:
+        """Write the report into a folder and return the paths.
+
+        One HTML page; every table as LaTeX, CSV and Markdown; every figure as SVG and PNG.
+        """
+        place = Path(folder)
+        write_atomically(place / _PAGE, self.html())
+        written = [place / _PAGE]
+        for table in self.tables.values():
+            written += table.write(place, ("tex", "csv", "md"))
+        for figure in self.figures.values():
+            written += figure.write(place)
+        return written
+
+    def _sections(self) -> list[Section]:
+        figures = "".join(figure.html() for figure in self.figures.values())
+        shown = [table for name, table in self.tables.items() if name != _VERDICTS]
+        tables = "".join(f'<div class="scroll">{table.fragment()}</div>' for table in shown)
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        sections = [
+            Section("Is it real?", self._verdict_list() if self.verdicts else ""),
+            Section("What was taken for granted", notes),
+            Section("Figures", figures),
+            Section("Tables", tables),
+        ]
+        return [section for section in sections if section.html]
+
+    def _verdict_list(self) -> str:
+        rows = [
+            f'<div class="{verdict.answer.replace(" ", "-")}"><dt>{html.escape(verdict.asked)}</dt>'
+            f'<dd><span class="answer">{verdict.answer.capitalize()}.</span> '
+            f"{html.escape(verdict.sentence)}</dd></div>"
+            for verdict in self.verdicts
+        ]
+        return f'<dl class="verdicts">{"".join(rows)}</dl>'
+
+    def _repr_html_(self) -> str:
+        parts = "".join(
+            f"<h3>{html.escape(section.heading)}</h3>{section.html}" for section in self._sections()
+        )
+        heading = f"<h2>{html.escape(self.title)}</h2>"
+        return f'<style>{STYLE}</style><div class="reprostats">{heading}{parts}</div>'
+
+
+def verdict(
+    results: pd.DataFrame,
+    *,
+    metric: str,
+    margin: float | None = None,
+    baseline: str | None = None,
+    higher_is_better: bool | None = None,
+    trivial_value: float | None = None,
+    confidence_level: float = 0.95,
+    title: str | None = None,
+    losses: Mapping[str, NDArray[np.floating]] | None = None,
+) -> Report:
+    """Tell from a results table whether a result is real.
+
+    The unit is the training: the value of a training is its mean over the cases, and what is said
+    of new trainings is judged by how trainings differ.
+
+    Parameters
+    ----------
+    results
+        One row for each value: columns ``trial`` (the training), ``metric`` and ``value``; and
+        where there are several, ``condition``, ``case`` and ``status``. The page "results table"
+        of the documentation has all columns; ``Study.run`` gives such a table.
+    metric
+        The metric that is asked about, whatever the case in which its name is written.
+    margin
+        Largest difference that does not matter, in the unit of the metric and above 0. State it
+        before you look at the data. Without it nothing is said of equivalence.
+    baseline
+        The condition with which each other one is compared; None: all pairs, or, of more than
+        five conditions, the first.
+    higher_is_better
+        Whether a higher value is better; None: as is known of the metric.
+    trivial_value
+        What is reached without training, such as 0.1 for guessing one of ten classes; None: as is
+        known of the metric.
+    confidence_level
+        Of the intervals; tests have the level 1 - ``confidence_level``.
+    title
+        Of the report.
+    losses
+        The loss of every step by trial, to tell a training that did not learn.
+
+    Returns
+    -------
+    Report
+        Verdicts, tables (``verdicts``, ``summary``, ``comparisons``, ``components``, ``trials``,
+        ``times``) and figures (``values``, ``differences``), as far as the data go.
+
+    Raises
+    ------
+    InputError
+        If the table lacks a column or the metric, a value is no number, a value is there twice, or
+        the margin is not above 0 or of another unit; the message names the column and the row.
+
+    Examples
+    --------
+    >>> results = pd.DataFrame({"trial": [1, 2], "metric": "dice", "value": [0.91, 0.92]})
+    >>> print(verdict(results, metric="Dice").of("completed")[0])
+    Did every trial complete? Yes. All 2 trials completed.
+    """
+    evidence = gather(
+        results,
+        metric,
+        margin=margin,
+        baseline=baseline,
+        higher_is_better=higher_is_better,
+        trivial_value=trivial_value,
+        confidence_level=confidence_level,
+        losses=losses,
+    )
+    verdicts = ask(evidence)
+    comparisons = [v for v in verdicts if isinstance(v, Comparison)]
+    spreads = [v for v in verdicts if isinstance(v, Spread)]
+    tables = [
+        verdict_table(verdicts),
+        summary_table(evidence, verdicts),
+        comparison_table(comparisons) if comparisons else None,
+        component_table(evidence),
+        time_table(evidence),
+        trial_table(evidence),
+    ]
+    figures = [value_figure(evidence, spreads), difference_figure(evidence, comparisons)]
+    return Report(
+        _title(evidence) if title is None else title,
+        tuple(verdicts),
+        {table.name: table for table in tables if table is not None},
+        {figure.name: figure for figure in figures if figure is not None},
+        evidence.assumed + _left_out(evidence),
+        evidence,
+    )
+
+
+def _title(evidence: Evidence) -> str:
+    studies = dict.fromkeys(map(str, evidence.results.get("study", pd.Series(dtype=str))))
+    name = ", ".join(studies)
+    return (
+        f"{name}: is {evidence.metric.name} real?" if name else f"Is {evidence.metric.name} real?"
+    )
+
+
+def _left_out(evidence: Evidence) -> tuple[str, ...]:
+    """Say which cases are in no comparison."""
+    if not evidence.n_left_out:
+        return ()
+    said = (
+        f"{evidence.n_left_out} case(s) are left out, because a training has no finite "
+        f"{evidence.metric.name} for them; {len(evidence.common_cases)} are left."
+    )
+    return (said,)

@@ -1,0 +1,223 @@
+"""Spread: how far do trainings of one condition differ, and from which source does it come.
+
+The unit is the training: the spread is that of run values, each the mean over the cases. How far
+cases differ is a component of its own and no spread of trainings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from reprostats.errors import InputError
+from reprostats.stats.components import variance_components
+from reprostats.verdicts._base import NO, UNDETERMINED, YES, Answer, Verdict, counted, number
+from reprostats.verdicts.evidence import Evidence
+
+_PAIR = 2
+# REML over all rows is exact and fast enough up to here; above, trainings are averaged over cases.
+_MOST_ROWS = 5_000
+_CASE = "case"
+
+
+@dataclass(frozen=True)
+class Spread(Verdict):
+    """How far the trainings of a condition differ.
+
+    Parameters
+    ----------
+    condition, metric
+        Their names.
+    n_runs, n_distinct
+        Complete runs, and how many of them differ in at least one bit.
+    mean, sd, lowest, highest
+        Of the values of distinct runs; the SD has ddof 1 and is NaN for one run.
+    ci_low, ci_high
+        Student's interval of the mean over trainings.
+    sd_low, sd_high
+        Interval of the SD, from chi-squared.
+    confidence_level
+        Of both.
+    largest_source, largest_share
+        The source of the largest component of variance, cases and what is left over apart, and
+        its share of the variance; empty if sources could not be told apart.
+    varied
+        What varies between the trainings.
+    """
+
+    question = "spread"
+
+    condition: str
+    metric: str
+    n_runs: int
+    n_distinct: int
+    mean: float
+    sd: float
+    lowest: float
+    highest: float
+    ci_low: float
+    ci_high: float
+    sd_low: float
+    sd_high: float
+    confidence_level: float
+    largest_source: str = ""
+    largest_share: float = math.nan
+    varied: tuple[str, ...] = field(default=())
+
+    @property
+    def asked(self) -> str:
+        """The question."""
+        return f"Does {self.metric} of {self.condition} vary from training to training?"
+
+    @property
+    def answer(self) -> Answer:
+        """Undetermined with one training, or if nothing was varied that could make a difference."""
+        if self.n_runs < _PAIR or (self.n_distinct == 1 and not self.varied):
+            return UNDETERMINED
+        return YES if self.sd > 0 else NO
+
+    @property
+    def sentence(self) -> str:
+        """The spread with its interval, and its largest source."""
+        if not self.n_runs:
+            return "No training completed."
+        if self.n_runs < _PAIR:
+            return f"There is one training, with {self.metric} {number(self.mean)}."
+        if self.n_distinct == 1:
+            return (
+                f"All {self.n_runs} trainings are the same, with {self.metric} "
+                f"{number(self.mean)}. {self._why_the_same}"
+            )
+        level = f"{self.confidence_level:.0%}"
+        said = (
+            f"{counted(self.n_distinct, 'different training')}: mean {self._fine(self.mean)} "
+            f"({level} interval {self._fine(self.ci_low)} to {self._fine(self.ci_high)}), SD "
+            f"{number(self.sd, 2)} ({number(self.sd_low, 2)} to {number(self.sd_high, 2)}), from "
+            f"{self._fine(self.lowest)} to {self._fine(self.highest)}."
+        )
+        if self.varied:
+            said += f" What varies: {', '.join(self.varied)}."
+        if self.largest_source:
+            said += (
+                f" The largest part of this spread comes from {self.largest_source} "
+                f"({self.largest_share:.0%})."
+            )
+        return said
+
+    @property
+    def _why_the_same(self) -> str:
+        if self.varied:
+            return f"Varying {', '.join(self.varied)} changed no bit."
+        return "Nothing was varied: this says nothing about other seeds."
+
+    def _fine(self, value: float) -> str:
+        """Write a value with the second significant digit of the SD as its last."""
+        if not math.isfinite(value) or not self.sd > 0:
+            return number(value)
+        decimals = max(0, 1 - math.floor(math.log10(self.sd)))
+        return f"{value:.{min(decimals, 9)}f}"
+
+
+def ask_spread(evidence: Evidence) -> list[Verdict]:
+    """Ask of each condition how far its trainings differ."""
+    return [_spread(name, evidence) for name in evidence.conditions]
+
+
+def _spread(name: str, evidence: Evidence) -> Spread:
+    values = evidence.distinct_values(name)
+    n, mean, sd = len(values), _or_nan(np.mean, values), _sample_sd(values)
+    tail = (1 - evidence.confidence_level) / 2
+    half = sd * float(stats.t.isf(tail, n - 1)) / n**0.5 if n >= _PAIR else math.nan
+    limits = stats.chi2.isf([tail, 1 - tail], n - 1) if n >= _PAIR else np.full(2, math.nan)
+    sd_low, sd_high = (sd * np.sqrt((n - 1) / limits)).tolist()
+    source, share = _largest_source(name, evidence)
+    return Spread(
+        name,
+        evidence.metric.name,
+        len(evidence.run_values.get(name, [])),
+        n,
+        mean,
+        sd,
+        _or_nan(np.min, values),
+        _or_nan(np.max, values),
+        mean - half,
+        mean + half,
+        sd_low,
+        sd_high,
+        evidence.confidence_level,
+        source,
+        share,
+        tuple(column for column in evidence.varied.get(name, []) if column != "repeat"),
+    )
+
+
+def _largest_source(name: str, evidence: Evidence) -> tuple[str, float]:
+    """Name the source with the largest share of the spread between trainings."""
+    table = components(name, evidence)
+    if table.empty:
+        return "", math.nan
+    sources = table[~table["component"].isin([_CASE, "residual", "total"])]
+    total = float(sources["variance"].sum())
+    if len(sources) < _PAIR or not total > 0:
+        return "", math.nan
+    largest = sources.iloc[int(sources["variance"].to_numpy().argmax())]
+    return str(largest["component"]), float(largest["variance"]) / total
+
+
+def components(name: str, evidence: Evidence) -> pd.DataFrame:
+    """Estimate the components of variance of a condition.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `reprostats.variance_components`: a row for every varied source (those that vary
+        together are one), for cases where the metric has them, the residual and the total. Empty
+        where the design cannot tell them apart.
+    """
+    rows = _component_rows(name, evidence)
+    factors = [str(column) for column in rows if column != "value"]
+    if len(rows) <= _PAIR or not factors or np.ptp(rows["value"]) == 0:
+        return pd.DataFrame()
+    try:
+        return variance_components(
+            rows,
+            value="value",
+            random=factors,
+            confidence_level=evidence.confidence_level,
+        )
+    except InputError:
+        return pd.DataFrame()  # a design that cannot tell two sources apart
+
+
+def _component_rows(name: str, evidence: Evidence) -> pd.DataFrame:
+    """Give the values of distinct runs with the level of every varied source, and the case."""
+    matrix = evidence.distinct_matrix(name)
+    if matrix.empty:
+        return pd.DataFrame({"value": []})
+    trials = evidence.trials[evidence.trials["condition"] == name]
+    by_run = trials.drop_duplicates("run").set_index("run").reindex(matrix.index)
+    sources = [column for column in evidence.varied[name] if column != "repeat"]
+    # Sources that vary together have the same levels: those of the first stand for all.
+    levels = {column: by_run[column.partition(" + ")[0]].astype(str) for column in sources}
+    distinct = {key: part for key, part in levels.items() if len(part.unique()) > 1}
+    if matrix.shape[1] == 1 or matrix.size > _MOST_ROWS:
+        return pd.DataFrame(distinct).assign(value=matrix.mean(axis=1))
+    if not distinct:
+        distinct = {"training": pd.Series(matrix.index.astype(str), matrix.index)}
+    long = matrix.reset_index(names="run").melt("run", var_name=_CASE)
+    runs = long["run"].tolist()
+    levels_by_row = {key: part.reindex(runs).to_numpy() for key, part in distinct.items()}
+    return pd.DataFrame(levels_by_row | {_CASE: long[_CASE].astype(str), "value": long["value"]})
+
+
+def _or_nan(function: object, values: NDArray[np.float64]) -> float:
+    return float(function(values)) if len(values) else math.nan  # type: ignore[operator]
+
+
+def _sample_sd(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1)) if len(values) >= _PAIR else math.nan
