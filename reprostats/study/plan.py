@@ -9,9 +9,8 @@ from itertools import product
 from typing import Any
 
 from reprostats.errors import InputError
+from reprostats.sources import Level, complete_levels
 from reprostats.study.identity import digest
-from reprostats.study.levels import Level
-from reprostats.study.sources import complete_levels
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ class Condition:
         together = {n for n in names if len({each.get(n) for each in self.varied}) > 1}
         return [together] if together else []
 
-    def settings(self, *, elsewhere: bool = False) -> Iterator[dict[str, Level]]:
+    def settings(self, *, remote: bool = False) -> Iterator[dict[str, Level]]:
         """Give a level for every source, once for each setting.
 
         Parameters
         ----------
-        elsewhere
+        remote
             Take levels that this machine cannot give.
 
         Raises
@@ -77,7 +76,7 @@ class Condition:
         for chosen in self._varied_settings():
             if both := sorted(self.fixed.keys() & chosen.keys()):
                 raise InputError(f"{', '.join(both)}: both fixed and varied; choose one.")
-            setting = complete_levels({**self.fixed, **chosen}, elsewhere=elsewhere)
+            setting = complete_levels({**self.fixed, **chosen}, remote=remote)
             if setting in seen:
                 raise InputError(f"{chosen} is listed twice; to run it again, use repeats.")
             seen.append(setting)
@@ -145,7 +144,7 @@ def planned_trials(
     config: Mapping[str, object],
     folds: int | None,
     *,
-    elsewhere: bool = False,
+    remote: bool = False,
 ) -> list[PlannedTrial]:
     """Give the trials of one condition: every setting x fold x repeat."""
     if folds is not None and not (isinstance(folds, int) and folds >= 1):
@@ -153,7 +152,7 @@ def planned_trials(
     numbers: Sequence[int | None] = [None] if folds is None else range(folds)
     return [
         PlannedTrial(function, code, config, levels, repeat, fold)
-        for levels in condition.settings(elsewhere=elsewhere)
+        for levels in condition.settings(remote=remote)
         for fold in numbers
         for repeat in range(condition.repeats)
     ]

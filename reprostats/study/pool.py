@@ -24,9 +24,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reprostats.errors import ReprostatsError
+from reprostats.sources import environment
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.record import failure, read_record, record_path, write_record
-from reprostats.study.sources import environment
 
 _START = "import sys; sys.path.append(sys.argv[2]); import reprostats.study.worker as w; w.main()"
 _PACKAGES = str(Path(__file__).resolve().parents[2])

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reprostats.sources import SOURCES
 from reprostats.study.outcome import WHOLE
 from reprostats.study.record import Record
-from reprostats.study.sources import SOURCES
 
 COLUMNS = (
     "study",

@@ -18,11 +18,11 @@ from filelock import FileLock
 from reprostats import paths
 from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unknown_name
 from reprostats.files import write_atomically
+from reprostats.sources import CHOICES, SOURCES, STREAMS, Level
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
 from reprostats.study.facts import gather_facts
 from reprostats.study.identity import canonical_json, digest, plain_config
-from reprostats.study.levels import Level
 from reprostats.study.plan import Condition, PlannedTrial, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
@@ -30,7 +30,6 @@ from reprostats.study.record import Record, read_record, set_aside
 from reprostats.study.results import RecordedTrial, results_table
 from reprostats.study.schedule import run_tasks
 from reprostats.study.setup import worker_setup
-from reprostats.study.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.trial import Trial
 
 
@@ -51,7 +50,7 @@ class Study:
         holds in all of them unless they name it themselves.
     folds
         Number of cross-validation folds; every setting is run on each. None: no folds.
-    elsewhere
+    remote
         The trials will run on other machines (``scheduler`` of `run`): levels that this one
         cannot give are planned all the same, and a trial whose machine cannot give them fails.
     name
@@ -85,7 +84,7 @@ class Study:
         repeats: int = 1,
         conditions: Mapping[str, Condition] | None = None,
         folds: int | None = None,
-        elsewhere: bool = False,
+        remote: bool = False,
         name: str | None = None,
         folder: Path | str | None = None,
     ) -> None:
@@ -104,7 +103,7 @@ class Study:
         self._code = reached_code(function)
         self._planned = {
             name: planned_trials(
-                each, called, digest(self._code), self.config, folds, elsewhere=elsewhere
+                each, called, digest(self._code), self.config, folds, remote=remote
             )
             for name, each in self.conditions.items()
         }

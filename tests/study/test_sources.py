@@ -7,8 +7,8 @@ import torch
 
 from reprostats import Condition, Study
 from reprostats.errors import InputError, NotAvailableError
+from reprostats.sources import CHOICES, SOURCES, STREAMS, complete_levels
 from reprostats.study.record import read_record
-from reprostats.study.sources import CHOICES, SOURCES, STREAMS, complete_levels
 from reprostats.study.trial import Trial
 from tests.study import trials
 
@@ -121,7 +121,7 @@ class TestLevels:
     def test_not_available_here_unless_the_trials_run_elsewhere(self, source, level):
         with pytest.raises(NotAvailableError, match="not available on this machine"):
             complete_levels({source: level})
-        assert complete_levels({source: level}, elsewhere=True)[source] == level
+        assert complete_levels({source: level}, remote=True)[source] == level
 
     def test_numbers_of_numpy_become_plain(self):
         import numpy as np

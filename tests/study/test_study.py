@@ -19,10 +19,10 @@ import pytest
 
 from reprostats import Condition, Study
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.sources import instruction_sets
 from reprostats.study import pool
 from reprostats.study.pool import WorkerError
 from reprostats.study.record import write_record
-from reprostats.study.sources import instruction_sets
 from tests.study import trials
 
 
