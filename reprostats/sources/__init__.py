@@ -24,7 +24,16 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from reprostats.errors import InputError, NotAvailableError, unknown_name
-from reprostats.sources._base import Kind, Level, Source
+from reprostats.sources._base import (
+    Integer,
+    Kind,
+    Level,
+    OneOf,
+    PositiveNumber,
+    Source,
+    Switch,
+    Word,
+)
 from reprostats.sources.adam_epsilon import AdamEpsilon
 from reprostats.sources.cudnn_benchmark import CudnnBenchmark
 from reprostats.sources.deterministic import Deterministic
@@ -46,9 +55,14 @@ __all__ = [
     "SEED_BITS",
     "SOURCES",
     "STREAMS",
+    "Integer",
     "Kind",
     "Level",
+    "OneOf",
+    "PositiveNumber",
     "Source",
+    "Switch",
+    "Word",
     "apply",
     "complete_levels",
     "environment",

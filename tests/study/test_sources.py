@@ -227,8 +227,7 @@ def test_choice_that_is_not_asked_for_is_warned_of(tmp_path):
 STRANGER = """
     import torch
 
-    from reprostats.sources import register
-    from reprostats.sources._base import Switch
+    from reprostats.sources import Switch, register
 
     SMALLEST = torch.finfo(torch.float32).tiny
 
