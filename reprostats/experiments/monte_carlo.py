@@ -29,9 +29,8 @@ from reprostats.learning.schedules import InverseTime
 from reprostats.models.initialisers import build
 from reprostats.models.unet import UNet
 from reprostats.seeds import seed_sequence
-from reprostats.study.levels import Level
+from reprostats.sources import Level, seeds
 from reprostats.study.plan import Condition
-from reprostats.study.sources import seeds
 from reprostats.study.study import Study
 from reprostats.study.trial import Trial
 from reprostats.train.tasks import by_measure, case_metrics

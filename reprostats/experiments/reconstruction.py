@@ -38,10 +38,9 @@ from reprostats.experiments.regimes import drawn_seeds, other_hardware
 from reprostats.experiments.susceptibility_mapping import Training as SusceptibilityTraining
 from reprostats.learning.loop import steps_per_epoch
 from reprostats.metrics.reconstruction import nrmse
+from reprostats.sources import DTYPES, Level, seeds
 from reprostats.study.design import fractional_factorial, full_factorial
-from reprostats.study.levels import Level
 from reprostats.study.plan import Condition
-from reprostats.study.sources import DTYPES, seeds
 from reprostats.study.study import Study
 
 TaskName = Literal["parallel_imaging", "susceptibility_mapping"]

@@ -20,9 +20,8 @@ from pydantic import Field
 from reprostats.errors import InputError
 from reprostats.experiments.lenet import Training, retest_lenet, time_lenet, train_lenet
 from reprostats.experiments.regimes import Regimes, drawn_seeds, other_hardware, regimes
-from reprostats.study.levels import Level
+from reprostats.sources import Level, seeds
 from reprostats.study.plan import Condition
-from reprostats.study.sources import seeds
 from reprostats.study.study import Study
 
 _LIBRARIES: dict[str, dict[str, Level]] = {

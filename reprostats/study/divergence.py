@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import uuid4
 
 from reprostats.errors import InputError, ReprostatsError, unknown_name
+from reprostats.sources import STREAMS
+from reprostats.study.executors import run_tasks
 from reprostats.study.identity import canonical_json, digest
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.pool import Task, close_workers
 from reprostats.study.record import Record, read_record
-from reprostats.study.schedule import run_tasks
-from reprostats.study.sources import STREAMS
 from reprostats.study.tracing import EVENTS, OPERATIONS, read_trace, trace_folder
 
 if TYPE_CHECKING:

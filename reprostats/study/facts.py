@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from reprostats.sources import SOURCES, STREAMS
 from reprostats.study.record import Record
-from reprostats.study.sources import SOURCES, STREAMS
 
 _PACKAGES = ("torch", "numpy", "monai", "reprostats")
 

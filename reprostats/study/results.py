@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
+from reprostats.sources import SOURCES
 from reprostats.study.outcome import WHOLE
-from reprostats.study.sources import SOURCES
 
 if TYPE_CHECKING:
     from reprostats.study.record import Record

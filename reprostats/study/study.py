@@ -18,20 +18,19 @@ from filelock import FileLock
 
 from reprostats import paths
 from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unknown_name
+from reprostats.sources import CHOICES, SOURCES, STREAMS, Level
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
+from reprostats.study.executors import Executor, run_tasks
 from reprostats.study.facts import gather_facts
 from reprostats.study.folder import kept_losses, trial_folder, write_results
 from reprostats.study.identity import canonical_json, digest, plain_config
-from reprostats.study.levels import Level
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
 from reprostats.study.record import Record, read_record, set_aside
 from reprostats.study.results import COMPLETED, RecordedTrial, results_table
-from reprostats.study.schedule import run_tasks
 from reprostats.study.setup import worker_setup
-from reprostats.study.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -58,8 +57,8 @@ class Study:
         holds in all of them unless they name it themselves.
     folds
         Number of cross-validation folds; every setting is run on each. None: no folds.
-    elsewhere
-        The trials will run on other machines (``scheduler`` of `run`): levels that this one
+    remote
+        The trials will run on other machines (``executor`` of `run`): levels that this one
         cannot give are planned all the same, and a trial whose machine cannot give them fails.
     name
         Name of the study and of its folder; default: that of the function.
@@ -100,7 +99,7 @@ class Study:
         repeats: int = 1,
         conditions: Mapping[str, Condition] | None = None,
         folds: int | None = None,
-        elsewhere: bool = False,
+        remote: bool = False,
         name: str | None = None,
         folder: Path | str | None = None,
     ) -> None:
@@ -128,7 +127,7 @@ class Study:
                 digest(self._code),
                 self.config,
                 folds,
-                elsewhere=elsewhere,
+                remote=remote,
             )
 
     @cached_property
@@ -143,7 +142,7 @@ class Study:
         self,
         *,
         workers: int | None = None,
-        scheduler: str | None = None,
+        executor: Executor | str | None = None,
         time_limit: float | None = None,
         retry: bool = False,
         progress: bool = True,
@@ -155,10 +154,12 @@ class Study:
         workers
             Trials at a time; default: the processor's cores divided by the largest number of
             threads, or the number of GPUs that the trials name. With more of them than GPUs,
-            trials share a GPU.
-        scheduler
-            Address of a Dask scheduler, such as ``"tcp://host:8786"``: its workers run the trials,
-            one for each thread they have. They must see the study's folder under the same path.
+            trials share a GPU. An executor decides that for itself.
+        executor
+            What runs the trials; default: worker processes of this machine. Any executor as of
+            `concurrent.futures`, also of Dask, loky or submitit; a Dask client; or the address of
+            a Dask scheduler, such as ``"tcp://host:8786"``. Wherever trials run, the study's
+            folder must be there under the same path.
         time_limit
             Seconds after which a trial is ended and recorded as ``"timeout"``.
         retry
@@ -179,7 +180,7 @@ class Study:
         WorkerError
             If a worker process cannot be started. What was recorded before stays.
         NotAvailableError
-            If no scheduler answers.
+            If no Dask scheduler answers, or the executor was shut down.
         PlanOnlyError
             If the environment variable ``REPROSTATS_PLAN_ONLY`` is set, as ``reprostats run
             --plan-only`` does: it says what there is to do and how long that may take.
@@ -192,13 +193,13 @@ class Study:
         """
         _check_run(workers, time_limit)
         if os.environ.get("REPROSTATS_PLAN_ONLY"):
-            raise PlanOnlyError(str(self.preview(workers=workers, scheduler=scheduler)))
+            raise PlanOnlyError(str(self.preview(workers=workers, executor=executor)))
         done = self._recorded(retry=retry)
         missing = [trial for trial in self.trials if trial.identity not in done]
         run_tasks(
             self._tasks(missing, time_limit),
             workers=workers or self._default_workers(),
-            scheduler=scheduler,
+            executor=executor,
             progress=progress,
             description=self.name,
         )
@@ -209,7 +210,9 @@ class Study:
         write_results(self.folder, results, done)
         return results
 
-    def preview(self, *, workers: int | None = None, scheduler: str | None = None) -> Preview:
+    def preview(
+        self, *, workers: int | None = None, executor: Executor | str | None = None
+    ) -> Preview:
         """Say how many trials there are and how long those without a record may take.
 
         Where none is recorded, the first trial is run, and recorded, to see how long it takes.
@@ -217,15 +220,15 @@ class Study:
         Parameters
         ----------
         workers
-            Trials at a time.
-        scheduler
-            Where the first trial is run, as in `run`.
+            Trials at a time, for the estimate; with an executor too.
+        executor
+            What runs the first trial, as in `run`.
         """
         done = self._recorded(retry=False)
         if not done:
             first = self.trials[0]
             task = self._tasks([first], None)
-            run_tasks(task, workers=1, scheduler=scheduler, progress=False)
+            run_tasks(task, workers=1, executor=executor, progress=False)
             done[first.identity] = read_record(self._place(first))
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},

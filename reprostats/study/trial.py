@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reprostats.errors import InputError, unknown_name
+from reprostats.errors import InputError
+from reprostats.sources import SOURCES, STREAMS, unknown_source
 from reprostats.study.identity import plain_config
-from reprostats.study.sources import SOURCES, STREAMS
 from reprostats.study.streams import Streams
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from reprostats.study.levels import Level
+    from reprostats.sources import Level
 
 Placed = TypeVar("Placed", "torch.Tensor", "torch.nn.Module")
 
@@ -100,7 +100,7 @@ class Trial:
             If there is no source of this name.
         """
         if source not in SOURCES:
-            raise unknown_name("source of variability", source, SOURCES)
+            raise unknown_source(source)
         self.streams.used.add(source)
         return self.levels.get(source, SOURCES[source].default)
 

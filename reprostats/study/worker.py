@@ -28,13 +28,14 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
+from reprostats import sources
 from reprostats.errors import ReprostatsError
 from reprostats.files import write_atomically
 from reprostats.provenance import describe_environment
 from reprostats.study.code import reached_code
-from reprostats.study.execution import rehearse, run_trial
 from reprostats.study.identity import digest
 from reprostats.study.record import Status, failure, record_path, write_record
+from reprostats.study.run_trial import run_trial, warm_up
 from reprostats.study.tracing import TrialFunction
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
@@ -62,7 +63,7 @@ def main() -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    rehearse()
+    warm_up()
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
     while True:
@@ -74,19 +75,10 @@ def main() -> None:
 
 
 def load_function(setup: dict[str, Any]) -> TrialFunction:
-    """Load the trial function, and PyTorch with one thread.
-
-    A parallel region run before the fork would leave the children waiting for threads that they
-    do not have; with one thread there is none. Deterministic algorithms are switched on here
-    because that imports much, which is better done once than in every trial.
-    """
+    """Load the trial function, after the sources of variability have prepared the process."""
     sys.path[:] = setup["sys_path"]
     os.chdir(setup["working_folder"])
-    import torch
-
-    torch.set_num_threads(1)
-    if "CUBLAS_WORKSPACE_CONFIG" in os.environ:
-        torch.use_deterministic_algorithms(True)
+    sources.warm_up()
     if "pickled" in setup:
         import cloudpickle
 

@@ -26,7 +26,8 @@ from reprostats.learning.checkpoint import (
 from reprostats.learning.fingerprint import fingerprint
 from reprostats.learning.loop import Callback, Run, fit, predict
 from reprostats.learning.watching import Watch
-from reprostats.provenance import describe_environment, git_commit, read_back
+from reprostats.provenance import describe_environment, git_commit
+from reprostats.sources import read_back
 from reprostats.train.build import (
     Parts,
     build,

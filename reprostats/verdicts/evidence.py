@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.metrics.registry import Metric, metric_of
+from reprostats.sources import SOURCES, STREAMS
 from reprostats.stats.checks import check_confidence_level
 from reprostats.study.outcome import WHOLE
 from reprostats.study.results import (
@@ -30,7 +31,6 @@ from reprostats.study.results import (
     setting_columns,
     trials_of,
 )
-from reprostats.study.sources import SOURCES, STREAMS
 
 # Of several fingerprints, the one that says most about a training.
 _BEST_FINGERPRINTS = ("weights", "predictions", "losses", "reconstructions")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from reprostats.sources import SOURCES
 from reprostats.study.results import as_text
-from reprostats.study.sources import SOURCES
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,

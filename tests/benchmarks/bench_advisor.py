@@ -23,7 +23,7 @@ from reprostats.errors import DivergedError
 from reprostats.experiments import data_parallel
 from reprostats.experiments.advisor import Guideline, Settings, tune
 from reprostats.experiments.data_parallel import BASELINE, Parameters, Policy
-from reprostats.study.sources import complete_levels, seeds
+from reprostats.sources import complete_levels, seeds
 from reprostats.study.trial import Trial
 
 REPEATS, SEARCHES, FRESH = 3, 3, 6

@@ -16,8 +16,8 @@ from reprostats.errors import InputError, NotAvailableError
 from reprostats.experiments import counting, laboratory
 from reprostats.experiments.counting import Training, counting_metrics
 from reprostats.learning.fingerprint import fingerprint
+from reprostats.sources import complete_levels
 from reprostats.study.outcome import has_diverged, metric_rows
-from reprostats.study.sources import complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent

@@ -18,7 +18,7 @@ from reprostats.experiments.data_parallel import Parameters, Policy, Task, Train
 from reprostats.learning.loop import predict
 from reprostats.learning.schedules import GreScale
 from reprostats.metrics.segmentation import class_agreement, confusion_matrix
-from reprostats.study.sources import complete_levels
+from reprostats.sources import complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent

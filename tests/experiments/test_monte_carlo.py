@@ -15,7 +15,7 @@ from reprostats.datasets.patients import Patient
 from reprostats.errors import InputError
 from reprostats.experiments import monte_carlo
 from reprostats.metrics.segmentation import overlap
-from reprostats.study.sources import complete_levels
+from reprostats.sources import complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent

@@ -20,7 +20,7 @@ from reprostats.experiments.reconstruction_trial import (
 )
 from reprostats.experiments.regimes import other_hardware
 from reprostats.report import reconstruction as report
-from reprostats.study.sources import complete_levels, seeds
+from reprostats.sources import complete_levels, seeds
 from reprostats.study.trial import Trial
 
 NO_GPU = torch.cuda.device_count() == 0
@@ -73,7 +73,7 @@ class TestPlan:
         planned = reconstruction._training_conditions(parameters())
         assert set(planned) == {"baseline", *MOVES}
         for source, may_move in MOVES.items():
-            for setting in planned[source].settings(elsewhere=True):
+            for setting in planned[source].settings(remote=True):
                 moved = {name for name, level in base.items() if setting[name] != level}
                 assert moved <= may_move, source
                 assert moved
@@ -81,7 +81,7 @@ class TestPlan:
     def test_five_networks_of_every_source_but_the_types(self):
         planned = reconstruction._training_conditions(reconstruction.Parameters())
         counts = {
-            source: planned[source].repeats * len(list(planned[source].settings(elsewhere=True)))
+            source: planned[source].repeats * len(list(planned[source].settings(remote=True)))
             for source in MOVES
         }
         types = [counts.pop(name) for name in MOVES if name.startswith("data type")]

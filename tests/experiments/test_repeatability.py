@@ -15,7 +15,7 @@ from reprostats.experiments import laboratory, lenet, repeatability
 from reprostats.experiments.regimes import regimes
 from reprostats.learning.fingerprint import fingerprint
 from reprostats.report import repeatability as report
-from reprostats.study.sources import STREAMS, complete_levels
+from reprostats.sources import STREAMS, complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,9 +8,9 @@ from scipy import stats
 from reprostats.errors import InputError
 from reprostats.report import data_parallel as report
 from reprostats.report.theme import write_chart
+from reprostats.sources import complete_levels
 from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import complete_levels
 
 PATIENTS = ("p1", "p2", "p3")
 SEEDS = range(5)

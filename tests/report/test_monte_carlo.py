@@ -7,9 +7,9 @@ from scipy import stats
 from reprostats.errors import InputError
 from reprostats.report import monte_carlo as report
 from reprostats.report.theme import write_chart
+from reprostats.sources import complete_levels
 from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import complete_levels
 
 FOLDS = 3
 PATIENTS = {f"p{number:02d}": number % FOLDS for number in range(12)}

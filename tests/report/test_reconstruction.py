@@ -7,10 +7,10 @@ from scipy import stats
 
 from reprostats.errors import InputError
 from reprostats.report import reconstruction as report
+from reprostats.sources import complete_levels
 from reprostats.study.design import fractional_factorial, full_factorial
 from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import complete_levels
 
 SUBJECTS = [f"s{number}" for number in range(6)]
 TRUTH = dict(zip(SUBJECTS, [8.0, 9.5, 7.2, 10.1, 8.8, 9.0], strict=True))

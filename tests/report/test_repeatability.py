@@ -8,9 +8,9 @@ from reprostats.errors import InputError
 from reprostats.report import repeatability as report
 from reprostats.report.charts import box_plot
 from reprostats.report.theme import write_chart
+from reprostats.sources import complete_levels
 from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import complete_levels
 
 METRICS = {"errors": 3.0, "test_loss": 0.1, "training_time": 2.0, "testing_time": 0.5}
 

@@ -19,10 +19,10 @@ import pytest
 
 from reprostats import Condition, Study
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.sources import instruction_sets
 from reprostats.study import pool
 from reprostats.study.pool import WorkerError
 from reprostats.study.record import write_record
-from reprostats.study.sources import instruction_sets
 from tests.study import trials
 
 
@@ -333,7 +333,10 @@ class TestBadInput:
                 {"fixed": {"tread": 2}},
                 "unknown source of variability 'tread'; did you mean 'threads'",
             ),
-            ({"fixed": {"threads": 0}}, "source 'threads' has no level 0; it takes a whole number"),
+            (
+                {"fixed": {"threads": 0}},
+                "source 'threads' has no level 0; it takes an integer from 1",
+            ),
             ({"fixed": {"threads": True}}, "has no level True"),
             ({"fixed": {"init": 1.5}}, "source 'init' has no level 1.5"),
             ({"fixed": {"init": 2**63}}, "source 'init' has no level 9223372036854775808"),

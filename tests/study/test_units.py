@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from reprostats.errors import InputError
 from reprostats.seeds import seed_sequence
+from reprostats.sources import SOURCES, STREAMS, complete_levels, environment
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.outcome import check_doubles, has_diverged, metric_rows
 from reprostats.study.plan import Condition, PlannedTrial
 from reprostats.study.record import Record, read_record, write_record
-from reprostats.study.sources import SOURCES, STREAMS, complete_levels, environment
 from reprostats.study.streams import Streams, global_states
 
 FACTOR = 2
@@ -251,7 +251,7 @@ class TestStreams:
 
     def test_the_stream_of_the_global_generators_goes_on_where_it_is_entered(self):
         streams, drawn = Streams({"dropout": 1}), []
-        streams.seed_globally("dropout")
+        SOURCES["dropout"].apply(1)
         drawn.append(np.random.rand())  # noqa: NPY002
         with streams.globally("dropout"):
             drawn.append(np.random.rand())  # noqa: NPY002
