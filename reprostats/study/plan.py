@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from reprostats.errors import InputError
-from reprostats.study.identity import digest
+from reprostats.records.checksum import digest
 from reprostats.study.levels import Level
 from reprostats.study.sources import complete_levels
 

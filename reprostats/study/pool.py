@@ -16,7 +16,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reprostats.errors import ReprostatsError
+from reprostats.records.files import has_record, read_record
+from reprostats.records.stopwatch import Stopwatch
+from reprostats.study.failures import record_failure
 from reprostats.study.plan import PlannedTrial
-from reprostats.study.record import failure, read_record, record_path, write_record
 from reprostats.study.sources import environment
 
 _START = "import sys; sys.path.append(sys.argv[2]); import reprostats.study.worker as w; w.main()"
@@ -256,7 +257,7 @@ def execute(task: Task, wait: bool = True) -> tuple[str, str]:
     task.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(task.folder / ".lock", blocking=wait):
-            if not record_path(task.folder).exists():
+            if not has_record(task.folder):
                 _run_and_record(task)
             return task.trial.identity, read_record(task.folder).status
     except Timeout:
@@ -264,12 +265,11 @@ def execute(task: Task, wait: bool = True) -> tuple[str, str]:
 
 
 def _run_and_record(task: Task) -> None:
-    started = datetime.now(UTC)
+    stopwatch = Stopwatch()
     try:
         answer = _POOLS.setdefault(task.run, WorkerPool()).run(task)
     except WorkerDiedError as error:
-        request = task.request() | {"environment": ""}
-        write_record(task.folder, failure(request, "killed", str(error), started))
+        record_failure(task.request(), "killed", str(error), stopwatch)
         return
     if "error" in answer:
         raise WorkerError(f"trial {task.trial.identity} could not be recorded: {answer['error']}")

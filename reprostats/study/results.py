@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from reprostats.study.outcome import WHOLE
-from reprostats.study.record import Record
+from reprostats.records.record import TrialRecord
 from reprostats.study.sources import SOURCES
 
 COLUMNS = (
@@ -44,7 +42,7 @@ class RecordedTrial:
 
     condition: str
     identity: str
-    record: Record
+    record: TrialRecord
 
 
 def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
@@ -84,16 +82,8 @@ def _rows(study: str, trial: RecordedTrial) -> list[dict[str, Any]]:
         "fold": record.fold,
         "repeat": record.repeat,
         **record.levels,
-        "status": record.status,
-        "reason": record.reason,
-        **{f"{name}_sha256": value for name, value in record.fingerprints.items()},
     }
-    metrics = [*record.metrics, ("trial_time", WHOLE, record.seconds)]
-    if record.status != "ok" and not record.metrics:
-        metrics.insert(0, ("", WHOLE, np.nan))
-    return [
-        common | {"metric": metric, "case": case, "value": value} for metric, case, value in metrics
-    ]
+    return [common | row for row in (*record.rows(), *record.time_rows())]
 
 
 def _fingerprint_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

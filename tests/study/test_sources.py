@@ -7,7 +7,7 @@ import torch
 
 from reprostats import Condition, Study
 from reprostats.errors import InputError, NotAvailableError
-from reprostats.study.record import read_record
+from reprostats.records.files import read_record
 from reprostats.study.sources import CHOICES, SOURCES, STREAMS, complete_levels
 from reprostats.study.trial import Trial
 from tests.study import trials

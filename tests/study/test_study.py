@@ -19,9 +19,10 @@ import pytest
 
 from reprostats import Condition, Study
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.records.environments import write_environment
+from reprostats.records.files import write_record
 from reprostats.study import pool
 from reprostats.study.pool import WorkerError
-from reprostats.study.record import write_record
 from reprostats.study.sources import instruction_sets
 from tests.study import trials
 
@@ -417,9 +418,9 @@ class TestCode:
         (described,) = folder.iterdir()
         content = json.loads(described.read_text())
         content["packages"]["torch"] = "1.3"
-        (folder / "other.json").write_text(json.dumps(content))
+        other = write_environment(folder, content)
         record = planned.record(planned.trials[0].identity)
-        changed = record.model_copy(update={"environment": "other"})
+        changed = record.model_copy(update={"environment": other})
         write_record(tmp_path / "trials" / planned.trials[0].identity, changed)
         with pytest.warns(UserWarning, match="different machines or with different packages"):
             planned.run(progress=False)
