@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reprostats.errors import DamagedFileError, InputError
 from reprostats.files import write_atomically
-from reprostats.records.files import read_record
+from reprostats.records.files import has_record, read_record
 from reprostats.records.record import Record
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ def read_tensors(folder: Path, name: str, record: Record | None = None) -> dict[
     name
         Of the tensors, such as ``"weights"``.
     record
-        Of the trial or training; default: it is read.
+        Of the trial or training; default: it is read. Where there is none yet, as in the folder of
+        a trial that is still running, the tensors are read unchecked.
 
     Raises
     ------
     InputError
-        If the file or the record is missing.
+        If the file is missing.
     DamagedFileError
         If the tensors are not those that were recorded.
     """
@@ -63,7 +64,8 @@ def read_tensors(folder: Path, name: str, record: Record | None = None) -> dict[
 
     from reprostats.learning.fingerprint import fingerprint
 
-    record = record or read_record(folder)
+    if record is None and has_record(folder):
+        record = read_record(folder)
     path = tensors_path(folder, name)
     if not path.is_file():
         raise InputError(f"{path} is missing: there are no tensors of this name to read.")
@@ -71,7 +73,7 @@ def read_tensors(folder: Path, name: str, record: Record | None = None) -> dict[
         tensors = load_file(path)
     except (SafetensorError, ValueError) as error:
         raise DamagedFileError(f"{path}: damaged on disk ({error}).") from None
-    recorded = record.fingerprints.get(name)
+    recorded = record.fingerprints.get(name) if record else None
     if recorded is not None and fingerprint(tensors) != recorded:
         raise DamagedFileError(
             f"{path}: damaged on disk, its tensors are not those that the record names."

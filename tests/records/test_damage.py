@@ -6,13 +6,14 @@ import random
 import shutil
 
 import pytest
+import torch
 
 from reprostats.errors import DamagedFileError, InputError
 from reprostats.provenance import describe_environment
 from reprostats.records.environments import read_environment, write_environment
 from reprostats.records.files import read_record, write_record
 from reprostats.records.record import TrainingRecord, TrialRecord
-from reprostats.records.tensors import read_tensors
+from reprostats.records.tensors import read_tensors, write_tensors
 from reprostats.train.claim import claim, claimed_code
 from reprostats.train.config import TrainingConfig
 from reprostats.train.run import run
@@ -153,6 +154,10 @@ class TestTensors:
             return {key: tensor.tolist() for key, tensor in tensors.items()}
 
         assert_noticed(training / f"{name}.safetensors", read, 6)
+
+    def test_of_a_folder_without_a_record_are_read(self, tmp_path):
+        write_tensors(tmp_path, "weights", {"bias": torch.ones(2)})
+        assert read_tensors(tmp_path, "weights")["bias"].tolist() == [1.0, 1.0]
 
     def test_that_are_not_there(self, training):
         with pytest.raises(InputError, match=r"gradients\.safetensors is missing"):
