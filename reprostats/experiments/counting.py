@@ -19,7 +19,6 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file
 from torch.nn import functional
 
 from reprostats import paths
@@ -49,6 +48,7 @@ from reprostats.metrics.counting import (
 )
 from reprostats.models.initialisers import build
 from reprostats.models.unet import UNet
+from reprostats.records.tensors import read_tensors
 from reprostats.study.study import Study
 from reprostats.study.trial import Trial
 
@@ -261,7 +261,7 @@ def counted_fields(
     if training.held_out != "fixed":
         raise InputError("the test fields were drawn at random; only fixed ones can be shown.")
     _, tests = _fixed_division(training)
-    logits = load_file(trial_folder / "predictions.safetensors")["logits"]
+    logits = read_tensors(trial_folder, "predictions")["logits"]
     way = training.ways()["_separated" if separated else ""]
     outputs = _outputs(training, tests, logits)
     return [

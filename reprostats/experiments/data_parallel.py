@@ -323,7 +323,7 @@ def train_with_processes(trial: Trial) -> dict[str, object]:
     Returns
     -------
     dict
-        ``training_time``, in s, without starting processes and reading data; ``dice`` by patient.
+        ``dice`` by patient. The time ``training`` is without starting processes and reading data.
 
     Raises
     ------
@@ -336,7 +336,8 @@ def train_with_processes(trial: Trial) -> dict[str, object]:
     record = launch(config, folder, ["train", str(path), "--folder", str(folder)], _silent)
     if record.status != "ok":
         raise DivergedError(record.reason)
-    return {"training_time": record.times["training"], "dice": record.metrics["dice"]}
+    trial.times["training"] = record.times["training"]
+    return {"dice": record.cases("dice")}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.numpy import load_file
 
 from reprostats.errors import InputError, NotAvailableError
 from reprostats.experiments.parallel_imaging import Training as ParallelImagingTraining
@@ -38,6 +37,7 @@ from reprostats.experiments.regimes import drawn_seeds, other_hardware
 from reprostats.experiments.susceptibility_mapping import Training as SusceptibilityTraining
 from reprostats.learning.loop import steps_per_epoch
 from reprostats.metrics.reconstruction import nrmse
+from reprostats.records.tensors import read_tensors
 from reprostats.sources import DTYPES, Level, seeds
 from reprostats.study.design import fractional_factorial, full_factorial
 from reprostats.study.plan import Condition
@@ -263,7 +263,7 @@ def losses(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     _first(results)
     tables = []
     for _, each in _ended_well(results).iterrows():
-        kept = load_file(_folder(study, each["trial"]) / "losses.safetensors")["losses"].ravel()
+        kept = read_tensors(_folder(study, each["trial"]), "losses")["losses"].ravel().numpy()
         steps = np.arange(1, len(kept) + 1)
         tables.append(
             pd.DataFrame({"step": steps, "loss": kept}).assign(

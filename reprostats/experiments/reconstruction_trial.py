@@ -23,6 +23,7 @@ from reprostats.learning.fingerprint import fingerprint, optimiser_state
 from reprostats.learning.loop import fit, steps_per_epoch
 from reprostats.metrics.reconstruction import nrmse, psnr, ssim
 from reprostats.models.initialisers import build
+from reprostats.records.tensors import read_tensors
 from reprostats.study.trial import Trial
 
 
@@ -161,7 +162,7 @@ def _reconstructed(
 
 def kept_images(folder: Path, cases: Sequence[Case]) -> dict[str, Image]:
     """Read the images that a trial kept in its folder, by subject."""
-    kept = load_file(folder / "reconstructions.safetensors")
+    kept = read_tensors(folder, "reconstructions")
     return {each.identity: _like(each.truth, kept[each.identity]) for each in cases}
 
 

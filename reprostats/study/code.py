@@ -27,7 +27,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from reprostats.errors import InputError
-from reprostats.study.identity import canonical_json, digest
+from reprostats.records.checksum import canonical_json, digest
 
 _LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 _INSTALLED = {"site-packages", "dist-packages"}

@@ -9,8 +9,9 @@ from itertools import product
 from typing import Any
 
 from reprostats.errors import InputError
+from reprostats.records.checksum import canonical_json, digest
 from reprostats.sources import SOURCES, Level, complete_levels
-from reprostats.study.identity import canonical_json, digest, plain_config
+from reprostats.study.identity import plain_config
 
 # A varied source takes levels; a varied config value takes any plain value.
 Varied = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]

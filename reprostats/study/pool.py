@@ -16,7 +16,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reprostats.errors import ReprostatsError
+from reprostats.records.files import has_record, read_record
+from reprostats.records.stopwatch import Stopwatch
 from reprostats.sources import environment
+from reprostats.study.failures import record_failure
 from reprostats.study.plan import PlannedTrial
-from reprostats.study.record import failure, read_record, record_path, write_record
 
 _START = "import sys; sys.path.append(sys.argv[2]); import reprostats.study.worker as w; w.main()"
 _PACKAGES = str(Path(__file__).resolve().parents[2])
@@ -293,7 +294,7 @@ def execute(task: Task, wait: bool = True) -> tuple[str, str]:
     while True:
         try:
             with lock.acquire(timeout=_PATIENCE if wait else 0):
-                if not record_path(task.folder).exists():
+                if not has_record(task.folder):
                     _run_and_record(task, pool)
                 return task.trial.identity, read_record(task.folder).status
         except Timeout:
@@ -304,12 +305,11 @@ def execute(task: Task, wait: bool = True) -> tuple[str, str]:
 
 
 def _run_and_record(task: Task, pool: WorkerPool) -> None:
-    started = datetime.now(UTC)
+    stopwatch = Stopwatch()
     try:
         answer = pool.run(task)
     except WorkerDiedError as error:
-        request = task.request() | {"environment": ""}
-        write_record(task.folder, failure(request, "killed", str(error), started))
+        record_failure(task.request(), "killed", str(error), stopwatch)
         return
     if "error" in answer:
         raise WorkerError(f"trial {task.trial.identity} could not be recorded: {answer['error']}")

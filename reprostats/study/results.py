@@ -14,23 +14,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
+from reprostats.records.record import TIME_SUFFIX, WHOLE, TrialRecord
 from reprostats.sources import SOURCES
-from reprostats.study.outcome import WHOLE
-
-if TYPE_CHECKING:
-    from reprostats.study.record import Record
 
 COMPLETED = "ok"
 IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
 MEASURED = ("metric", "case", "value")
 FINGERPRINT = "_sha256"
-TIME = "_time"
+TIME = TIME_SUFFIX
 TRIAL_TIME = f"trial{TIME}"
 
 _NEEDED = ("trial", "metric", "value")
@@ -54,7 +51,7 @@ class RecordedTrial:
 
     condition: str
     identity: str
-    record: Record
+    record: TrialRecord
 
 
 def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
@@ -337,20 +334,13 @@ def _rows(study: str, trial: RecordedTrial, varied: Mapping[str, str]) -> list[d
         "trial": trial.identity,
         "repeat": record.repeat,
         "fold": record.fold,
-        "status": record.status,
-        "reason": record.reason,
         **record.levels,
         **{column: _cell(record.config.get(name)) for name, column in varied.items()},
-        **{f"{name}{FINGERPRINT}": value for name, value in record.fingerprints.items()},
         **{f"{name}{TIME}": seconds for name, seconds in record.times.items()},
         TRIAL_TIME: record.seconds,
         "code": record.code[:_CODE_DIGITS],
     }
-    measured = record.metrics or [("", WHOLE, np.nan)]
-    return [
-        common | {"metric": metric, "case": case, "value": value}
-        for metric, case, value in measured
-    ]
+    return [common | row for row in record.rows()]
 
 
 def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:

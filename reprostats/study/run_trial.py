@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 import traceback
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +10,36 @@ from pydantic import ValidationError
 
 from reprostats import sources
 from reprostats.errors import DivergedError, InputError
+from reprostats.records.record import Status, TrialRecord
+from reprostats.records.stopwatch import Stopwatch
 from reprostats.seeds import seed_global_generators, seed_sequence
-from reprostats.study.outcome import check_doubles, clean, has_diverged, metric_rows
-from reprostats.study.record import Record, Status, planned_part
+from reprostats.study.failures import planned_fields
+from reprostats.study.outcome import check_doubles, clean, clean_values, has_diverged, metric_rows
 from reprostats.study.streams import global_states
 from reprostats.study.tracing import TrialFunction, traced
 from reprostats.study.trial import Trial
 
 
-def run_trial(function: TrialFunction, request: dict[str, Any]) -> Record:
+def run_trial(function: TrialFunction, request: dict[str, Any]) -> TrialRecord:
     """Call a trial function in this process and record what came out, whatever it was."""
     planned = {name: request[name] for name in ("config", "levels", "repeat", "fold")}
     trial = Trial(**planned, folder=Path(request["folder"]))
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    clock = time.perf_counter()
+    stopwatch = Stopwatch()
     outcome = _outcome(function, trial, request.get("trace"))
-    described = planned_part(request) | {
+    described = planned_fields(request) | {
+        "environment": request["environment"],
         "seeds": trial.streams.seeds,
         "used": sorted(trial.streams.used),
-        "description": trial.description,
-        "started": started,
-        "seconds": time.perf_counter() - clock,
+        "description": clean_values(trial.description),
+        "started": stopwatch.started,
+        "seconds": stopwatch.seconds,
     }
     try:
-        return Record(**described, **outcome, fingerprints=trial.fingerprints)
+        fingerprints, kept = clean_values(trial.fingerprints), sorted(map(clean, trial.kept))
+        return TrialRecord(**described, **outcome, fingerprints=fingerprints, kept=kept)
     except ValidationError as error:
-        return Record(**described, **_failure("failed", InputError(f"not recordable: {error}")))
+        refused = InputError(f"not recordable: {error}")
+        return TrialRecord(**described, **_failure("failed", refused))
 
 
 def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[str, Any]:
@@ -54,7 +56,11 @@ def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[s
         return _failure("failed", error)
     if global_states() != untouched:
         trial.streams.used.add("dropout")
-    outcome = {"effective": _effective_at_the_end(trial), "metrics": rows, "times": trial.times}
+    outcome = {
+        "effective": _effective_at_the_end(trial),
+        "metrics": rows,
+        "times": clean_values(trial.times),
+    }
     if diverged := has_diverged(rows):
         reason = f"metric {diverged!r} has no finite value"
         return outcome | {"status": "diverged", "reason": reason}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -17,18 +16,27 @@ import pandas as pd
 from filelock import FileLock
 
 from reprostats import paths
-from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unknown_name
+from reprostats.errors import (
+    DamagedFileError,
+    InputError,
+    NotAvailableError,
+    PlanOnlyError,
+    unknown_name,
+)
+from reprostats.records.checksum import canonical_json, digest
+from reprostats.records.environments import read_environment
+from reprostats.records.facts import gather_facts
+from reprostats.records.files import archive_record, read_record
+from reprostats.records.record import TrialRecord
 from reprostats.sources import CHOICES, SOURCES, STREAMS, Level
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
 from reprostats.study.executors import Executor, run_tasks
-from reprostats.study.facts import gather_facts
 from reprostats.study.folder import kept_losses, trial_folder, write_results
-from reprostats.study.identity import canonical_json, digest, plain_config
+from reprostats.study.identity import plain_config
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
-from reprostats.study.record import Record, read_record, set_aside
 from reprostats.study.results import COMPLETED, RecordedTrial, results_table
 from reprostats.study.setup import worker_setup
 from reprostats.study.trial import Trial
@@ -189,7 +197,7 @@ class Study:
         -----
         UserWarning
             If a varied random stream was not drawn from by any trial, or a varied choice not asked
-            for: varying it did nothing.
+            for: varying it did nothing. If the description of an environment cannot be read.
         """
         _check_run(workers, time_limit)
         if os.environ.get("REPROSTATS_PLAN_ONLY"):
@@ -203,7 +211,7 @@ class Study:
             progress=progress,
             description=self.name,
         )
-        done |= {trial.identity: read_record(self._place(trial)) for trial in missing}
+        done |= {trial.identity: read_record(self._place(trial), TrialRecord) for trial in missing}
         self._warn_of_idle_streams(done.values())
         self._warn_of_mixed_environments(done.values())
         results = self._table(done)
@@ -229,7 +237,7 @@ class Study:
             first = self.trials[0]
             task = self._tasks([first], None)
             run_tasks(task, workers=1, executor=executor, progress=False)
-            done[first.identity] = read_record(self._place(first))
+            done[first.identity] = read_record(self._place(first), TrialRecord)
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},
             {i: record.seconds for i, record in done.items() if record.status == COMPLETED},
@@ -276,9 +284,9 @@ class Study:
                 return trial
         raise unknown_name("trial", identity, [each.identity for each in self.trials])
 
-    def _recorded_or_none(self, trial: PlannedTrial) -> Record | None:
+    def _recorded_or_none(self, trial: PlannedTrial) -> TrialRecord | None:
         try:
-            return read_record(self._place(trial))
+            return read_record(self._place(trial), TrialRecord)
         except FileNotFoundError:
             return None
 
@@ -333,19 +341,19 @@ class Study:
         records = self._recorded(retry=False).values()
         return gather_facts(records, self.folder / "environments")
 
-    def record(self, trial: str) -> Record:
+    def record(self, trial: str) -> TrialRecord:
         """Read the record of a trial from its identity, the column ``trial`` of the results."""
-        return read_record(trial_folder(self.folder, trial))
+        return read_record(trial_folder(self.folder, trial), TrialRecord)
 
     def _place(self, trial: PlannedTrial) -> Path:
         return trial_folder(self.folder, trial.identity)
 
-    def _recorded(self, *, retry: bool) -> dict[str, Record]:
-        done: dict[str, Record] = {}
+    def _recorded(self, *, retry: bool) -> dict[str, TrialRecord]:
+        done: dict[str, TrialRecord] = {}
         damaged: list[str] = []
         for trial in self.trials:
             try:
-                record = read_record(self._place(trial))
+                record = read_record(self._place(trial), TrialRecord)
             except FileNotFoundError:
                 continue
             except DamagedFileError as error:
@@ -358,17 +366,17 @@ class Study:
             return done
         again = {identity for identity, record in done.items() if record.status != COMPLETED}
         for identity in again:
-            self._set_aside(identity)
+            self._archive_record(identity)
         return {identity: each for identity, each in done.items() if identity not in again}
 
-    def _set_aside(self, identity: str) -> None:
+    def _archive_record(self, identity: str) -> None:
         """Rename a record, unless another process did so and ran the trial meanwhile."""
         folder = trial_folder(self.folder, identity)
         with FileLock(folder / ".lock"), suppress(FileNotFoundError):
             if read_record(folder).status != COMPLETED:
-                set_aside(folder)
+                archive_record(folder)
 
-    def _table(self, done: Mapping[str, Record]) -> pd.DataFrame:
+    def _table(self, done: Mapping[str, TrialRecord]) -> pd.DataFrame:
         recorded = [
             RecordedTrial(condition, trial.identity, done[trial.identity])
             for condition, trials in self.planned.items()
@@ -388,7 +396,7 @@ class Study:
         setup = worker_setup(self.function, self._code, self.folder)
         return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
 
-    def _warn_of_idle_streams(self, records: Iterable[Record]) -> None:
+    def _warn_of_idle_streams(self, records: Iterable[TrialRecord]) -> None:
         completed = [record for record in records if record.status == COMPLETED]
         if not completed:
             return
@@ -404,10 +412,16 @@ class Study:
                 stacklevel=3,
             )
 
-    def _warn_of_mixed_environments(self, records: Iterable[Record]) -> None:
+    def _warn_of_mixed_environments(self, records: Iterable[TrialRecord]) -> None:
         described = {}
-        for name in {record.environment for record in records} - {""}:
-            content = json.loads((self.folder / "environments" / f"{name}.json").read_text())
+        # A study has thousands of records and few environments.
+        one_each = {str(record.environment): record for record in records if record.environment}
+        for name, record in one_each.items():
+            try:
+                content = read_environment(self.folder / "environments", record)
+            except (DamagedFileError, NotAvailableError) as error:
+                warnings.warn(str(error), stacklevel=3)
+                continue
             described[name] = {part: content[part] for part in ("python", "machine", "packages")}
         if len(set(map(canonical_json, described.values()))) > 1:
             warnings.warn(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reprostats.errors import InputError
+from reprostats.records.tensors import write_tensors
 from reprostats.sources import SOURCES, STREAMS, unknown_source
 from reprostats.study.identity import plain_config
 from reprostats.study.streams import Streams
@@ -53,6 +54,8 @@ class Trial:
         Device and types of what `to` placed, as PyTorch reported them.
     description
         What `describe` was told.
+    kept
+        Names of the tensors that `keep` has written.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Trial:
     fingerprints: dict[str, str] = field(default_factory=dict)
     effective: dict[str, bool | int | float | str] = field(default_factory=dict)
     description: dict[str, Any] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         levels = {name: level for name, level in self.levels.items() if name in STREAMS}
@@ -151,13 +155,8 @@ class Trial:
         """
         if not name or Path(name).name != name:
             raise InputError(f"tensors are kept in a file of their name; {name!r} names none.")
-        from safetensors.torch import save_file
-
-        from reprostats.learning.fingerprint import fingerprint
-
-        whole = {key: each.detach().cpu().clone().contiguous() for key, each in tensors.items()}
-        self.fingerprints[name] = fingerprint(whole)
-        save_file(whole, self.folder / f"{name}.safetensors")
+        self.fingerprints[name] = write_tensors(self.folder, name, tensors)
+        self.kept.add(name)
 
     def describe(self, **facts: object) -> None:
         """Note what a reproducibility checklist asks for and only the function knows.

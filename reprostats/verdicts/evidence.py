@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.metrics.registry import Metric, metric_of
+from reprostats.records.record import WHOLE
 from reprostats.sources import SOURCES, STREAMS
 from reprostats.stats.checks import check_confidence_level
-from reprostats.study.outcome import WHOLE
 from reprostats.study.results import (
     FINGERPRINT,
     MEASURED,

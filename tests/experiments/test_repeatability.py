@@ -186,7 +186,7 @@ class TestBesideTheRegimes:
         facts = study.facts()
         assert facts["Dataset"] == "digits"
         assert facts["Training"] == "1203"
-        assert facts["Runs"] == "12, of which 12 ended well"
+        assert facts["Runs"] == "12, of which 12 completed"
         assert "epochs = 1" in facts["Hyperparameters"]
         for item in ("Processor", "Memory", "GPU", "Packages", "Git commit", "Run time", "Seeds",
                      "Augmentation", "Validation", "Test", "Lock files (SHA-256)"):  # fmt: skip

@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 from reprostats.errors import InputError
+from reprostats.records.record import TrialRecord
 from reprostats.report import data_parallel as report
 from reprostats.report.theme import write_chart
 from reprostats.sources import complete_levels
-from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
 
 PATIENTS = ("p1", "p2", "p3")
@@ -24,7 +24,7 @@ def trial(policy, workers, seed, value, *, status="ok", **more):
     ]
     metrics += [("training_time", "all", 10.0 / workers + 0.01 * seed)]
     levels = complete_levels({"init": seed, "world_size": workers} | more)
-    record = Record(
+    record = TrialRecord(
         function="m:f", code="c", config={}, levels=levels, repeat=0, fold=None, status=status,
         reason="" if status == "ok" else "the training loss is nan",
         metrics=metrics if status == "ok" else [],

@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from reprostats.errors import InputError
+from reprostats.records.record import TrialRecord
 from reprostats.report import monte_carlo as report
 from reprostats.report.theme import write_chart
 from reprostats.sources import complete_levels
-from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
 
 FOLDS = 3
@@ -18,7 +18,7 @@ PATIENTS = {f"p{number:02d}": number % FOLDS for number in range(12)}
 def trial(condition, init, fold, dice, *, status="ok", repeat=0, **levels):
     metrics = [("dice", patient, value) for patient, value in dice.items()]
     metrics += [("training_time", "all", 10.0 + fold), ("testing_time", "all", 1.0)]
-    record = Record(
+    record = TrialRecord(
         function="m:f", code="c", config={}, levels=complete_levels({"init": init} | levels),
         repeat=repeat, fold=fold, status=status, reason="" if status == "ok" else "it broke",
         metrics=metrics if status == "ok" else [],

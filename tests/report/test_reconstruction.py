@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 from reprostats.errors import InputError
+from reprostats.records.record import TrialRecord
 from reprostats.report import reconstruction as report
 from reprostats.sources import complete_levels
 from reprostats.study.design import fractional_factorial, full_factorial
-from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
 
 SUBJECTS = [f"s{number}" for number in range(6)]
@@ -24,7 +24,7 @@ def network(condition, number, shift=None, *, status="ok", **levels):
         for name in ("nrmse", "psnr", "ssim")
         for subject, value in TRUTH.items()
     ]
-    record = Record(
+    record = TrialRecord(
         function="m:f", code="c", config={}, levels=complete_levels(levels), repeat=number,
         fold=None, status=status, reason="" if status == "ok" else "it broke",
         metrics=metrics if status == "ok" else [],

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from reprostats.errors import InputError
+from reprostats.records.record import TrialRecord
 from reprostats.report import repeatability as report
 from reprostats.report.charts import box_plot
 from reprostats.report.theme import write_chart
 from reprostats.sources import complete_levels
-from reprostats.study.record import Record
 from reprostats.study.results import RecordedTrial, results_table
 
 METRICS = {"errors": 3.0, "test_loss": 0.1, "training_time": 2.0, "testing_time": 0.5}
@@ -17,7 +17,7 @@ METRICS = {"errors": 3.0, "test_loss": 0.1, "training_time": 2.0, "testing_time"
 
 def trial(condition, number, weights="aa", accuracy=0.9, status="ok", **levels):
     metrics = [("accuracy", "all", accuracy), *((name, "all", x) for name, x in METRICS.items())]
-    record = Record(
+    record = TrialRecord(
         function="m:f", code="c", config={}, levels=complete_levels(levels), repeat=number,
         fold=None, status=status, reason="" if status == "ok" else "it broke",
         metrics=metrics if status == "ok" else [],

@@ -10,6 +10,7 @@ import torch
 
 from reprostats import Condition, Study
 from reprostats.errors import InputError, NotAvailableError
+from reprostats.records.files import read_record
 from reprostats.sources import (
     CHOICES,
     SOURCES,
@@ -21,7 +22,6 @@ from reprostats.sources import (
     seeds,
 )
 from reprostats.sources.threads import Threads
-from reprostats.study.record import read_record
 from reprostats.study.trial import Trial
 from tests.study import trials
 

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
+from reprostats.records.files import read_record, write_record
+from reprostats.records.record import TrialRecord
 from reprostats.seeds import seed_sequence
 from reprostats.sources import SOURCES, STREAMS, complete_levels, environment
 from reprostats.study.code import function_name, reached_code
 from reprostats.study.outcome import check_doubles, has_diverged, metric_rows
 from reprostats.study.plan import Condition, PlannedTrial
-from reprostats.study.record import Record, read_record, write_record
 from reprostats.study.streams import Streams, global_states
 
 FACTOR = 2
@@ -297,7 +298,7 @@ class TestRecord:
         import tempfile
         from pathlib import Path
 
-        record = Record(
+        record = TrialRecord(
             function="m:f", code="c", config={"t": text}, levels={"init": 1, "isa": "native"},
             repeat=0, fold=None, status="ok", metrics=[("m", text, number)],
         )  # fmt: skip
@@ -309,7 +310,7 @@ class TestRecord:
 
     def test_booleans_and_numbers_stay_apart(self, tmp_path):
         levels = {"deterministic": True, "threads": 1}
-        record = Record(
+        record = TrialRecord(
             function="f", code="c", config={}, levels=levels, repeat=0, fold=None, status="ok"
         )
         write_record(tmp_path, record)

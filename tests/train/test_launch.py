@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from reprostats.cli import main
+from reprostats.records.files import read_record
 from reprostats.train import run as run_module
 from reprostats.train.config import TrainingConfig, read_config
 from reprostats.train.launch import _Launched
-from reprostats.train.record import read_record
 from reprostats.train.reports import Exit, Report, write_exits
 from reprostats.train.run import run
 
