@@ -97,34 +97,29 @@ class Record(BaseModel):
         Returns
         -------
         list of dict
-            ``metric``, ``case``, ``value``, ``status``, ``reason``, and ``{name}_sha256`` for
-            every fingerprint. A failure without any metric has one row, whose metric is empty and
-            whose value is NaN.
+            ``metric``, ``case``, ``value``, ``status``, ``reason``, ``{name}_sha256`` for every
+            fingerprint, and the times in seconds: ``{name}_time``, and ``trial_time`` of all. A
+            failure without any metric has one row, whose metric is empty and whose value is NaN.
 
         Examples
         --------
         >>> record = TrainingRecord(config={}, metrics=[("dice", "patient 1", 0.9)])
         >>> record.rows()
-        [{'metric': 'dice', 'case': 'patient 1', 'value': 0.9, 'status': 'ok', 'reason': ''}]
+        [{'metric': 'dice', 'case': 'patient 1', 'value': 0.9, 'status': 'ok', 'reason': '',
+          'trial_time': 0.0}]
         """
         # Without a row, a failure would vanish from every table.
         empty = not self.completed and not self.metrics
-        return self._rows([("", WHOLE, math.nan)] if empty else self.metrics)
-
-    def time_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of the times, in seconds: ``{name}_time``, and ``trial_time`` of all."""
         times = {**self.times, "trial": self.seconds}
-        return self._rows([(f"{name}{TIME_SUFFIX}", WHOLE, each) for name, each in times.items()])
-
-    def _rows(self, values: list[Row]) -> list[dict[str, Any]]:
         common = {
             "status": self.status,
             "reason": self.reason,
             **{f"{name}_sha256": value for name, value in self.fingerprints.items()},
+            **{f"{name}{TIME_SUFFIX}": seconds for name, seconds in times.items()},
         }
         return [
             {"metric": metric, "case": case, "value": value} | common
-            for metric, case, value in values
+            for metric, case, value in ([("", WHOLE, math.nan)] if empty else self.metrics)
         ]
 
 

@@ -28,7 +28,6 @@ IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
 MEASURED = ("metric", "case", "value")
 FINGERPRINT = "_sha256"
 TIME = TIME_SUFFIX
-TRIAL_TIME = f"trial{TIME}"
 
 _NEEDED = ("trial", "metric", "value")
 _ASSUMED = {"condition": "results", "case": WHOLE, "status": COMPLETED, "reason": ""}
@@ -336,8 +335,6 @@ def _rows(study: str, trial: RecordedTrial, varied: Mapping[str, str]) -> list[d
         "fold": record.fold,
         **record.levels,
         **{column: _cell(record.config.get(name)) for name, column in varied.items()},
-        **{f"{name}{TIME}": seconds for name, seconds in record.times.items()},
-        TRIAL_TIME: record.seconds,
         "code": record.code[:_CODE_DIGITS],
     }
     return [common | row for row in record.rows()]

@@ -140,12 +140,8 @@ class TestRows:
             ).rows()
             assert rows == [
                 {"metric": "dice", "case": "a", "value": 0.5, "status": "ok", "reason": "",
-                 "weights_sha256": "ab"}
+                 "weights_sha256": "ab", "training_time": 2.0, "trial_time": 3.0}
             ]  # fmt: skip
-
-    def test_of_times_are_apart(self):
-        named = {row["metric"]: row["value"] for row in TRIAL.time_rows()}
-        assert named == {"training_time": 2.0, "trial_time": 3.0}
 
     @pytest.mark.parametrize("kind", [TRIAL, TRAINING], ids=["trial", "training"])
     def test_of_a_failure_without_metrics_say_why(self, kind):
