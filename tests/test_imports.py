@@ -19,11 +19,23 @@ MAY_IMPORT = {
     "models": {"mri"},
     "datasets": {"mri"},
     "learning": set(),
-    "study": {"learning"},
+    "study": {"learning", "verdicts"},
     "train": {"datasets", "learning", "metrics", "models", "mri"},
-    "experiments": {"datasets", "learning", "metrics", "models", "mri", "study", "train"},
+    "experiments": {
+        "datasets",
+        "learning",
+        "metrics",
+        "models",
+        "mri",
+        "report",
+        "stats",
+        "study",
+        "train",
+        "verdicts",
+    },  # fmt: skip
     "stats": set(),
-    "report": {"stats"},
+    "report": {"stats", "study"},
+    "verdicts": {"metrics", "report", "review", "stats", "study"},
     "review": {"stats", "report"},
 }
 

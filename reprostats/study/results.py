@@ -21,7 +21,7 @@ import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.study.outcome import WHOLE
-from reprostats.study.sources import SOURCES
+from reprostats.study.sources import SOURCES, STREAMS
 
 if TYPE_CHECKING:
     from reprostats.study.record import Record
@@ -298,6 +298,35 @@ def run_names(results: pd.DataFrame) -> pd.Series[str]:
     keys = trials[shared].astype(str).agg("\x1f".join, axis=1)
     first = trials["trial"].astype(str).groupby(keys, sort=False).transform("first")
     return pd.Series(first.to_numpy(), index)
+
+
+def runs_of(results: pd.DataFrame) -> pd.DataFrame:
+    """Tell of each trial to which run it belongs, and whether that run is complete.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `trials_of`, and ``run`` (see `run_names`), ``completed``, and ``complete``:
+        whether all trials of the run, one for each fold of the study, completed.
+    """
+    trials = trials_of(results)
+    table = trials.assign(run=run_names(results).to_numpy(), completed=is_completed(trials))
+    n_folds = table["fold"].nunique() if "fold" in table else 0
+    groups = table.groupby(["condition", "run"], sort=False, observed=True)["completed"]
+    return table.assign(complete=groups.transform("all") & (groups.transform("size") >= n_folds))
+
+
+def shared_seeds(trials: pd.DataFrame) -> pd.Series[str]:
+    """Give for each row of `trials_of` what it shares with trials of other conditions: its seeds.
+
+    The texts are equal where the levels of all random streams and the repeat are; all are empty
+    where the table has no stream.
+    """
+    streams = [name for name in STREAMS if name in trials]
+    if not streams:
+        return pd.Series("", trials.index)
+    columns = [*streams, *(["repeat"] if "repeat" in trials else [])]
+    return trials[columns].astype(str).agg("|".join, axis=1)
 
 
 def setting_columns(results: pd.DataFrame) -> list[str]:

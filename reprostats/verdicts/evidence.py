@@ -25,11 +25,12 @@ from reprostats.study.results import (
     is_completed,
     metrics_of,
     of_newest_code,
-    run_names,
+    runs_of,
     setting_columns,
+    shared_seeds,
     trials_of,
 )
-from reprostats.study.sources import SOURCES, STREAMS
+from reprostats.study.sources import SOURCES
 
 # Of several fingerprints, the one that says most about a training.
 _BEST_FINGERPRINTS = ("weights", "predictions", "losses", "reconstructions")
@@ -71,10 +72,8 @@ class Evidence:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row per condition and trial, with its run and whether it completed."""
-        trials = trials_of(self.results)
-        names = run_names(self.results).to_numpy()
-        return trials.assign(run=names, completed=is_completed(trials))
+        """One row per condition and trial, with its run; see `runs_of`."""
+        return runs_of(self.results)
 
     @cached_property
     def conditions(self) -> list[str]:
@@ -109,13 +108,10 @@ class Evidence:
     @cached_property
     def complete_runs(self) -> dict[str, set[str]]:
         """Of each condition, the runs whose trials, one for each fold, all completed."""
-        folds = self.trials["fold"].nunique() if "fold" in self.trials else 0
-        groups = self.trials.groupby(["condition", "run"], sort=False, observed=True)["completed"]
-        complete: dict[str, set[str]] = {name: set() for name in self.conditions}
-        for (condition, run), flags in groups:
-            if flags.all() and len(flags) >= folds:
-                complete[str(condition)].add(str(run))
-        return complete
+        return {
+            name: set(rows.loc[rows["complete"], "run"].astype(str))
+            for name, rows in self.by_condition()
+        }
 
     @cached_property
     def common_cases(self) -> list[Any]:
@@ -188,7 +184,7 @@ class Evidence:
         if matrix.empty:
             return matrix
         keys = pd.MultiIndex.from_product([[condition], matrix.index])
-        repeated = self._bits_of_runs.reindex(keys).duplicated().to_numpy()
+        repeated = self.bits_of_runs.reindex(keys).duplicated().to_numpy()
         distinct: pd.DataFrame = matrix.loc[~repeated, self.common_cases]
         return distinct
 
@@ -203,11 +199,14 @@ class Evidence:
         return {name: len(self.distinct_matrix(name)) for name in self.conditions}
 
     @cached_property
-    def _bits_of_runs(self) -> pd.Series[str]:
+    def bits_of_runs(self) -> pd.Series[str]:
         """The bits of the trials of each run together, by condition and run."""
-        keys = [self.trials["condition"].astype(str), self.trials["run"]]
-        texts = self.bits.fillna("").groupby(keys, sort=False)
-        return texts.agg(_SAME_RUN.join)
+        # Folds in one order: a run may be recorded in another order than its copy.
+        trials = self.trials.sort_values("fold") if "fold" in self.trials else self.trials
+        # Without a fingerprint nothing shows that a trial is the copy of another.
+        texts = self.bits.fillna(self.trials["trial"].astype(str))[trials.index]
+        keys = [trials["condition"].astype(str), trials["run"]]
+        return texts.groupby(keys, sort=False).agg(_SAME_RUN.join)
 
     @cached_property
     def varied(self) -> dict[str, list[str]]:
@@ -238,11 +237,7 @@ class Evidence:
     @cached_property
     def pairing(self) -> pd.Series[str]:
         """For each row of `trials` what it shares with trials of other conditions: its seeds."""
-        streams = [name for name in STREAMS if name in self.trials]
-        columns = [*streams, *(["repeat"] if "repeat" in self.trials else [])]
-        if not streams:
-            return pd.Series("", self.trials.index)
-        return self.trials[columns].astype(str).agg("|".join, axis=1)
+        return shared_seeds(self.trials)
 
 
 def gather(
