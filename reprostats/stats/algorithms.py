@@ -59,6 +59,7 @@ COLUMNS = (
 _AT_LEAST = 2
 _SAME = 1e-12  # relative difference below which two runs are the same up to rounding
 _USUAL_LEVEL = 0.95
+_SMALLEST_P = 1e-200  # below, SciPy's quantiles of t are -inf for some degrees of freedom
 
 
 def compare_algorithms(
@@ -206,7 +207,7 @@ class Contrast:
         if t < 0:
             return 1 - self.tail(-distance)
         excess = lambda log_tail: self.quantile(math.exp(log_tail)) - t  # noqa: E731
-        lowest = math.log(1e-300)
+        lowest = math.log(_SMALLEST_P)
         if excess(lowest) < 0:
             return 0.0
         return math.exp(optimize.brentq(excess, lowest, math.log(0.5), xtol=1e-14, rtol=1e-14))
