@@ -21,18 +21,8 @@ MAY_IMPORT = {
     "learning": set(),
     "study": {"learning", "verdicts"},
     "train": {"datasets", "learning", "metrics", "models", "mri"},
-    "experiments": {
-        "datasets",
-        "learning",
-        "metrics",
-        "models",
-        "mri",
-        "report",
-        "stats",
-        "study",
-        "train",
-        "verdicts",
-    },  # fmt: skip
+    "experiments": {"datasets", "learning", "metrics", "models", "mri", "report", "stats", "study"}
+    | {"train", "verdicts"},
     "stats": set(),
     "report": {"stats", "study"},
     "verdicts": {"metrics", "report", "review", "stats", "study"},

@@ -69,7 +69,7 @@ class MonteCarloConfig(Data):
     learning_rate_decay
         Inverse-time decay: at step t the rate is ``learning_rate / (1 + learning_rate_decay * t)``;
         the paper names the rule without the number.
-    augmentation
+    slice_augmentation
         How far training slices are rotated, scaled, shifted and deformed; not in the paper.
     """
 
@@ -79,7 +79,7 @@ class MonteCarloConfig(Data):
     batch_size: Positive = 4
     learning_rate: float = Field(default=5e-3, gt=0)
     learning_rate_decay: float = Field(default=1e-3, ge=0)
-    augmentation: Augmentation = Augmentation()
+    slice_augmentation: Augmentation = Augmentation()
 
 
 class MonteCarloParameters(MonteCarloConfig):
@@ -258,7 +258,7 @@ def _fitted(
     )
     decaying = InverseTime(learning_rate=config.learning_rate, decay=config.learning_rate_decay)
     steps = math.ceil(len(images) / config.batch_size)
-    augmentation = config.augmentation
+    augmentation = config.slice_augmentation
     return fit(
         model,
         trial.to(torch.from_numpy(images[:, None])),
@@ -289,7 +289,9 @@ def _describe(trial: Trial, config: MonteCarloConfig, division: Division) -> Non
         training=sum(len(patient) for patient in division.training),
         validation=0,
         test=sum(len(patient) for patient in division.test),
-        augmentation="none" if config.augmentation.changes_nothing else str(config.augmentation),
+        augmentation="none"
+        if config.slice_augmentation.changes_nothing
+        else str(config.slice_augmentation),
         loss="1 - DSC",
         optimiser="Adam",
         training_patients=division.fold.training,

@@ -191,7 +191,7 @@ def case_figure(
         "reach to the smallest and the largest value."
     )
     caption = (
-        f"The same cross-validation, run again: {chosen}. Each point is one case. The black "
+        f"The first repetitions of {chosen}, at most {_MOST}. Each point is one case. The black "
         f"diamond is the median over cases, its line the exact {confidence_level:.0%} interval of "
         f"the median; there is no line where cases are too few.{boxes if has_boxes else ''}"
     )

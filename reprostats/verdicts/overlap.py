@@ -94,8 +94,8 @@ class Overlap(Verdict):
             )
         level = f"{self.confidence_level:.0%}"
         limits = (
-            f"the highest lower limit of the median {self.metric} is {number(self.highest_low, 4)}, "
-            f"the lowest upper limit {number(self.lowest_high, 4)}"
+            f"the highest lower limit of the median {self.metric} is "
+            f"{number(self.highest_low, 4)}, the lowest upper limit {number(self.lowest_high, 4)}"
         )
         copies = f" Of {self.n_runs} repetitions, copies count once." if self._has_copies else ""
         if self.n_apart:

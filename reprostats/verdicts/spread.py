@@ -162,7 +162,7 @@ def _spread(name: str, evidence: Evidence) -> Spread:
 
 def _largest_source(name: str, evidence: Evidence) -> tuple[str, float]:
     """Name the source with the largest share of the spread between trainings."""
-    if len([column for column in evidence.varied[name] if column != "repeat"]) < _PAIR:
+    if len(evidence.varied[name]) < _PAIR:
         return "", math.nan  # one source: there is nothing to compare it with
     table = components(name, evidence)
     if table.empty:

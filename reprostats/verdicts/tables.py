@@ -158,8 +158,8 @@ def component_table(evidence: Evidence) -> Table | None:
         f"{evidence.confidence_level:.0%} intervals of their shares; few levels leave them wide. "
         "Sources joined by + vary together and cannot be told apart. Network: of a "
         f"cross-validation with at most {MOST_NETWORKS} of them, what is common to the cases that "
-        "one trained network is tested on. "
-        "Residual: what the named components do together, and what is left.",
+        "one trained network is tested on. Residual: what the named components do together, and "
+        "what is left.",
         {
             "condition": "Condition", "component": "Component", "levels": "Levels", "sd": "SD",
             "share": "Share", "share_low": "Share low", "share_high": "Share high", "note": "Note",
