@@ -21,7 +21,7 @@ import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.records.record import TIME_SUFFIX, WHOLE, TrialRecord
-from reprostats.sources import SOURCES
+from reprostats.sources import SOURCES, STREAMS
 
 COMPLETED = "ok"
 IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
@@ -294,6 +294,35 @@ def run_names(results: pd.DataFrame) -> pd.Series[str]:
     keys = pd.DataFrame({name: as_text(trials[name]) for name in shared}).agg("\x1f".join, axis=1)
     first = trials["trial"].astype(str).groupby(keys, sort=False).transform("first")
     return pd.Series(first.to_numpy(), index)
+
+
+def runs_of(results: pd.DataFrame) -> pd.DataFrame:
+    """Tell of each trial to which run it belongs, and whether that run is complete.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `trials_of`, and ``run`` (see `run_names`), ``completed``, and ``complete``:
+        whether all trials of the run, one for each fold of the study, completed.
+    """
+    trials = trials_of(results)
+    table = trials.assign(run=run_names(results).to_numpy(), completed=is_completed(trials))
+    n_folds = table["fold"].nunique() if "fold" in table else 0
+    groups = table.groupby(["condition", "run"], sort=False, observed=True)["completed"]
+    return table.assign(complete=groups.transform("all") & (groups.transform("size") >= n_folds))
+
+
+def shared_seeds(trials: pd.DataFrame) -> pd.Series[str]:
+    """Give for each row of `trials_of` what it shares with trials of other conditions: its seeds.
+
+    The texts are equal where the levels of all random streams and the repeat are; all are empty
+    where the table has no stream.
+    """
+    streams = [name for name in STREAMS if name in trials]
+    if not streams:
+        return pd.Series("", trials.index)
+    columns = [*streams, *(["repeat"] if "repeat" in trials else [])]
+    return pd.DataFrame({name: as_text(trials[name]) for name in columns}).agg("|".join, axis=1)
 
 
 def setting_columns(results: pd.DataFrame) -> list[str]:

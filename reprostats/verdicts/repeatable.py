@@ -80,9 +80,9 @@ class Repeatable(Verdict):
         repeated = f"{self.n_trials} trials with equal levels"
         if self.n_groups > 1:
             repeated = f"{self.n_trials} trials in {self.n_groups} groups with equal levels"
-        expected = "the same" if self.n_groups == 1 else "one per group"
         if self.n_distinct == self.n_groups:
-            return f"{repeated} gave {expected} {_things(self.compared)}."
+            where = "" if self.n_groups == 1 else " within each group"
+            return f"{repeated} gave the same {_things(self.compared)}{where}."
         return f"{repeated} gave {self.n_distinct} different {_things(self.compared)}."
 
 

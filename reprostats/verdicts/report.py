@@ -114,11 +114,12 @@ class Report:
         known = {*self.tables, *self.figures}
         if double := [name for name in [*more_tables, *more_figures] if name in known]:
             raise InputError(f"the report has a table or figure {double[0]!r} already.")
+        every = (*self.verdicts, *verdicts)
         return replace(
             self,
             title=self.title if title is None else title,
-            verdicts=(*self.verdicts, *verdicts),
-            tables={**self.tables, **more_tables},
+            verdicts=every,
+            tables={**self.tables, _VERDICTS: verdict_table(every), **more_tables},
             figures={**self.figures, **more_figures},
         )
 
@@ -258,7 +259,7 @@ def verdict(
         tuple(verdicts),
         {table.name: table for table in tables if table is not None},
         {figure.name: figure for figure in figures if figure is not None},
-        evidence.assumed + _left_out(evidence),
+        evidence.assumed + _folds_together(evidence) + _left_out(evidence),
         evidence,
     )
 
@@ -269,6 +270,18 @@ def _title(evidence: Evidence) -> str:
     return (
         f"{name}: is {evidence.metric.name} real?" if name else f"Is {evidence.metric.name} real?"
     )
+
+
+def _folds_together(evidence: Evidence) -> tuple[str, ...]:
+    """Say what is called a training where a run has several folds."""
+    n_folds = evidence.trials["fold"].nunique() if "fold" in evidence.trials else 0
+    if n_folds <= 1:
+        return ()
+    said = (
+        f"A training is a whole cross-validation here: the {n_folds} networks, one for each fold, "
+        "that share their seeds. A trial is one of these networks."
+    )
+    return (said,)
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:

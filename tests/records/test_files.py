@@ -136,7 +136,12 @@ class TestRows:
     def test_are_alike_for_both_kinds(self):
         for kind in (TRIAL, TRAINING):
             rows = kind.model_copy(
-                update={"metrics": [("dice", "a", 0.5)], "fingerprints": {"weights": "ab"}}
+                update={
+                    "metrics": [("dice", "a", 0.5)],
+                    "fingerprints": {"weights": "ab"},
+                    "times": {"training": 2.0},
+                    "seconds": 3.0,
+                }
             ).rows()
             assert rows == [
                 {"metric": "dice", "case": "a", "value": 0.5, "status": "ok", "reason": "",
