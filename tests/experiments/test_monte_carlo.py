@@ -164,15 +164,17 @@ class TestPlan:
     def test_repeats_differ_in_what_varies_alone(self):
         parameters = monte_carlo.MonteCarloParameters(repeats=4, vary=("init", "split"))
         settings = list(monte_carlo.conditions(parameters)["reference"].settings())
-        assert len({each["init"] for each in settings}) == 4
-        assert len({each["split"] for each in settings}) == 4
-        assert {each["batch_order"] for each in settings} == {2019}
+        assert len({setting.levels["init"] for setting in settings}) == 4
+        assert len({setting.levels["split"] for setting in settings}) == 4
+        assert {setting.levels["batch_order"] for setting in settings} == {2019}
 
     def test_conditions_share_the_seeds_of_their_repeats(self):
-        found = monte_carlo.conditions(monte_carlo.MonteCarloParameters())
-        one, two = (list(found[name].settings()) for name in ("reference", "two threads"))
-        assert [each["init"] for each in one] == [each["init"] for each in two]
-        assert {each["threads"] for each in two} == {2}
+        planned = monte_carlo.conditions(monte_carlo.MonteCarloParameters())
+        one, two = (list(planned[name].settings()) for name in ("reference", "two threads"))
+        assert [setting.levels["init"] for setting in one] == [
+            setting.levels["init"] for setting in two
+        ]
+        assert {setting.levels["threads"] for setting in two} == {2}
 
     def test_more_repeats_begin_with_the_same(self):
         few, many = (
@@ -228,6 +230,7 @@ def pretended(tmp_path, monkeypatch):
     return report
 
 
+@pytest.mark.slow
 class TestReport:
     def test_is_the_common_one_and_the_paper_s_own(self, pretended, tmp_path):
         report = pretended()
