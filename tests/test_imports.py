@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "stats": set(),
     "report": {"stats"},
     "review": {"stats", "report"},
+    "verdicts": {"stats", "report", "review", "study"},
 }
 
 
@@ -41,7 +42,7 @@ def modules_of(room: str) -> list[str]:
     return [f"reprostats.{room}.{file.stem}" for file in files if file.stem != "__init__"]
 
 
-@pytest.mark.parametrize("room", ["stats", "review", "report", "yaml_files"])
+@pytest.mark.parametrize("room", ["stats", "review", "report", "verdicts", "yaml_files"])
 def test_never_loads_torch(room):
     modules = modules_of(room)
     assert modules
