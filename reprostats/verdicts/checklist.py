@@ -138,6 +138,7 @@ def _sayings(facts: RunFacts) -> dict[str, str | None]:
     return {
         **dict.fromkeys(counted, phrases.trials(facts)),
         **dict.fromkeys(sizes, samples),
+        "repeats": phrases.repeats(facts),
         "folds": phrases.folds(facts),
         "machine_memory_gb": phrases.memory(facts),
         "seconds_per_trial": phrases.run_time(facts),

@@ -236,8 +236,8 @@ def _environment(facts: RunFacts) -> Iterator[str]:
         yield "PyTorch's deterministic algorithms were on in some trials and off in others."
     elif switched:
         yield f"PyTorch's deterministic algorithms were {switched}."
-    if facts.git_commits:
-        yield f"Version of the code (git): {phrases.listed(facts.git_commits)}."
+    if versions := phrases.code_versions(facts):
+        yield f"Version of the code (git): {versions}."
     if facts.lock_files:
         yield f"Package versions are pinned in {phrases.listed(facts.lock_files)}."
 

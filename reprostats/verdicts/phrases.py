@@ -120,6 +120,20 @@ def packages(facts: RunFacts) -> str | None:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
+def code_versions(facts: RunFacts) -> str | None:
+    """Give the versions of the code; files may have differed from a commit.
+
+    Examples
+    --------
+    >>> code_versions(RunFacts(git_commits=("a1b2", "c3d4+changes")))
+    'a1b2, c3d4 with changes that were not committed'
+    """
+    if facts.git_commits is None:
+        return None
+    changed = " with changes that were not committed"
+    return ", ".join(commit.replace("+changes", changed) for commit in facts.git_commits)
+
+
 def run_time(facts: RunFacts) -> str | None:
     """Give the wall time of the trials, in all and for one.
 
@@ -152,6 +166,20 @@ def trials(facts: RunFacts) -> str | None:
         counted = f"{planned} trials planned, {recorded} recorded"
     reasons = f" ({failures(facts)})" if facts.failures else ""
     return f"{counted}, of which {facts.trials_completed} completed{reasons}"
+
+
+def repeats(facts: RunFacts) -> str | None:
+    """Say how many trials there are, and how many of each training at least.
+
+    Examples
+    --------
+    >>> repeats(RunFacts(trials_recorded=6, trials_completed=6, repeats=3))
+    '6 trials, of which 6 completed; at least 3 of each configuration and fold'
+    """
+    counted = trials(facts)
+    if facts.repeats is None or counted is None:
+        return None
+    return f"{counted}; at least {facts.repeats} of each configuration and fold"
 
 
 def numbers(values: Sequence[int] | None) -> str | None:

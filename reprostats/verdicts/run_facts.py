@@ -21,6 +21,7 @@ from reprostats.study.results import (
     FINGERPRINT,
     TRIAL_TIME,
     check_results,
+    is_completed,
     metrics_of,
     trials_of,
 )
@@ -40,6 +41,9 @@ class RunFacts:
         Names of the trial functions.
     trials_planned, trials_recorded, trials_completed
         Numbers of trials.
+    repeats
+        Smallest number of completed trials that share configuration and fold: how often each
+        training was run.
     failures
         Number of trials that did not complete, by status and reason.
     metrics
@@ -95,6 +99,7 @@ class RunFacts:
     trials_planned: int | None = None
     trials_recorded: int | None = None
     trials_completed: int | None = None
+    repeats: int | None = None
     failures: Mapping[str, int] | None = None
     metrics: tuple[str, ...] | None = None
     values_by_case: bool | None = None
@@ -170,7 +175,7 @@ def gather_run_facts(
     every = list(records)
     if not every:
         return RunFacts(trials_planned=planned)
-    well = [record for record in every if record.status == COMPLETED]
+    well = list(filter(_is_completed, every))
     names = distinct(record.environment for record in every)
     described = [environments[name] for name in names if name in environments]
     return replace(
@@ -203,14 +208,16 @@ def gather_table_facts(results: pd.DataFrame, *, planned: int | None = None) -> 
     """
     table = check_results(results)
     trials = trials_of(table).drop_duplicates("trial")
-    well = trials["status"] == COMPLETED
+    well = is_completed(trials)
     failed = zip(trials.loc[~well, "status"], trials.loc[~well, "reason"], strict=True)
     folds = trials["fold"].nunique() if "fold" in trials else None
+    by = [trials[name].astype(str) for name in ("condition", "fold") if name in trials]
     sources = [name for name in SOURCES if name in trials]
     facts = RunFacts(
         trials_planned=planned,
         trials_recorded=len(trials),
         trials_completed=int(well.sum()),
+        repeats=int(well.groupby(by).sum().min()),
         failures=_failures(failed),
         metrics=tuple(metrics_of(table)),
         values_by_case=bool((table["case"] != WHOLE).any()),
@@ -228,20 +235,25 @@ def gather_table_facts(results: pd.DataFrame, *, planned: int | None = None) -> 
     return replace(facts, **_of_sources(levels, None)) if sources else facts
 
 
+def _is_completed(record: Record) -> bool:
+    return record.status == COMPLETED
+
+
 def _known(values: Iterable[Any]) -> tuple[Any, ...] | None:
     """Give distinct values; None if there is none."""
     return distinct(values) or None
 
 
 def _of_trials(records: Sequence[Record], planned: int | None) -> RunFacts:
-    well = [record for record in records if record.status == COMPLETED]
-    failed = [record for record in records if record.status != COMPLETED]
+    well = list(filter(_is_completed, records))
+    failed = [record for record in records if not _is_completed(record)]
     measured = [row for record in well for row in record.metrics]
     return RunFacts(
         functions=distinct(record.function for record in records),
         trials_planned=planned,
         trials_recorded=len(records),
         trials_completed=len(well),
+        repeats=min(_repeats(records).values()),
         failures=_failures((record.status, record.reason) for record in failed),
         metrics=distinct(metric for metric, _, _ in measured),
         values_by_case=any(case != WHOLE for _, case, _ in measured),
@@ -249,6 +261,14 @@ def _of_trials(records: Sequence[Record], planned: int | None) -> RunFacts:
         seconds=tuple(record.seconds for record in records),
         fingerprints=distinct(name for record in well for name in record.fingerprints),
     )
+
+
+def _repeats(records: Sequence[Record]) -> Counter[str]:
+    """Count the completed trials of every configuration and fold, those without one too."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        counts[repr((sorted(record.config.items()), record.fold))] += _is_completed(record)
+    return counts
 
 
 def _failures(failed: Iterable[tuple[str, str]]) -> dict[str, int]:

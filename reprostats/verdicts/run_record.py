@@ -132,7 +132,7 @@ def _answers(
         "augmentation": _augmentation(facts.augmentation, vocabulary),
         "network": _word("network", facts.network, vocabulary),
         "metrics": _words("metric", facts.metrics if metrics is None else metrics, vocabulary),
-        "variability": _variability(facts.trials_completed),
+        "variability": _variability(facts),
         "every_subject": True if facts.values_by_case else None,
         "optimiser": _word("optimiser", facts.optimiser, vocabulary),
         "learning_rate": _setting(facts.hyperparameter("learning_rate", "lr"), "range"),
@@ -230,11 +230,12 @@ def _augmentation(described: str | None, vocabulary: Vocabulary) -> object:
     return word or ({"value": changes, "note": described} if changes else _noted(described))
 
 
-def _variability(completed: int | None) -> list[str] | None:
-    """Say how the spread is shown: a report gives the SD of two trainings or more."""
-    if not completed:
-        return None
-    return ["values"] if completed >= _SEVERAL else []
+def _variability(facts: RunFacts) -> list[str] | None:
+    """Say how the spread is shown: a report gives the SD of trainings that were repeated."""
+    if (facts.repeats or 0) >= _SEVERAL:
+        return ["values"]
+    # The spread over cases may be shown all the same.
+    return [] if facts.repeats == 1 and facts.values_by_case is False else None
 
 
 def _setting(values: Sequence[Any] | None, many: str = "") -> object:
@@ -305,6 +306,7 @@ def _own_run(facts: RunFacts, protocol: Protocol) -> dict[str, object]:
         "trials_planned": facts.trials_planned,
         "trials_recorded": facts.trials_recorded,
         "trials_completed": facts.trials_completed,
+        "repeats": facts.repeats,
         "failures": _text(phrases.failures(facts)),
         "varied_sources": _text(phrases.varied_sources(facts)),
         "fixed_sources": _text(phrases.held_sources(facts)),

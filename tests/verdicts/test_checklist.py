@@ -16,6 +16,12 @@ from tests.verdicts.hand_made import IDENTITY, facts, record
 
 NAMES = ("guedria-2020", "ml-reproducibility-2.0", "claim-2024", "mi-claim", "reforms", "tripod-ai")
 PROTOCOL = load_protocol()
+ONCE_EACH = facts(
+    [
+        record(config={"learning_rate": rate}, metrics=[("accuracy", "all", 0.9)])
+        for rate in (0.1, 0.01)
+    ]
+)
 UNVALIDATED = facts([record(description={"training": 90, "validation": 0, "test": 10})])
 
 
@@ -39,7 +45,8 @@ def test_a_run_that_knows_nothing_claims_nothing(name: str):
 @pytest.mark.parametrize(
     ("name", "number", "answer", "says"),
     [
-        ("guedria-2020", "7", "met", "5 trials, of which 5 completed"),
+        ("guedria-2020", "7", "met",
+         "5 trials, of which 5 completed; at least 5 of each configuration and fold"),
         ("guedria-2020", "9", "met", "devices: Intel Xeon (8 GB); Intel Xeon, 2 cores"),
         ("guedria-2020", "6a", "met", "learning rate: 0.01"),
         ("guedria-2020", "6c", CANNOT_BE_TOLD, ""),
@@ -75,7 +82,8 @@ def test_items(name: str, number: str, answer: str, says: str):
         # The commit is not exact, and whether the code is public is not known.
         ("reforms", "2b", facts(git_commit="abc+changes"), "partly met"),
         ("reforms", "3e", RunFacts(training_samples=(5,)), "partly met"),
-        ("ml-reproducibility-2.0", "5.4", facts([record()]), "not met"),
+        ("guedria-2020", "7", ONCE_EACH, "not met"),
+        ("ml-reproducibility-2.0", "5.4", ONCE_EACH, "not met"),
         # That there are no validation data is told, but no model can have been chosen by them.
         ("ml-reproducibility-2.0", "3.2", UNVALIDATED, "met"),
         ("claim-2024", "26", UNVALIDATED, "not met"),

@@ -25,6 +25,13 @@ class TestTrials:
         assert gathered.trials_completed == 5
         assert gathered.failures == {"diverged: loss is nan": 2, "killed": 1}
 
+    def test_repeats_are_of_one_configuration_and_fold(self):
+        assert facts().repeats == 5
+        rates = [record(config={"learning_rate": rate}) for rate in (0.1, 0.01)]
+        assert facts(rates).repeats == 1
+        assert facts([record(fold=fold) for fold in (0, 1)]).repeats == 1
+        assert facts([record(), record(2, status="failed", config={})]).repeats == 0
+
     def test_what_was_measured(self):
         assert facts().metrics == ("dice",)
         assert facts().values_by_case is True
@@ -164,6 +171,7 @@ class TestTable:
         assert known == {
             "trials_recorded",
             "trials_completed",
+            "repeats",
             "failures",
             "metrics",
             "values_by_case",
@@ -186,6 +194,7 @@ class TestTable:
         assert gathered.varied == {"init": 3}
         assert gathered.unused is None
         assert gathered.folds == 2
+        assert gathered.repeats == 1
 
     def test_no_table(self):
         with pytest.raises(InputError, match="there is no column 'trial'"):

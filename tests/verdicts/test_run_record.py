@@ -107,7 +107,11 @@ class TestAnswers:
         assert data["cross_validation"] == "2-fold"
 
     def test_one_training_has_no_spread(self):
-        assert made(facts([record()]))["evaluation"]["variability"] == []
+        once = facts([record(metrics=[("accuracy", "all", 0.9)])])
+        assert made(once)["evaluation"]["variability"] == []
+
+    def test_whether_the_spread_over_cases_is_shown_is_not_known(self):
+        assert "variability" not in made(facts([record()]))["evaluation"]
 
     def test_a_word_that_the_vocabulary_lacks_is_a_note(self):
         other = facts([record(description={"optimiser": "LAMB"})])
