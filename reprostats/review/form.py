@@ -100,6 +100,8 @@ class Form(Record):
     checklists: Many[Text] = ()
     """Files of the checklists that papers are held against."""
     sections: dict[Name, SectionForm]
+    own_runs: dict[Name, FieldForm] = Field(default_factory=dict)
+    """What is recorded of a run of one's own beside all else; see `reprostats.review.runs`."""
 
     def fields(self) -> Iterator[tuple[str, FieldForm]]:
         """Give every field with its name, parts included."""
@@ -109,6 +111,7 @@ class Form(Record):
             for name, field in section.fields.items():
                 yield name, field
                 yield from field.fields.items()
+        yield from self.own_runs.items()
 
     def vocabulary_kinds(self) -> list[str]:
         """Give the kinds of words that a vocabulary for this form has."""
@@ -132,10 +135,26 @@ class Form(Record):
 RESERVED = {
     *Paper.model_fields,
     *Paper.model_fields["bibliography"].annotation.model_fields,  # type: ignore[union-attr]
-    *("second_reading", "read_in", "name", "number"),
+    *("second_reading", "own_run", "read_in", "name", "number"),
     *("any", "all", "count", "len", "sum", "given"),
 }
 """Names that mean something in every review."""
+
+
+def paper_model(form: Form) -> type[Paper]:
+    """Make the type of a record that has the sections of a form."""
+    sections: dict[str, Any] = {
+        name: (_section(name, section) | None, Field(None, description=section.meaning))
+        for name, section in form.sections.items()
+    }
+    second: Any = create_model("SecondReading", __base__=SecondReading, **sections)
+    return create_model(
+        "Paper",
+        __base__=Paper,
+        **sections,
+        own_run=(_own_run(form) | None, Field(None, description=_OF_OWN_RUNS)),
+        second_reading=(second | None, None),
+    )
 
 
 def papers_model(form: Form) -> type[PapersFile]:
@@ -145,17 +164,33 @@ def papers_model(form: Form) -> type[PapersFile]:
     --------
     >>> field = FieldForm(kind="number")
     >>> form = Form(vocabulary="v.yaml", sections={"animal": SectionForm(fields={"legs": field})})
-    >>> list(papers_model(form).model_fields["papers"].annotation.__args__[0].model_fields)[-2:]
-    ['animal', 'second_reading']
+    >>> list(papers_model(form).model_fields["papers"].annotation.__args__[0].model_fields)[-3:]
+    ['animal', 'own_run', 'second_reading']
     """
-    sections: dict[str, Any] = {
-        name: (_section(name, section) | None, Field(None, description=section.meaning))
-        for name, section in form.sections.items()
-    }
-    second: Any = create_model("SecondReading", __base__=SecondReading, **sections)
-    paper = create_model("Paper", __base__=Paper, **sections, second_reading=(second | None, None))
-    papers = Annotated[tuple[paper, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
+    paper: Any = paper_model(form)
+    papers = Annotated[tuple[paper, ...], Field(strict=False, min_length=1)]
     return create_model("PapersFile", __base__=PapersFile, papers=(papers, ...))
+
+
+class RunFile(Record):
+    """A file with the record of one run of one's own."""
+
+    format: Literal[1]
+    """Version of this layout."""
+    run: Paper
+
+
+def run_file_model(form: Form) -> type[RunFile]:
+    """Make the type of a file of a run whose record has the sections of a form."""
+    return create_model("RunFile", __base__=RunFile, run=(paper_model(form), ...))
+
+
+_OF_OWN_RUNS = "What a run of one's own knows beside all else; left out for a paper."
+
+
+def _own_run(form: Form) -> Any:
+    fields: dict[str, Any] = {name: _field(name, field) for name, field in form.own_runs.items()}
+    return create_model("OwnRun", __base__=Record, **fields)
 
 
 class Section(Record):

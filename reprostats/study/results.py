@@ -28,6 +28,7 @@ IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
 MEASURED = ("metric", "case", "value")
 FINGERPRINT = "_sha256"
 TIME = TIME_SUFFIX
+TRIAL_TIME = f"trial{TIME}"
 
 _NEEDED = ("trial", "metric", "value")
 _ASSUMED = {"condition": "results", "case": WHOLE, "status": COMPLETED, "reason": ""}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from filelock import FileLock
@@ -316,10 +316,12 @@ class Study:
             If no trial is recorded yet, or as `reprostats.verdict`.
         """
         from reprostats.verdicts.report import verdict
+        from reprostats.verdicts.run_facts import gather_run_facts
 
-        results = self.results()
-        if results.empty:
+        done = self._recorded(retry=False)
+        if not done:
             raise InputError(f"no trial of {self.name!r} is recorded yet; run the study first.")
+        results = self._table(done)
         return verdict(
             results,
             metric=metric,
@@ -329,7 +331,10 @@ class Study:
             trivial_value=trivial_value,
             confidence_level=confidence_level,
             title=title,
-            losses=kept_losses(self.folder, results["trial"].unique()),
+            losses=kept_losses(self.folder, done),
+            facts=gather_run_facts(
+                done.values(), self._environments(done.values()), planned=len(self.trials)
+            ),
         )
 
     def facts(self) -> dict[str, str]:
@@ -412,17 +417,27 @@ class Study:
                 stacklevel=3,
             )
 
-    def _warn_of_mixed_environments(self, records: Iterable[TrialRecord]) -> None:
-        described = {}
+    def _environments(
+        self, records: Iterable[TrialRecord], *, warn: bool = False
+    ) -> dict[str, dict[str, Any]]:
+        """Read the descriptions of environments by name, without those that cannot be read."""
         # A study has thousands of records and few environments.
         one_each = {str(record.environment): record for record in records if record.environment}
+        described = {}
         for name, record in one_each.items():
             try:
-                content = read_environment(self.folder / "environments", record)
+                described[name] = read_environment(self.folder / "environments", record)
             except (DamagedFileError, NotAvailableError) as error:
-                warnings.warn(str(error), stacklevel=3)
-                continue
-            described[name] = {part: content[part] for part in ("python", "machine", "packages")}
+                if warn:
+                    warnings.warn(str(error), stacklevel=4)
+        return described
+
+    def _warn_of_mixed_environments(self, records: Iterable[TrialRecord]) -> None:
+        parts = ("python", "machine", "packages")
+        described = {
+            name: {part: content[part] for part in parts}
+            for name, content in self._environments(records, warn=True).items()
+        }
         if len(set(map(canonical_json, described.values()))) > 1:
             warnings.warn(
                 f"the trials of {self.name!r} ran on different machines or with different "
