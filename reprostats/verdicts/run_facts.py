@@ -20,6 +20,7 @@ from reprostats.study.results import (
     COMPLETED,
     FINGERPRINT,
     TRIAL_TIME,
+    as_text,
     check_results,
     is_completed,
     metrics_of,
@@ -210,7 +211,7 @@ def gather_table_facts(results: pd.DataFrame, *, planned: int | None = None) -> 
     well = is_completed(trials)
     failed = zip(trials.loc[~well, "status"], trials.loc[~well, "reason"], strict=True)
     folds = trials["fold"].nunique() if "fold" in trials else None
-    by = [trials[name].astype(str) for name in ("condition", "fold") if name in trials]
+    by = [as_text(trials[name]) for name in ("condition", "fold") if name in trials]
     sources = [name for name in SOURCES if name in trials]
     facts = RunFacts(
         trials_planned=planned,
