@@ -258,22 +258,17 @@ def report(parameters: ReconstructionParameters, task: TaskName) -> Report:
         trivial_value=_ERROR_OF_NOTHING,
         title=f"{task.replace('_', ' ').capitalize()}: what moves a learned reconstruction?",
     )
-    extended = _with_images(common, task_of_study(sources).unit, sources, results, shared, inferred)
-    extended = _with_methods(extended, sources, results, parameters.margin)
-    extended = _with_divergence(extended, sources, results, parameters.workers)
-    baseline = ask_baseline(
-        kept_losses(planned["verification"].folder, verified["trial"].unique()),
-        differences(planned["verification"], verified),
-    )
-    extended = extended.extended(
-        verdicts=[baseline],
+    checked = _with_verification(common, planned["verification"], verified)
+    moved = _with_images(checked, sources, results, shared, inferred)
+    compared = _with_methods(moved, sources, results, parameters.margin)
+    ranked = compared.extended(
         tables=[
-            tables.baseline_table(baseline.numbers),
             tables.inference_table(inferred, margin=parameters.margin),
             factorial_table(crossed, list(parameters.factors), metric="nrmse"),
-        ],
+        ]
     )
-    return _noted(extended, _notes(parameters))
+    diverged = _with_divergence(ranked, sources, results, parameters.workers)
+    return _noted(diverged, _notes(parameters))
 
 
 def not_available(parameters: ReconstructionParameters) -> dict[str, str]:
@@ -310,15 +305,18 @@ def source_conditions(parameters: ReconstructionParameters) -> dict[str, Conditi
     }
 
 
+def _with_verification(report: Report, study: Study, results: pd.DataFrame) -> Report:
+    """Add whether the baseline repeats in every step."""
+    losses = kept_losses(study.folder, results["trial"].unique())
+    verdict = ask_baseline(losses, differences(study, results))
+    return report.extended(verdicts=[verdict], tables=[tables.baseline_table(verdict.numbers)])
+
+
 def _with_images(
-    report: Report,
-    unit: str,
-    sources: Study,
-    results: pd.DataFrame,
-    shared: Study,
-    inferred: pd.DataFrame,
+    report: Report, sources: Study, results: pd.DataFrame, shared: Study, inferred: pd.DataFrame
 ) -> Report:
     """Add how far images move from the baseline's, after training and in inference."""
+    unit = task_of_study(sources).unit
     trained, used = differences(sources, results), differences(shared, inferred)
     moved = tables.moved_images(trained, used)
     return report.extended(

@@ -148,7 +148,8 @@ class Sharing(Verdict):
     @property
     def sentence(self) -> str:
         """How far images move, and which sources do not fit."""
-        left_out = f" Not compared: {', '.join(self.not_compared)}." if self.not_compared else ""
+        missing = ", ".join(self.not_compared)
+        left_out = f" Not compared, since one of the two is missing: {missing}." if missing else ""
         if self.answer == UNDETERMINED:
             return f"No source was tried both in training and in inference.{left_out}"
         if self.answer == NOT_APPLICABLE:
@@ -263,7 +264,7 @@ class TrainingsDiverge(Verdict):
     @property
     def asked(self) -> str:
         """The question."""
-        return f"Does a training of {self.condition} diverge from one of the baseline, and where?"
+        return f"Do trainings of baseline and {self.condition} diverge, and where?"
 
     @property
     def answer(self) -> Answer:

@@ -132,8 +132,13 @@ def image_table(moved: pd.DataFrame, unit: str) -> Table:
         "images",
         moved,
         "How far images move from the baseline's",
-        dict.fromkeys(("moved_training", "moved_inference", "largest_inference"), 6)
-        | {"largest_training": 4, "orders": 1},
+        {
+            "moved_training": 6,
+            "largest_training": 6,
+            "moved_inference": 8,
+            "largest_inference": 9,
+            "orders": 1,
+        },
         "Training: networks trained with one source changed. Inference: the baseline's network, "
         "used under the changed source. Equal: all test images equal the baseline's bit for bit. "
         f"NRMSE: mean over networks and cases. Largest: difference of one pixel, {of_pixel}. "
@@ -176,7 +181,7 @@ def inference_table(results: pd.DataFrame, *, margin: float) -> Table:
         "inference_of_one_network",
         frame.rename_axis("condition").reset_index(),
         "Error of the baseline's network, used under other hardware, options and types",
-        {"nrmse": 3, "difference": 6, "ci_low": 6, "ci_high": 6, "p_adjusted": 4,
+        {"nrmse": 3, "difference": 8, "ci_low": 8, "ci_high": 8, "p_adjusted": 4,
          "p_equivalence": 4},
         "NRMSE against the truth in percent, mean over uses and cases. Difference: from its use in "
         f"the baseline. {_FOR_CASES.format(margin=margin)}",
@@ -296,7 +301,11 @@ def image_figure(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
     lowest = math.floor(math.log10(above.min())) - 1 if len(above) else -8
     highest = math.ceil(math.log10(above.max())) if len(above) else 0
     decades = [10.0**power for power in range(lowest, highest + 1)]
+    groups = drawn.groupby(["condition", "phase"], sort=False)["trial"]
+    beside = groups.cumcount() - (groups.transform("size") - 1) / 2
     drawn = drawn.assign(
+        # Networks of one condition side by side, those of inference to the right.
+        place=np.where(drawn["phase"] == "training", -2.5, 2.5) + 0.8 * beside,
         images=np.where(drawn["equal"], "equal", "other"),
         shown=drawn["difference"].clip(lower=decades[0]),
     )
@@ -306,7 +315,7 @@ def image_figure(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
         .mark_point(size=60, filled=True, opacity=0.8)
         .encode(
             x=alt.X("condition:N", sort=order, title=None, axis=name_axis()),
-            xOffset=alt.XOffset("phase:N", sort=list(phases)),
+            xOffset=alt.XOffset("place:Q", scale=alt.Scale(domain=[-6, 6])),
             y=alt.Y(
                 "shown:Q",
                 title="NRMSE to the baseline's images (%)",
