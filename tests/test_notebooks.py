@@ -158,7 +158,7 @@ def executed(request, tmp_path_factory):
 @pytest.mark.slow
 def test_writes_pages_tables_and_figures(executed):
     folder, _ = executed
-    assert {".ipynb", ".html", ".tex", ".csv", ".md"} <= {path.suffix for path in folder.iterdir()}
+    assert {".ipynb", ".html", ".tex", ".csv", ".md"} <= {path.suffix for path in folder.rglob("*")}
     page = (folder / f"{folder.name}.html").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']http", page)
 
