@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from reprostats.review.record import (
     Finding,
@@ -27,6 +28,7 @@ from reprostats.review.vocabulary import (
     Record,
     Text,
     Word,
+    record_type,
 )
 from reprostats.yaml_files.validate import mistake
 
@@ -148,14 +150,20 @@ def papers_model(form: Form) -> type[PapersFile]:
     >>> list(papers_model(form).model_fields["papers"].annotation.__args__[0].model_fields)[-2:]
     ['animal', 'second_reading']
     """
+    return _papers_model(form.model_dump_json())
+
+
+@lru_cache(maxsize=16)  # making the types takes longer than reading a file of papers
+def _papers_model(written: str) -> type[PapersFile]:
+    form = Form.model_validate_json(written)
     sections: dict[str, Any] = {
         name: (_section(name, section) | None, Field(None, description=section.meaning))
         for name, section in form.sections.items()
     }
-    second: Any = create_model("SecondReading", __base__=SecondReading, **sections)
-    paper = create_model("Paper", __base__=Paper, **sections, second_reading=(second | None, None))
+    second: Any = record_type("SecondReading", SecondReading, **sections)
+    paper = record_type("Paper", Paper, **sections, second_reading=(second | None, None))
     papers = Annotated[tuple[paper, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
-    return create_model("PapersFile", __base__=PapersFile, papers=(papers, ...))
+    return record_type("PapersFile", PapersFile, papers=(papers, ...))
 
 
 class Section(Record):
@@ -169,18 +177,18 @@ def _section(name: str, section: SectionForm) -> Any:
     fields: dict[str, Any] = {field: _field(field, form) for field, form in section.fields.items()}
     each = section.each
     if each is None:
-        return create_model(_title(name), __base__=Section, **fields)
+        return record_type(_title(name), Section, **fields)
     own: dict[str, Any] = {field: _field(field, form) for field, form in each.fields.items()}
-    common = create_model(_title(each.common), __base__=Record, **own)
-    item = create_model(
+    common = record_type(_title(each.common), Record, **own)
+    item = record_type(
         _title(each.name),
-        __base__=common,
+        common,
         name=(Text | None, None),
         number=(Annotated[int, Field(ge=1)], Field(1, description="how many are pooled here")),
     )
     many = Annotated[tuple[item, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
     lists: dict[str, Any] = {each.common: (common, common()), each.name: (many, ...)}
-    return create_model(_title(name), __base__=Section, **lists, **fields)
+    return record_type(_title(name), Section, **lists, **fields)
 
 
 def _title(name: str) -> str:
@@ -225,4 +233,4 @@ def _part(name: str, field: FieldForm) -> Any:
     for part, form in field.fields.items():
         value = _value(part, form)
         parts[part] = (value, ...) if form.needed else (value | None, form.default)
-    return create_model(_title(name), __base__=Record, **parts)
+    return record_type(_title(name), Record, **parts)
