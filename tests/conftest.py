@@ -7,10 +7,12 @@ import os
 
 from hypothesis import settings
 
-# Tests run in as many processes as there are cores. Threads that spin while they wait for each
-# other then take the cores from those that compute, thirtyfold. OpenMP reads these variables when
-# it is loaded, which is when a test imports torch; studies set the threads of trials themselves.
-os.environ["OMP_NUM_THREADS"] = "1"
+# There are as many processes as cores. Threads that spin while they wait for each other then take
+# the cores from those that compute: linear algebra was found to be eight times slower so. The
+# libraries read these variables when they are loaded, in a process or in those that it starts;
+# studies set the threads of their trials themselves.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 settings.register_profile("ci", derandomize=True)
