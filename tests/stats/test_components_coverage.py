@@ -1,7 +1,8 @@
 """Coverage of the intervals of variance components, and of ICCs with missing cells.
 
-As a test a few dozen tables a design, or a few hundred in `make test-all`; ``python tests/stats/test_components_coverage.py 4000``
-prints the tables of docs/statistics-components.md.
+As a test a few dozen tables a design, or a few hundred in `make test-all`;
+``python tests/stats/test_components_coverage.py 4000`` prints the tables of
+docs/statistics-components.md.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from reprostats.study.compare import compare_trials
 from reprostats.study.record import read_record, write_record
 from tests.study import planted
 
+pytestmark = pytest.mark.xdist_group("compare")  # `runs` is made once
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
