@@ -34,7 +34,7 @@ SMALL = {
         "timing_repeats": 1,
     },
 }
-# What these show is traced anew each time they run: run again, they take as long as at first.
+# These train again, each time they run, to see where two trainings diverge: a second run is slow.
 LONG = {"01_repeatability", "03_mr_reconstruction"}
 by_name = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
