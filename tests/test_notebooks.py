@@ -196,8 +196,8 @@ def test_gives_the_same_outputs_again(executed):
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
     nbformat.write(notebook, folder / "again.ipynb")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p",
-         "no:cacheprovider", "--rootdir", str(folder), "-c", os.devnull, "again.ipynb"],
+        [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env",
+         "--nbval-kernel-startup-timeout=300", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), "-c", os.devnull, "again.ipynb"],
         env=environment,
         cwd=folder,
         capture_output=True,
