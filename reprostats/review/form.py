@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from reprostats.review.record import (
     Finding,
@@ -27,6 +28,7 @@ from reprostats.review.vocabulary import (
     Record,
     Text,
     Word,
+    record_type,
 )
 from reprostats.yaml_files.validate import mistake
 
@@ -147,10 +149,10 @@ def paper_model(form: Form) -> type[Paper]:
         name: (_section(name, section) | None, Field(None, description=section.meaning))
         for name, section in form.sections.items()
     }
-    second: Any = create_model("SecondReading", __base__=SecondReading, **sections)
-    return create_model(
+    second: Any = record_type("SecondReading", SecondReading, **sections)
+    return record_type(
         "Paper",
-        __base__=Paper,
+        Paper,
         **sections,
         own_run=(_own_run(form) | None, Field(None, description=_OF_OWN_RUNS)),
         second_reading=(second | None, None),
@@ -167,9 +169,14 @@ def papers_model(form: Form) -> type[PapersFile]:
     >>> list(papers_model(form).model_fields["papers"].annotation.__args__[0].model_fields)[-3:]
     ['animal', 'own_run', 'second_reading']
     """
-    paper: Any = paper_model(form)
+    return _papers_model(form.model_dump_json())
+
+
+@lru_cache(maxsize=16)  # making the types takes longer than reading a file of papers
+def _papers_model(written: str) -> type[PapersFile]:
+    paper: Any = paper_model(Form.model_validate_json(written))
     papers = Annotated[tuple[paper, ...], Field(strict=False, min_length=1)]
-    return create_model("PapersFile", __base__=PapersFile, papers=(papers, ...))
+    return record_type("PapersFile", PapersFile, papers=(papers, ...))
 
 
 class RunFile(Record):
@@ -182,7 +189,7 @@ class RunFile(Record):
 
 def run_file_model(form: Form) -> type[RunFile]:
     """Make the type of a file of a run whose record has the sections of a form."""
-    return create_model("RunFile", __base__=RunFile, run=(paper_model(form), ...))
+    return record_type("RunFile", RunFile, run=(paper_model(form), ...))
 
 
 _OF_OWN_RUNS = "What a run of one's own knows beside all else; left out for a paper."
@@ -190,7 +197,7 @@ _OF_OWN_RUNS = "What a run of one's own knows beside all else; left out for a pa
 
 def _own_run(form: Form) -> Any:
     fields: dict[str, Any] = {name: _field(name, field) for name, field in form.own_runs.items()}
-    return create_model("OwnRun", __base__=Record, **fields)
+    return record_type("OwnRun", Record, **fields)
 
 
 class Section(Record):
@@ -204,18 +211,18 @@ def _section(name: str, section: SectionForm) -> Any:
     fields: dict[str, Any] = {field: _field(field, form) for field, form in section.fields.items()}
     each = section.each
     if each is None:
-        return create_model(_title(name), __base__=Section, **fields)
+        return record_type(_title(name), Section, **fields)
     own: dict[str, Any] = {field: _field(field, form) for field, form in each.fields.items()}
-    common = create_model(_title(each.common), __base__=Record, **own)
-    item = create_model(
+    common = record_type(_title(each.common), Record, **own)
+    item = record_type(
         _title(each.name),
-        __base__=common,
+        common,
         name=(Text | None, None),
         number=(Annotated[int, Field(ge=1)], Field(1, description="how many are pooled here")),
     )
     many = Annotated[tuple[item, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
     lists: dict[str, Any] = {each.common: (common, common()), each.name: (many, ...)}
-    return create_model(_title(name), __base__=Section, **lists, **fields)
+    return record_type(_title(name), Section, **lists, **fields)
 
 
 def _title(name: str) -> str:
@@ -260,4 +267,4 @@ def _part(name: str, field: FieldForm) -> Any:
     for part, form in field.fields.items():
         value = _value(part, form)
         parts[part] = (value, ...) if form.needed else (value | None, form.default)
-    return create_model(_title(name), __base__=Record, **parts)
+    return record_type(_title(name), Record, **parts)

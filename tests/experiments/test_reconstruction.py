@@ -225,7 +225,11 @@ def test_classical_methods_have_a_row_for_every_test_subject(task):
     assert (found["nrmse"] > 0).all()
 
 
-@pytest.fixture(scope="module", params=TINY)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(task, marks=pytest.mark.xdist_group(task)) for task in TINY],
+    ids=list(TINY),
+)
 def ran(request, tmp_path_factory):
     """A task, the study of its sources, and its results."""
     patch = pytest.MonkeyPatch()

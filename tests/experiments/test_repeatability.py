@@ -132,6 +132,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("repeatability")
 @pytest.mark.usefixtures("folder")
 class TestBesideTheRegimes:
     """Libraries, tests in other environments, the cost of determinism."""

@@ -93,6 +93,7 @@ def seen(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("sources")
 @pytest.mark.parametrize("source", MOVES)
 def test_varied_alone_it_changes_what_it_should_and_nothing_else(observed, source):
     if source not in observed:

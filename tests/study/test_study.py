@@ -231,6 +231,7 @@ def faults(tmp_path_factory):
     return planned, planned.run(workers=2, time_limit=3, progress=False)
 
 
+@pytest.mark.xdist_group("faults")
 class TestFailures:
     @pytest.mark.parametrize(
         ("repeat", "status", "reason"),
