@@ -34,7 +34,7 @@ from reprostats.experiments.reconstruction_trial import (
     task_of,
     train_network,
 )
-from reprostats.experiments.regimes import drawn_seeds, other_hardware
+from reprostats.experiments.regimes import drawn_seeds, on_other_hardware
 from reprostats.experiments.susceptibility_mapping import Training as SusceptibilityTraining
 from reprostats.learning.loop import steps_per_epoch
 from reprostats.metrics.reconstruction import nrmse
@@ -363,27 +363,13 @@ def _training_conditions(parameters: Parameters) -> dict[str, Condition]:
     on_gpu = {"convolution benchmarking": switched("cudnn_benchmark")}
     return {
         BASELINE: Condition(base, repeats=2),
-        "hardware": changed(_other_hardware(base, count)),
+        "hardware": on_other_hardware(base, count),
         **(on_gpu if base["device"] != "cpu" else {}),
         "convolution determinism": switched("deterministic"),
         **{f"data type {name}": Condition({**base, "dtype": name}) for name in types},
         "mini-batch order": changed([{"batch_order": number} for number in drawn]),
         "weight initialisation": changed([{"init": number} for number in drawn]),
     }
-
-
-def _other_hardware(base: Mapping[str, Level], count: int) -> list[dict[str, Level]]:
-    """Give other pairs of threads and instruction set; for a GPU, all are other hardware."""
-    if base["device"] != "cpu":
-        processor: dict[str, Level] = {"device": "cpu", "cudnn_benchmark": False}
-        return [{**processor, **pair} for pair in other_hardware(count)]
-    pairs = other_hardware(count + 1)
-    return [pair for pair in pairs if not _same_kernels(pair, base)][:count]
-
-
-def _same_kernels(pair: Mapping[str, Level], base: Mapping[str, Level]) -> bool:
-    """Tell whether a pair is what the processor chooses by itself: its best instruction set."""
-    return pair == {**other_hardware(1)[0], "threads": base["threads"]}
 
 
 def _lacking(conditions: Mapping[str, Condition]) -> dict[str, NotAvailableError]:
