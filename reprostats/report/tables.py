@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ _PADDING = 0.024
 _LONGEST_IN_A_LINE = 24
 
 _LATEX_SIGNS = {
+    "∞": r"$\infty$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "±": r"$\pm$",
@@ -315,8 +317,12 @@ def _cell(value: Any, decimals: int | None) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if isinstance(value, float) and decimals is not None:
-        return f"{value:z.{decimals}f}"
+        # A p value of 0.0000 is none: what is above 0 never looks like 0.
+        least = 10.0**-decimals
+        return f"<{least:.{decimals}f}" if 0 < value < least / 2 else f"{value:z.{decimals}f}"
     return str(value)
 
 

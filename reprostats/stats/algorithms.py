@@ -31,10 +31,10 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,7 @@ COLUMNS = (
 _AT_LEAST = 2
 _SAME = 1e-12  # relative difference below which two runs are the same up to rounding
 _USUAL_LEVEL = 0.95
+_SMALLEST_TAIL = 1e-100  # SciPy's quantiles of t are right down to here, and wrong at 1e-300
 
 
 def compare_algorithms(
@@ -141,17 +142,58 @@ def compare_algorithms(
     runs: 0.095, -0.013 to 0.203
     runs and cases: 0.095, -0.013 to 0.203
     """
+    return compare_matrices(
+        _matrices(table, value, algorithm, run, case),
+        runs=runs,
+        generalise_to=generalise_to,
+        margin=margin,
+        baseline=baseline,
+        adjustment=adjustment,
+        confidence_level=confidence_level,
+    )
+
+
+def compare_matrices(
+    matrices: Mapping[Any, pd.DataFrame],
+    *,
+    runs: Runs = "nested",
+    generalise_to: GeneraliseTo = "runs and cases",
+    margin: float | None = None,
+    baseline: object = None,
+    adjustment: Adjustment = "holm",
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Compare algorithms from one table each: one row a run, one column a case.
+
+    Parameters
+    ----------
+    matrices
+        By algorithm. Row labels are those of runs, column labels those of cases.
+    runs, generalise_to, margin, baseline, adjustment, confidence_level
+        As of `compare_algorithms`, whose result and errors are the same.
+
+    Examples
+    --------
+    >>> first = pd.DataFrame([[0.80, 0.70], [0.84, 0.75]])
+    >>> compared = compare_matrices({"a": first, "b": first - 0.1}, generalise_to="runs")
+    >>> compared["difference"].round(3).tolist()
+    [0.1]
+    """
     _check_options(runs, generalise_to, margin, confidence_level)
-    matrices = _matrices(table, value, algorithm, run, case)
     pairs = _pairs(list(matrices), baseline)
     strict = len(pairs) > 1 or confidence_level > _USUAL_LEVEL
     rows = [
         _row(
-            (one, other), (matrices[one], matrices[other]), runs, generalise_to,
-            margin, confidence_level, strict,
+            (one, other),
+            (matrices[one], matrices[other]),
+            runs,
+            generalise_to,
+            margin,
+            confidence_level,
+            strict,
         )
         for one, other in pairs
-    ]  # fmt: skip
+    ]
     compared = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
     for name, adjusted in (("p_value", "p_adjusted"), ("p_equivalence", "p_equivalence_adjusted")):
         p_values = compared[name].to_numpy(dtype=float)
@@ -206,7 +248,7 @@ class Contrast:
         if t < 0:
             return 1 - self.tail(-distance)
         excess = lambda log_tail: self.quantile(math.exp(log_tail)) - t  # noqa: E731
-        lowest = math.log(1e-300)
+        lowest = math.log(_SMALLEST_TAIL)
         if excess(lowest) < 0:
             return 0.0
         return math.exp(optimize.brentq(excess, lowest, math.log(0.5), xtol=1e-14, rtol=1e-14))
@@ -422,8 +464,8 @@ def _matrices(
     if doubled.any():
         first = rows[doubled].iloc[0]
         raise InputError(
-            f"row {int(np.flatnonzero(doubled)[0])}: a second value of {first[algorithm]!r}, run "
-            f"{first[run]!r}, case {first[case]!r}."
+            f"row {int(np.flatnonzero(doubled)[0])}: a second value of '{first[algorithm]}', run "
+            f"'{first[run]}', case '{first[case]}'."
         )
     rows[value] = pd.to_numeric(rows[value]).astype(np.float64)
     return {

@@ -165,8 +165,7 @@ def assumptions(results: pd.DataFrame) -> list[str]:
 
 def metrics_of(results: pd.DataFrame) -> list[str]:
     """Name the metrics of a results table, in their order."""
-    names = results["metric"].dropna().astype(str)
-    return [name for name in dict.fromkeys(names) if name]
+    return [str(name) for name in results["metric"].dropna().unique() if name]
 
 
 def trials_of(results: pd.DataFrame) -> pd.DataFrame:
@@ -216,8 +215,9 @@ def commonest_reason(results: pd.DataFrame) -> str:
     failed = trials[~is_completed(trials)]
     if failed.empty:
         return ""
-    reasons = failed.get("reason", pd.Series("", failed.index)).fillna("").astype(str)
-    told = failed["status"].astype(str) + ", " + reasons.replace("", "no reason given")
+    reasons = failed.get("reason", pd.Series("", failed.index))
+    named = as_text(reasons).where(reasons.notna(), "").replace("", "no reason given")
+    told = as_text(failed["status"]) + ", " + named
     reason, count = told.value_counts().index[0], int(told.value_counts().iloc[0])
     return (
         f"{len(failed)} of {len(trials)} trials did not complete; "
@@ -295,7 +295,7 @@ def run_names(results: pd.DataFrame) -> pd.Series[str]:
     if "fold" not in trials or trials["fold"].isna().all():
         return pd.Series(trials["trial"].astype(str).to_numpy(), index)
     shared = ["condition", *setting_columns(results)]
-    keys = trials[shared].astype(str).agg("\x1f".join, axis=1)
+    keys = pd.DataFrame({name: as_text(trials[name]) for name in shared}).agg("\x1f".join, axis=1)
     first = trials["trial"].astype(str).groupby(keys, sort=False).transform("first")
     return pd.Series(first.to_numpy(), index)
 
@@ -308,6 +308,14 @@ def setting_columns(results: pd.DataFrame) -> list[str]:
         for name in results.columns
         if name not in other and not str(name).endswith((FINGERPRINT, TIME))
     ]
+
+
+def as_text(levels: pd.Series[Any]) -> pd.Series[str]:
+    """Give levels as text, missing ones too: equal where the levels are.
+
+    ``astype(str)`` leaves missing values missing, and a group of missing levels would be dropped.
+    """
+    return levels.astype(object).map(str).astype(object)
 
 
 def of_newest_code(results: pd.DataFrame) -> pd.DataFrame:

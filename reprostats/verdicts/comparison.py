@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, Runs, compare_algorithms
+from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, Runs, compare_matrices
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,
@@ -187,14 +187,10 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
     baseline = baseline_of(evidence)
     if baseline is not None and baseline not in names:
         return pd.DataFrame()
-    runs, table = _long(names, evidence)
+    runs, matrices = _labelled(names, evidence)
     tables = [
-        compare_algorithms(
-            table,
-            value="value",
-            algorithm="condition",
-            run="run",
-            case="case" if evidence.has_cases else None,
+        compare_matrices(
+            matrices,
             runs=runs,
             generalise_to=what,
             margin=evidence.margin,
@@ -221,17 +217,13 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
 
 
-def _long(names: list[str], evidence: Evidence) -> tuple[Runs, pd.DataFrame]:
-    """Give the values by condition, run and case; runs that share their seeds have one label."""
+def _labelled(names: list[str], evidence: Evidence) -> tuple[Runs, dict[str, pd.DataFrame]]:
+    """Give the values of each condition; trainings that share their seeds have one label."""
     matrices = {name: evidence.distinct_matrix(name) for name in names}
     labels = {name: _seeds(name, matrix, evidence) for name, matrix in matrices.items()}
-    shared = _share_seeds(list(labels.values()))
-    parts = []
-    for name, matrix in matrices.items():
-        named = matrix.set_axis(labels[name] if shared else list(matrix.index))
-        long = named.reset_index(names="run").melt("run", var_name="case")
-        parts.append(long.assign(condition=name))
-    return ("crossed" if shared else "nested"), pd.concat(parts, ignore_index=True)
+    if not _share_seeds(list(labels.values())):
+        return "nested", matrices
+    return "crossed", {name: matrix.set_axis(labels[name]) for name, matrix in matrices.items()}
 
 
 def _seeds(name: str, matrix: pd.DataFrame, evidence: Evidence) -> list[str]:

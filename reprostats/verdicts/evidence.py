@@ -19,6 +19,7 @@ from reprostats.study.outcome import WHOLE
 from reprostats.study.results import (
     FINGERPRINT,
     MEASURED,
+    as_text,
     assumptions,
     case_values,
     check_results,
@@ -79,7 +80,7 @@ class Evidence:
     @cached_property
     def conditions(self) -> list[str]:
         """The names of the conditions, in their order."""
-        return [str(name) for name in dict.fromkeys(self.results["condition"])]
+        return [str(name) for name in self.results["condition"].unique()]
 
     @cached_property
     def matrices(self) -> dict[str, pd.DataFrame]:
@@ -179,18 +180,23 @@ class Evidence:
         """What is compared bit for bit: the name of a fingerprint, or the values."""
         return "values" if self.fingerprint is None else self.fingerprint.removesuffix(FINGERPRINT)
 
-    def distinct_matrix(self, condition: str) -> pd.DataFrame:
-        """Give the values of a condition, equal runs once: one row a run, one column a common case.
+    @cached_property
+    def distinct_matrices(self) -> dict[str, pd.DataFrame]:
+        """Of each condition the values, equal runs once: one row a run, one column a common case.
 
         Runs that are equal bit for bit show a fixed seed, not that trainings do not vary.
         """
-        matrix = self.matrices.get(condition, pd.DataFrame())
-        if matrix.empty:
-            return matrix
-        keys = pd.MultiIndex.from_product([[condition], matrix.index])
+        return {name: self._distinct(name, matrix) for name, matrix in self.matrices.items()}
+
+    def _distinct(self, name: str, matrix: pd.DataFrame) -> pd.DataFrame:
+        keys = pd.MultiIndex.from_product([[name], matrix.index])
         repeated = self._bits_of_runs.reindex(keys).duplicated().to_numpy()
         distinct: pd.DataFrame = matrix.loc[~repeated, self.common_cases]
         return distinct
+
+    def distinct_matrix(self, condition: str) -> pd.DataFrame:
+        """Give `distinct_matrices` of one condition; empty if none of its runs is complete."""
+        return self.distinct_matrices.get(condition, pd.DataFrame())
 
     def distinct_values(self, condition: str) -> NDArray[np.float64]:
         """Give the value of every distinct run of a condition: its mean over the common cases."""
@@ -206,7 +212,7 @@ class Evidence:
     def _bits_of_runs(self) -> pd.Series[str]:
         """The bits of the trials of each run together, by condition and run."""
         keys = [self.trials["condition"].astype(str), self.trials["run"]]
-        texts = self.bits.fillna("").groupby(keys, sort=False)
+        texts = as_text(self.bits).groupby(keys, sort=False)
         return texts.agg(_SAME_RUN.join)
 
     @cached_property
@@ -218,10 +224,10 @@ class Evidence:
         return {name: self._varied_in(rows) for name, rows in self.by_condition()}
 
     def _varied_in(self, rows: pd.DataFrame) -> list[str]:
-        columns = [name for name in self.settings if len(rows[name].astype(str).unique()) > 1]
+        columns = [name for name in self.settings if len(as_text(rows[name]).unique()) > 1]
         groups: dict[tuple[int, ...], list[str]] = {}
         for name in columns:
-            codes = tuple(int(code) for code in pd.factorize(rows[name].astype(str))[0])
+            codes = tuple(int(code) for code in pd.factorize(as_text(rows[name]))[0])
             groups.setdefault(codes, []).append(name)
         return [" + ".join(names) for names in groups.values()]
 
@@ -242,7 +248,8 @@ class Evidence:
         columns = [*streams, *(["repeat"] if "repeat" in self.trials else [])]
         if not streams:
             return pd.Series("", self.trials.index)
-        return self.trials[columns].astype(str).agg("|".join, axis=1)
+        texts = pd.DataFrame({name: as_text(self.trials[name]) for name in columns})
+        return texts.agg("|".join, axis=1)
 
 
 def gather(

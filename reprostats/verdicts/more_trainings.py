@@ -54,6 +54,8 @@ class MoreTrainings(Verdict):
         Trainings of each condition; None if that cannot be planned.
     decided
         Whether the comparison is decided already.
+    alpha
+        Level of the tests.
     power
         Probability with which that many decide.
     """
@@ -69,6 +71,7 @@ class MoreTrainings(Verdict):
     margin: float | None
     needed: int | None
     decided: bool
+    alpha: float
     power: float = POWER
 
     @property
@@ -148,6 +151,7 @@ def _more(compared: Comparison, evidence: Evidence) -> MoreTrainings:
         evidence.margin,
         needed,
         decided,
+        compared.alpha,
     )
 
 

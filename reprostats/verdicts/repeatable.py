@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from reprostats.study.results import as_text
 from reprostats.study.sources import SOURCES
 from reprostats.verdicts._base import (
     NO,
@@ -161,11 +162,11 @@ def _repeatable(name: str, rows: pd.DataFrame, evidence: Evidence) -> Repeatable
     drawn = tuple(
         column
         for column in settings
-        if column in SOURCES and completed[column].astype(str).isin(_DRAWN).any()
+        if column in SOURCES and as_text(completed[column]).isin(_DRAWN).any()
     )
     groups: list[list[str]] = []
     if not drawn:
-        keys = [completed[column].astype(str) for column in _equal_columns(evidence, settings)]
+        keys = [as_text(completed[column]) for column in _equal_columns(evidence, settings)]
         groups = _groups(evidence.bits[completed.index], keys)
     sizes = [len(bits) for bits in groups]
     distinct = sum(len(set(bits)) for bits in groups)
@@ -177,15 +178,15 @@ def ask_reproducible(evidence: Evidence) -> list[Verdict]:
     """Ask whether trainings with the same seeds are equal in other set-ups."""
     trials = evidence.trials[evidence.trials["completed"]]
     setup = [name for name in evidence.settings if _is_setup(name)]
-    setup = [name for name in setup if len(trials[name].astype(str).unique()) > 1]
+    setup = [name for name in setup if len(as_text(trials[name]).unique()) > 1]
     if not setup:
         nothing = Reproducible(
             1, (), 0, 0, 0, float("nan"), evidence.metric.name, evidence.margin, evidence.compared
         )
         return [nothing]
-    texts = trials[setup].astype(str).agg("|".join, axis=1)
+    texts = pd.DataFrame({name: as_text(trials[name]) for name in setup}).agg("|".join, axis=1)
     shared = [n for n in _equal_columns(evidence, evidence.settings) if n not in setup]
-    keys = [trials[name].astype(str) for name in shared]
+    keys = [as_text(trials[name]) for name in shared]
     # Trainings that repeat within a set-up count once: they are the other question.
     several = texts.groupby(keys, sort=False).transform("nunique") > 1 if keys else texts != ""
     chosen = trials[several]

@@ -16,6 +16,7 @@ from scipy import stats
 
 from reprostats.errors import InputError
 from reprostats.stats.components import variance_components
+from reprostats.study.results import as_text
 from reprostats.verdicts._base import NO, UNDETERMINED, YES, Answer, Verdict, counted, number
 from reprostats.verdicts.evidence import Evidence
 
@@ -203,7 +204,7 @@ def _component_rows(name: str, evidence: Evidence) -> pd.DataFrame:
     by_run = trials.drop_duplicates("run").set_index("run").reindex(matrix.index)
     sources = [column for column in evidence.varied[name] if column != "repeat"]
     # Sources that vary together have the same levels: those of the first stand for all.
-    levels = {column: by_run[column.partition(" + ")[0]].astype(str) for column in sources}
+    levels = {column: as_text(by_run[column.partition(" + ")[0]]) for column in sources}
     distinct = {key: part for key, part in levels.items() if len(part.unique()) > 1}
     if matrix.shape[1] == 1 or matrix.size > _MOST_ROWS:
         return pd.DataFrame(distinct).assign(value=matrix.mean(axis=1))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reprostats.report.tables import Table
 from reprostats.stats.median import median_ci
-from reprostats.study.results import TIME
+from reprostats.study.results import TIME, as_text
 from reprostats.verdicts._base import Verdict
 from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence
@@ -182,8 +182,8 @@ def trial_table(evidence: Evidence) -> Table:
     if evidence.fingerprint is not None:
         frame["hash"] = trials[evidence.fingerprint].astype("str").str[:_SHORT]
         frame.loc[trials[evidence.fingerprint].isna(), "hash"] = ""
-    frame["reason"] = trials["reason"].fillna("")
-    finite = frame["value"].dropna()
+    frame["reason"] = as_text(trials["reason"]).where(trials["reason"].notna(), "")
+    finite = frame["value"][np.isfinite(frame["value"])]
     return Table(
         "trials",
         frame,

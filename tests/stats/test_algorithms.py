@@ -1,0 +1,245 @@
+"""Comparison of algorithms: against outside numbers, by simulation, and on input that cannot do."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from reprostats import compare_algorithms
+from reprostats.errors import InputError
+from reprostats.stats.algorithms import GENERALISATIONS, compare_matrices
+from tests.shared import SHARED, needs
+
+REFERENCE = SHARED / "reference" / "mrmc" / "continuous"
+COLUMNS = {"value": "dice", "algorithm": "model", "run": "seed", "case": "case"}
+
+
+def simulated(generator, *, runs=3, cases=20, run_sd=0.0, pair_sd=0.0, names="ab"):
+    """Make a matrix of runs x cases for each algorithm; all have the same expectation."""
+    by_case = generator.normal(size=cases)
+    matrices = {}
+    for name in names:
+        of_run = run_sd * generator.normal(size=(runs, 1))
+        of_pair = pair_sd * generator.normal(size=cases)
+        values = by_case + of_run + of_pair + generator.normal(size=(runs, cases))
+        matrices[name] = pd.DataFrame(values)
+    return matrices
+
+
+def long(**changes) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "model": ["a"] * 6 + ["b"] * 6,
+            "seed": [1, 1, 1, 2, 2, 2] * 2,
+            "case": [*"xyz"] * 4,
+            "dice": [0.80, 0.70, 0.90, 0.84, 0.73, 0.93, 0.70, 0.62, 0.79, 0.75, 0.64, 0.83],
+        }
+    )
+    return table.assign(**changes)
+
+
+@needs("reference/mrmc")
+class TestAuthority:
+    """Mean squares worked by hand, checked against lmerTest, pbkrtest and OR-DBM MRMC."""
+
+    # Designs of two algorithms in which no cell is missing; d16 and d14 have tests of their own.
+    NESTED = ("d01", "d02", "d03", "d08", "d09", "d10", "d13", "d15", "d22", "d32")
+    CROSSED = ("d17", "d20", "d21")
+
+    def compared(self, design: str, **options) -> pd.Series:
+        table = pd.read_csv(REFERENCE / "data" / f"{design}.csv")
+        return compare_algorithms(
+            table, value="score", algorithm="algorithm", run="run", case="case", margin=0.5,
+            **options,
+        ).iloc[0]  # fmt: skip
+
+    def expected(self, design: str, method: str) -> pd.Series:
+        rows = pd.read_csv(REFERENCE / "expected.csv")
+        chosen = rows[(rows["design"] == design) & (rows["method"] == method)]
+        return chosen[chosen["contrast"] == "A - B"].iloc[0]
+
+    def check(self, row: pd.Series, known: pd.Series) -> None:
+        names = {"difference": "estimate", "se": "se", "df": "df", "p_value": "p_value",
+                 "ci_low": "ci_low", "ci_high": "ci_high"}  # fmt: skip
+        for ours, theirs in names.items():
+            assert row[ours] == pytest.approx(known[theirs], rel=1e-8), ours
+
+    @pytest.mark.parametrize("design", NESTED)
+    def test_runs_and_cases_nested(self, design):
+        row = self.compared(design, runs="nested", generalise_to="runs and cases")
+        self.check(row, self.expected(design, "anova_linear_weights"))
+
+    @pytest.mark.parametrize("design", CROSSED)
+    def test_runs_and_cases_crossed(self, design):
+        row = self.compared(design, runs="crossed", generalise_to="runs and cases")
+        self.check(row, self.expected(design, "anova_linear_weights"))
+
+    @pytest.mark.parametrize("design", [d for d in NESTED if d != "d22"])
+    def test_these_networks(self, design):
+        row = self.compared(design, generalise_to="cases")
+        self.check(row, self.expected(design, "cases_only (runs fixed)"))
+
+    @pytest.mark.parametrize("design", [*CROSSED, "d16"])
+    def test_these_cases_with_shared_seeds(self, design):
+        row = self.compared(design, runs="crossed", generalise_to="runs")
+        self.check(row, self.expected(design, "runs_only (cases fixed)"))
+
+    @pytest.mark.parametrize("design", [*NESTED[:-2], "d32"])
+    def test_equivalence(self, design):
+        row = self.compared(design, generalise_to="runs and cases")
+        known = self.expected(design, "anova_linear_weights_tost_margin_0.5")
+        assert row["p_equivalence"] == pytest.approx(known["p_value"], rel=1e-8)
+
+    def test_two_shared_seeds_weigh_quantiles(self):
+        row = self.compared("d16", runs="crossed", generalise_to="runs and cases")
+        known = self.expected("d16", "anova_cochran_cox")
+        assert math.isnan(row["df"])
+        for name in ("se", "p_value", "ci_low", "ci_high"):
+            assert row[name] == pytest.approx(known[name], rel=1e-7), name
+
+    def test_runs_equal_up_to_rounding_are_one(self):
+        row = self.compared("d14", generalise_to="runs")
+        assert (row["n_runs_first"], row["n_runs_second"]) == (1, 1)
+        assert math.isnan(row["p_value"])
+
+
+def test_run_means_are_welchs_test():
+    """R: t.test(c(.81, .8366667), c(.7033333, .74)), by hand from its formulas."""
+    row = compare_algorithms(long(), **COLUMNS, generalise_to="runs").iloc[0]
+    first, second = np.array([2.40, 2.50]) / 3, np.array([2.11, 2.22]) / 3
+    se = (first.var(ddof=1) / 2 + second.var(ddof=1) / 2) ** 0.5
+    assert row["se"] == pytest.approx(se)
+    assert row["difference"] == pytest.approx(first.mean() - second.mean())
+
+
+class TestWhatCannotBeSaid:
+    def test_one_run_says_nothing_of_trainings(self):
+        table = long()[lambda t: t["seed"] == 1]
+        for what in ("runs", "runs and cases"):
+            row = compare_algorithms(table, **COLUMNS, generalise_to=what).iloc[0]
+            assert math.isnan(row["p_value"])
+            assert "nothing can be said of other trainings" in row["note"]
+        assert compare_algorithms(table, **COLUMNS, generalise_to="cases").iloc[0]["p_value"] < 1
+
+    def test_one_value_a_run_says_nothing_of_cases(self):
+        table = long()[lambda t: t["case"] == "x"]
+        row = compare_algorithms(table, **COLUMNS, generalise_to="cases").iloc[0]
+        assert "nothing can be said of other cases" in row["note"]
+        assert compare_algorithms(table, **COLUMNS, generalise_to="runs").iloc[0]["p_value"] < 1
+
+    def test_equal_runs_count_once(self):
+        same = long(dice=[0.8, 0.7, 0.9] * 2 + [0.70, 0.62, 0.79, 0.75, 0.64, 0.83])
+        row = compare_algorithms(same, **COLUMNS, generalise_to="runs").iloc[0]
+        assert row["n_runs_first"] == 1
+        assert "equal runs show a fixed seed" in row["note"]
+        assert math.isnan(row["p_value"])
+
+    def test_cases_without_a_value_are_left_out(self):
+        table = long()
+        table.loc[0, "dice"] = np.nan
+        row = compare_algorithms(table, **COLUMNS).iloc[0]
+        assert row["n_cases"] == 2
+        assert "1 case(s) without a finite value" in row["note"]
+
+    def test_no_common_case(self):
+        table = long(case=[*"xyz", *"xyz", *"uvw", *"uvw"])
+        row = compare_algorithms(table, **COLUMNS).iloc[0]
+        assert math.isnan(row["difference"])
+        assert row["note"].endswith("no case has a finite value in every run")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"runs": "paired"}, "unknown relation of runs 'paired'"),
+            ({"generalise_to": "patients"}, "unknown generalise_to 'patients'"),
+            ({"margin": -0.1}, "margin must be a number above 0"),
+            ({"margin": "big"}, "margin must be a number above 0"),
+            ({"baseline": "c"}, "unknown baseline 'c'"),
+            ({"confidence_level": 95}, "confidence_level"),
+            ({"value": "dise"}, "unknown column 'dise'; did you mean 'dice'"),
+        ],
+    )
+    def test_bad_options(self, options, message):
+        with pytest.raises(InputError, match=message):
+            compare_algorithms(long(), **{**COLUMNS, **options})
+
+    def test_values_twice(self):
+        with pytest.raises(InputError, match="row 3: a second value of 'a', run '1', case 'x'"):
+            compare_algorithms(long(seed=1), **COLUMNS)
+
+    def test_one_algorithm(self):
+        with pytest.raises(InputError, match="at least two are compared"):
+            compare_algorithms(long()[:6], **COLUMNS)
+
+    def test_crossed_runs_with_other_labels(self):
+        table = long(seed=[1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4])
+        with pytest.raises(InputError, match="other labels of runs"):
+            compare_algorithms(table, **COLUMNS, runs="crossed")
+
+
+@given(arrays(float, (3, 4), elements=st.floats(-10, 10, width=32)), st.floats(0.5, 4))
+def test_scale_and_order_change_nothing_else(values, factor):
+    """Twice the values give twice the difference, and the order of algorithms its sign alone."""
+    matrices = {"a": pd.DataFrame(values), "b": pd.DataFrame(values[::-1] ** 2 / 10)}
+    scaled = {name: factor * matrix for name, matrix in matrices.items()}
+    turned = {"b": matrices["b"], "a": matrices["a"]}
+    for what in GENERALISATIONS:
+        row, other, back = (
+            compare_matrices(each, generalise_to=what).iloc[0]
+            for each in (matrices, scaled, turned)
+        )
+        assert other["difference"] == pytest.approx(factor * row["difference"], abs=1e-9)
+        assert back["difference"] == pytest.approx(-row["difference"], abs=1e-9)
+        if math.isfinite(row["p_value"]) and row["se"] > 1e-6:
+            assert other["p_value"] == pytest.approx(row["p_value"], rel=1e-6, abs=1e-12)
+            assert back["p_value"] == pytest.approx(row["p_value"], rel=1e-6, abs=1e-12)
+
+
+def rejected(generator, repetitions, what, **settings) -> float:
+    count = 0
+    for _ in range(repetitions):
+        matrices = simulated(generator, **settings)
+        row = compare_matrices(matrices, generalise_to=what).iloc[0]
+        count += row["p_value"] < 0.05
+    return count / repetitions
+
+
+class TestErrorRate:
+    """Two algorithms that do not differ, whose trainings scatter: 5 % are called different."""
+
+    # 600 repetitions: standard error 0.9 points; the limits are three of them from 5 %.
+    REPETITIONS = 600
+    LOW, HIGH = 0.023, 0.077
+
+    @pytest.mark.parametrize("what", ["runs", "runs and cases"])
+    def test_holds_where_averaged_runs_fail(self, what):
+        generator = np.random.default_rng(20)
+        settings = {"runs": 5, "cases": 50, "run_sd": 0.3**0.5}
+        rate = rejected(generator, self.REPETITIONS, what, **settings)
+        assert self.LOW <= rate <= self.HIGH
+        only_cases = rejected(generator, self.REPETITIONS, "cases", **settings)
+        assert only_cases > 0.3  # what it costs to take cases for the unit
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("runs", [2, 3, 10])
+    @pytest.mark.parametrize("run_sd", [0.0, 0.3, 1.0])
+    @pytest.mark.parametrize("pair_sd", [0.0, 0.7])
+    def test_over_designs(self, runs, run_sd, pair_sd):
+        generator = np.random.default_rng([runs, int(10 * run_sd), int(10 * pair_sd)])
+        settings = {"runs": runs, "cases": 20, "run_sd": run_sd, "pair_sd": pair_sd}
+        rate = rejected(generator, 4000, "runs and cases", **settings)
+        assert 0.025 <= rate <= 0.065
+
+    def test_equivalence_at_the_margin(self):
+        generator = np.random.default_rng(21)
+        shown = 0
+        for _ in range(self.REPETITIONS):
+            matrices = simulated(generator, runs=5, cases=30, run_sd=0.3)
+            matrices["a"] += 0.8
+            row = compare_matrices(matrices, generalise_to="runs", margin=0.8).iloc[0]
+            shown += row["p_equivalence"] < 0.05
+        assert shown / self.REPETITIONS <= self.HIGH
