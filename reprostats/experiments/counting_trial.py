@@ -67,7 +67,7 @@ class CountingConfig(BaseModel):
         it gives is enlarged again before cells are made of it.
     widths, normalisation
         Of the U-Net. The paper's has Ronneberger's widths, 64 to 1024, and none.
-    augmentation
+    augmentation_settings
         Of the training images; rotation and elastic deformation in the paper, without numbers.
     epochs, batch_size, learning_rate, weight_decay
         Of the training with Adam; in the paper 20 epochs, 1e-4 and 1e-3, the batch unstated.
@@ -90,7 +90,7 @@ class CountingConfig(BaseModel):
     scale: int = Field(default=1, ge=1)
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(8, 16), min_length=1)
     normalisation: Literal["none", "batch"] = "none"
-    augmentation: Augmentation = Augmentation(
+    augmentation_settings: Augmentation = Augmentation(
         rotation_degrees=180, elastic_alpha=1, elastic_sigma=8
     )
     epochs: int = Field(default=10, ge=1)
@@ -163,7 +163,7 @@ def train_counter(trial: Trial) -> dict[str, object]:
         training=len(fields),
         validation=0,
         test=len(tests),
-        augmentation=config.augmentation.model_dump(mode="json"),
+        augmentation=config.augmentation_settings.model_dump(mode="json"),
         loss="binary cross-entropy",
         optimiser="Adam",
     )
@@ -172,9 +172,9 @@ def train_counter(trial: Trial) -> dict[str, object]:
 
 
 def _augment(config: CountingConfig, trial: Trial) -> Augment | None:
-    if config.augmentation.changes_nothing:
+    if config.augmentation_settings.changes_nothing:
         return None
-    return config.augmentation.bind(trial.torch_generator("augmentation"))
+    return config.augmentation_settings.bind(trial.torch_generator("augmentation"))
 
 
 def cell_pictures(

@@ -24,7 +24,13 @@ from reprostats.experiments.lenet import (
     time_lenet,
     train_lenet,
 )
-from reprostats.experiments.regimes import Regimes, drawn_seeds, on_other_hardware, regimes
+from reprostats.experiments.regimes import (
+    Regimes,
+    drawn_seeds,
+    on_other_hardware,
+    other_hardware,
+    regimes,
+)
 from reprostats.report.repeatability import (
     cost_table,
     effect_table,
@@ -197,8 +203,10 @@ def report(parameters: RepeatabilityParameters) -> Report:
 def first_divergence(parameters: RepeatabilityParameters) -> Divergence:
     """Find where a deterministic training and one on other hardware diverge.
 
-    The first completed trial of the one and the last of the other are run again, and everything
-    that enters and leaves every module is compared in every step.
+    The first completed trial of the one and a trial of the other are run again, and everything
+    that enters and leaves every module is compared in every step. A trial with the same instruction
+    set and more threads is taken if there is one: other instruction sets draw other initial
+    weights, so that such trainings diverge before the first step.
 
     Raises
     ------
@@ -208,7 +216,9 @@ def first_divergence(parameters: RepeatabilityParameters) -> Divergence:
     study = studies(parameters)["repeatability"]
     results = study.results()
     one = _completed_trials(results, "deterministic")["trial"].iloc[0]
-    other = _completed_trials(results, "other hardware")["trial"].iloc[-1]
+    others = _completed_trials(results, "other hardware")
+    same_set = others["isa"] == other_hardware(1)[0]["isa"]
+    other = (others[same_set] if same_set.any() else others)["trial"].iloc[-1]
     return study.first_divergence(one, other, workers=parameters.workers, progress=False)
 
 

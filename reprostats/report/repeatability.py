@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.report.tables import Table
-from reprostats.stats.algorithms import compare_algorithms
+from reprostats.stats.algorithms import compare_matrices
 from reprostats.stats.anova import anova
 from reprostats.stats.family import adjust_p_values
 from reprostats.stats.median import median_ci
@@ -29,7 +29,7 @@ _MEANINGS = (
     "Accuracy: share of the test images. FN + FP: test images given a wrong class. Test loss: "
     "cross-entropy in nats."
 )
-_FEWEST_TO_COMPARE = 2
+_EFFECTS = ["source", "df", "f", "p_value", "p_adjusted", "eta_squared", "note"]
 # A mean of n float32 numbers that are summed in pairs is off by up to log2(n) units in the last
 # place: 8 for the 359 test images of scikit-learn, 13 for the 10,000 of MNIST.
 _ROUNDING = 16 * float(np.finfo(np.float32).eps)
@@ -131,7 +131,7 @@ def effect_table(
     Returns
     -------
     Table
-        The columns of `reprostats.anova` and ``p_adjusted``; or one row whose ``note`` says why
+        Columns of `reprostats.anova`, and ``p_adjusted``; or one row whose ``note`` says why
         there is no answer: too few trials, or values that differ by rounding alone.
     """
     trials = trial_values(results, [metric])
@@ -141,21 +141,19 @@ def effect_table(
     if note := _no_effects(rows, varied, sources):
         frame = pd.DataFrame({"source": [" and ".join(sources)], "note": [note]})
     else:
-        frame = anova(rows, "value ~ " + " + ".join(f"C({name})" for name in varied))
-        frame["source"] = [*varied, "residual"]
-        frame.insert(6, "p_adjusted", adjust_p_values(frame["p_value"]))
+        effects = anova(rows, "value ~ " + " + ".join(f"C({name})" for name in varied))
+        adjusted = adjust_p_values(effects["p_value"])
+        frame = effects.assign(source=[*varied, "residual"], p_adjusted=adjusted)[_EFFECTS]
     return Table(
         "hardware_effects",
         frame,
         f"What moves {metric} in condition {condition!r}",
-        {"f": 2, "p_value": 4, "p_adjusted": 4, "eta_squared": 3, "partial_eta_squared": 3,
-         "omega_squared": 3},
+        {"f": 2, "p_value": 4, "p_adjusted": 4, "eta_squared": 3},
         "Analysis of variance (type 2) over the completed trials, which share one seed: it says "
-        "what became of differences that began in the last bit, for this seed. p adjusted over the "
-        "sources by Holm's method.",
-        {"source": "Source", "sum_of_squares": "Sum of squares", "mean_square": "Mean square",
-         "f": "F", "p_value": "p", "p_adjusted": "p (Holm)", "eta_squared": "eta²",
-         "partial_eta_squared": "partial eta²", "omega_squared": "omega²", "note": "Note"},
+        "what became of differences that began in the last bit, for this seed. Eta²: share of the "
+        "sum of squares. p adjusted over the sources by Holm's method.",
+        {"source": "Source", "df": "df", "f": "F", "p_value": "p", "p_adjusted": "p (Holm)",
+         "eta_squared": "Eta²", "note": "Note"},
     )  # fmt: skip
 
 
@@ -171,7 +169,7 @@ def _no_effects(rows: pd.DataFrame, varied: Sequence[str], sources: Sequence[str
     return ""
 
 
-def library_table(results: pd.DataFrame, margin: float | None = None) -> Table:
+def library_table(results: pd.DataFrame, margin: float) -> Table:
     """Compare trainings that differ as libraries do with the first condition, seed by seed.
 
     Parameters
@@ -184,56 +182,48 @@ def library_table(results: pd.DataFrame, margin: float | None = None) -> Table:
     Raises
     ------
     InputError
-        If no trial completed.
+        If no trial completed, or those of one condition alone.
     """
-    rows = completed(results, "accuracy").rename(columns={"value": "accuracy"})
-    conditions = list(dict.fromkeys(rows["condition"]))
-    counts = rows.groupby("init")["condition"].nunique()
-    paired = rows[rows["init"].isin(counts[counts == len(conditions)].index)]
-    groups = rows.groupby("condition", sort=False)
-    frame = groups["accuracy"].agg(["mean", "std"]).reset_index().rename(columns={"std": "sd"})
-    starts = groups["initial_weights_sha256"].first().str[:_SHORT]
-    shown = ["difference", "ci_low", "ci_high", "p_value", "p_adjusted"]
-    if len(conditions) >= _FEWEST_TO_COMPARE and len(paired):
-        compared = compare_algorithms(
-            paired,
-            value="accuracy",
-            algorithm="condition",
-            run="init",
-            runs="crossed",
-            generalise_to="runs",
-            margin=margin,
-            baseline=conditions[0],
-        )
-        shown += ["p_equivalence_adjusted"] if margin else []
-        differences = compared.set_index("first")[[*shown, "note"]]
-        frame = frame.merge(differences, "left", left_on="condition", right_index=True)
-    frame["initial_weights"] = starts.to_numpy()
+    rows = completed(results, "accuracy")
+    by_seed = rows.pivot_table("value", "init", "condition", sort=False)
+    paired, first = by_seed.dropna(), str(by_seed.columns[0])
+    starts = rows.groupby("condition", sort=False)["initial_weights_sha256"].first()
+    frame = by_seed.agg(["mean", "std"]).T.rename(columns={"std": "sd"})
+    compared = compare_matrices(
+        {name: paired[[name]].set_axis(["accuracy"], axis=1) for name in paired},
+        runs="crossed",
+        generalise_to="runs",
+        margin=margin,
+        baseline=first,
+    )
+    shown = ["difference", "ci_low", "ci_high", "p_value", "p_adjusted", "p_equivalence_adjusted"]
+    frame = frame.join(compared.set_index("first")[shown]).reset_index(names="condition")
+    frame["initial_weights"] = starts.str[:_SHORT].to_numpy()
     return Table(
         "libraries",
         frame,
         "The same training with what the paper says of libraries, with the same "
-        f"{len(counts)} seeds",
+        f"{len(by_seed)} seeds",
         {"mean": 4, "sd": 5, **dict.fromkeys(shown, 4)},
-        _library_note(str(conditions[0]), margin),
+        _library_note(first, margin),
         {"condition": "Set up with", "mean": "Accuracy", "sd": "SD", "difference": "Difference",
          "ci_low": "CI low", "ci_high": "CI high", "p_value": "p", "p_adjusted": "p (Holm)",
-         "p_equivalence_adjusted": "p (equivalence, Holm)", "note": "Note",
+         "p_equivalence_adjusted": "p (equivalence, Holm)",
          "initial_weights": "Initial weights"},
     )  # fmt: skip
 
 
-def _library_note(first: str, margin: float | None) -> str:
-    equivalence = f"; of equivalence, within {margin:g}" if margin else ""
+def _library_note(first: str, margin: float) -> str:
     return (
         f"Difference of accuracy from {first!r} with its 95 % interval, paired by seed, for new "
-        f"trainings on these test images; p of no difference{equivalence}. SD: ddof = 1. Initial "
-        "weights: those of the first seed; where they are the same, the trainings start from the "
-        "same bits. No row is Keras. Equation 2 is as printed in the paper, which gives it to "
-        "Keras; but Keras draws from Equation 1: in Keras 3.15.1 the largest weight of a kernel of "
-        "shape (5, 5, 60, 160) is 0.0330289, the bound of Equation 1, and that of Equation 2 is "
-        "0.0467. Nor is Adam with epsilon 1e-7 that of Keras, which scales epsilon in another way: "
-        "its first step for a gradient of 1e-6 and a learning rate of 0.001 is 2.40e-4, that of "
+        "trainings on these test images. p of no difference, and of equivalence within "
+        f"{margin:g}, adjusted over the rows by Holm's method. SD: ddof = 1. Initial weights: those "
+        "of the first seed; where they are the same, the trainings start from the same bits. "
+        "No row is Keras. Equation 2 is as printed in the paper, which gives it to Keras; but Keras "
+        "draws from Equation 1: in Keras 3.15.1 the largest weight of a kernel of shape "
+        "(5, 5, 60, 160) is 0.0330289, the bound of Equation 1, and that of Equation 2 is 0.0467. "
+        "Nor is Adam with epsilon 1e-7 that of Keras, which scales epsilon in another way: its "
+        "first step for a gradient of 1e-6 and a learning rate of 0.001 is 2.40e-4, that of "
         "PyTorch's 9.09e-4."
     )
 
@@ -257,7 +247,7 @@ def retest_table(results: pd.DataFrame) -> Table:
         "tested_again",
         frame,
         "A trained network tested again",
-        {"accuracy": 4, "changed_labels": 0},
+        {"accuracy": 4, "changed_labels": 0, "largest_difference": 9},
         "Compared with what the network predicted on the test images after its training.",
         {"condition": "Condition", "threads": "Threads", "isa": "Instruction set",
          "device": "Device", "accuracy": "Accuracy", "changed_labels": "Labels changed",
