@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
@@ -41,8 +41,10 @@ from reprostats.metrics.counting import (
     pooled,
 )
 from reprostats.models.unet import UNet
-from reprostats.report.counting import CellPicture
 from reprostats.study.trial import Trial
+
+if TYPE_CHECKING:
+    from reprostats.report.counting import CellPicture
 
 _TEST_BATCH = 4
 
@@ -209,6 +211,9 @@ def cell_pictures(
 
 
 def _cell_picture(config: CountingConfig, field: CellField, marked: np.ndarray) -> CellPicture:
+    # Workers import this module and draw nothing: they are spared what draws.
+    from reprostats.report.counting import CellPicture
+
     matches = match_cells(field.cells, marked)
     frame = config.frame(field.image)
     return CellPicture(

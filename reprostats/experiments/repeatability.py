@@ -124,7 +124,7 @@ def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
     return {study.name: study for study in every}
 
 
-def tested_again(parameters: RepeatabilityParameters, trained: Study) -> Study:
+def retest(parameters: RepeatabilityParameters, trained: Study) -> Study:
     """Plan to test a trained network again, twice in the same set-up and on other hardware.
 
     Parameters
@@ -177,7 +177,7 @@ def report(parameters: RepeatabilityParameters) -> Report:
     trained = planned["repeatability"]
     results = trained.run(workers=parameters.workers)
     libraries = planned["libraries"].run(workers=parameters.workers)
-    tested = tested_again(parameters, trained).run(workers=parameters.workers)
+    tested = retest(parameters, trained).run(workers=parameters.workers)
     # Trials that run beside each other take the cores from each other.
     timed = planned["cost_of_determinism"].run(workers=1)
     common = trained.report(

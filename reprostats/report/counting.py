@@ -158,9 +158,7 @@ def _trials(results: pd.DataFrame) -> pd.DataFrame:
     """
     trials = trial_values(results, list(_MEASURES))
     rows = results[(results["metric"] == "dice") & is_completed(results)]
-    by_image = rows.pivot_table(
-        "value", ["condition", "trial"], "case", sort=False, observed=True, dropna=False
-    )
+    by_image = rows.set_index(["condition", "trial", "case"])["value"].unstack()  # noqa: PD010
     dice = by_image.dropna(axis=1).mean(axis=1)
     places = pd.MultiIndex.from_frame(trials[["condition", "trial"]])
     return trials.assign(dice=dice.reindex(places).to_numpy())

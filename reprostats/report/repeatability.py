@@ -197,7 +197,9 @@ def library_table(results: pd.DataFrame, margin: float) -> Table:
         baseline=first,
     )
     shown = ["difference", "ci_low", "ci_high", "p_value", "p_adjusted", "p_equivalence_adjusted"]
-    frame = frame.join(compared.set_index("first")[shown]).reset_index(names="condition")
+    notes = ["note"] if compared["note"].any() else []
+    columns = compared.set_index("first")[[*shown, *notes]]
+    frame = frame.join(columns).reset_index(names="condition")
     frame["initial_weights"] = starts.str[:_SHORT].to_numpy()
     return Table(
         "libraries",
@@ -208,7 +210,7 @@ def library_table(results: pd.DataFrame, margin: float) -> Table:
         _library_note(first, margin),
         {"condition": "Set up with", "mean": "Accuracy", "sd": "SD", "difference": "Difference",
          "ci_low": "CI low", "ci_high": "CI high", "p_value": "p", "p_adjusted": "p (Holm)",
-         "p_equivalence_adjusted": "p (equivalence, Holm)",
+         "p_equivalence_adjusted": "p (equivalence, Holm)", "note": "Note",
          "initial_weights": "Initial weights"},
     )  # fmt: skip
 
@@ -217,14 +219,13 @@ def _library_note(first: str, margin: float) -> str:
     return (
         f"Difference of accuracy from {first!r} with its 95 % interval, paired by seed, for new "
         "trainings on these test images. p of no difference, and of equivalence within "
-        f"{margin:g}, adjusted over the rows by Holm's method. SD: ddof = 1. Initial weights: those "
-        "of the first seed; where they are the same, the trainings start from the same bits. "
-        "No row is Keras. Equation 2 is as printed in the paper, which gives it to Keras; but Keras "
-        "draws from Equation 1: in Keras 3.15.1 the largest weight of a kernel of shape "
-        "(5, 5, 60, 160) is 0.0330289, the bound of Equation 1, and that of Equation 2 is 0.0467. "
-        "Nor is Adam with epsilon 1e-7 that of Keras, which scales epsilon in another way: its "
-        "first step for a gradient of 1e-6 and a learning rate of 0.001 is 2.40e-4, that of "
-        "PyTorch's 9.09e-4."
+        f"{margin:g}, adjusted over the rows by Holm's method. SD: ddof = 1. Initial weights: of "
+        "the first seed; where they are the same, the trainings start from the same bits. No row "
+        "is Keras. Equation 2 is as printed in the paper, which gives it to Keras; but Keras draws "
+        "from Equation 1: in Keras 3.15.1 the largest weight of a kernel of shape (5, 5, 60, 160) "
+        "is 0.0330289, the bound of Equation 1, and that of Equation 2 is 0.0467. Nor is Adam with "
+        "epsilon 1e-7 that of Keras, which scales epsilon in another way: its first step for a "
+        "gradient of 1e-6 and a learning rate of 0.001 is 2.40e-4, that of PyTorch's 9.09e-4."
     )
 
 
