@@ -4,36 +4,43 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from reprostats.experiments import counting, repeatability
+from reprostats.experiments.counting import CountingParameters
+from reprostats.experiments.counting_trial import CountingConfig
 from reprostats.experiments.regimes import Regimes
+from reprostats.experiments.repeatability import RepeatabilityParameters
 
 
-class Parameters(repeatability.Parameters):
-    """Classification (`repeatability.Parameters`), and counting cells beside it.
+class LaboratoryParameters(RepeatabilityParameters):
+    """Classification (`RepeatabilityParameters`), and counting cells beside it.
 
     Parameters
     ----------
     cells
-        What differs from the defaults of `counting.Training`.
+        What differs from the defaults of `CountingConfig`.
     cell_trials
-        Trials of the counting task in each regime; 7 in the paper.
+        Trials of the counting task in each condition; 7 in the paper.
+    cell_margin
+        Largest difference of the error rate of the count that does not matter, in percentage
+        points.
     """
 
-    cells: counting.Training = counting.Training()
+    cells: CountingConfig = CountingConfig()
     cell_trials: int = Field(default=3, ge=2)
+    cell_margin: float = Field(default=5.0, gt=0)
 
-    def of_cells(self) -> counting.Parameters:
-        """Give the parameters of the counting task: its own, and the regimes that both share.
+    def classification(self) -> RepeatabilityParameters:
+        """Give the parameters of the classification task."""
+        fields = set(RepeatabilityParameters.model_fields)
+        return RepeatabilityParameters(**self.model_dump(include=fields))
+
+    def counting(self) -> CountingParameters:
+        """Give the parameters of the counting task: its own, and what both tasks share.
 
         Examples
         --------
-        >>> Parameters(cells={"epochs": 3}, seed=5).of_cells().epochs
+        >>> LaboratoryParameters(cells={"epochs": 3}, seed=5).counting().epochs
         3
         """
-        shared = self.model_dump(include=set(Regimes.model_fields)) | {"trials": self.cell_trials}
-        return counting.Parameters(**self.cells.model_dump(), **shared)
-
-    def of_digits(self) -> repeatability.Parameters:
-        """Give the parameters of the classification task."""
-        fields = set(repeatability.Parameters.model_fields)
-        return repeatability.Parameters(**self.model_dump(include=fields))
+        shared = self.model_dump(include=set(Regimes.model_fields))
+        own = {"trials": self.cell_trials, "margin": self.cell_margin}
+        return CountingParameters(**self.cells.model_dump(), **(shared | own))

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +17,9 @@ from torch.nn import functional
 
 from reprostats.datasets.digits import hold_out, load
 from reprostats.errors import InputError
-from reprostats.learning.fingerprint import fingerprint, optimiser_state
+from reprostats.experiments.fit_trial import fit_trial, network_with_adam
+from reprostats.learning.fingerprint import fingerprint
 from reprostats.learning.loop import fit, predict
-from reprostats.models.initialisers import build
 from reprostats.models.lenet import LeNet5
 from reprostats.study.trial import Trial
 
@@ -31,7 +32,7 @@ _SETTINGS = {  # by name: deterministic algorithms, memory filled
 }
 
 
-class Training(BaseModel):
+class LeNetConfig(BaseModel):
     """What is trained and how; the paper's values, where it states them, but for ``epochs``.
 
     Parameters
@@ -71,29 +72,23 @@ def train_lenet(trial: Trial) -> dict[str, object]:
         FN + FP: test images given a wrong class), ``test_loss`` and ``validation_loss``
         (cross-entropy in nats).
     """
-    config = Training(**trial.config)
+    config = LeNetConfig(**trial.config)
     data = load(config.dataset)
     kept, held = hold_out(data.labels, config.validation_fraction, trial.torch_generator("split"))
     model, optimiser = _network(trial, config)
-    trial.keep("initial_weights", model.state_dict())
-    with trial.timed("training"):
-        losses = fit(
-            model,
-            trial.to(data.images[kept]),
-            trial.to(data.labels[kept]),
-            loss=functional.cross_entropy,
-            optimiser=optimiser,
-            batch_size=config.batch_size,
-            epochs=config.epochs,
-            generator=trial.torch_generator("batch_order"),
-            autocast=trial.autocast,
-        )
+    fit_trial(
+        trial,
+        model,
+        optimiser,
+        trial.to(data.images[kept]),
+        trial.to(data.labels[kept]),
+        loss=functional.cross_entropy,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+    )
     with trial.timed("testing"):
         logits = _predict(trial, model, data.test_images)
     validation = _predict(trial, model, data.images[held])
-    trial.keep("weights", model.state_dict())
-    trial.keep("optimiser", optimiser_state(optimiser))
-    trial.keep("losses", {"losses": losses})
     trial.keep("predictions", {"logits": logits})
     trial.describe(
         dataset=config.dataset,
@@ -125,7 +120,7 @@ def retest_lenet(trial: Trial) -> dict[str, object]:
     InputError
         If the weights on disk are not those that were trained.
     """
-    config = Training(**trial.config["training"])
+    config = LeNetConfig(**trial.config["training"])
     folder = Path(trial.config["folder"])
     data = load(config.dataset)
     weights = load_file(folder / "weights.safetensors")
@@ -154,7 +149,7 @@ def time_lenet(trial: Trial) -> dict[str, object]:
         ``"deterministic, memory not filled"``. On a GPU all have cuBLAS's fixed workspace, which
         cannot be switched in a process.
     """
-    config = Training(**trial.config)
+    config = LeNetConfig(**trial.config)
     data = load(config.dataset)
     images = trial.to(data.images[: config.batch_size])
     labels = trial.to(data.labels[: config.batch_size])
@@ -212,21 +207,26 @@ def _seconds(
     return time.perf_counter() - start
 
 
-def _network(trial: Trial, config: Training) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-    """Build the network from the trial's initial weights, and its optimiser."""
-    model = build(
-        lambda: LeNet5(activation=config.activation, pooling=config.pooling),
-        str(trial.level("initialiser")),
-        trial.torch_generator("init"),
-    )
-    placed = trial.to(model)
-    epsilon = float(trial.level("adam_epsilon"))
-    return placed, torch.optim.Adam(placed.parameters(), config.learning_rate, eps=epsilon)
+def _network(trial: Trial, config: LeNetConfig) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    network = partial(LeNet5, activation=config.activation, pooling=config.pooling)
+    return network_with_adam(trial, network, config.learning_rate)
 
 
 def _predict(trial: Trial, model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Give the logits for images: shape (images, classes), on the CPU."""
     return predict(model, trial.to(images), _TEST_BATCH, trial.autocast).cpu()
+
+
+def commonest_share(dataset: str) -> float:
+    """Tell which accuracy a network reaches that gives every test image the commonest label.
+
+    Examples
+    --------
+    >>> round(commonest_share("digits"), 3)
+    0.101
+    """
+    labels = load(dataset).test_labels
+    return float(labels.bincount().max()) / len(labels)
 
 
 def classification_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:

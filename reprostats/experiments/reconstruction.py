@@ -39,7 +39,7 @@ from reprostats.experiments.reconstruction_verdicts import (
     ask_classical,
     ask_sharing,
 )
-from reprostats.experiments.regimes import drawn_seeds, other_hardware
+from reprostats.experiments.regimes import drawn_seeds, on_other_hardware
 from reprostats.experiments.susceptibility_mapping import SusceptibilityMappingConfig
 from reprostats.learning.loop import steps_per_epoch
 from reprostats.report import reconstruction as tables
@@ -296,7 +296,7 @@ def source_conditions(parameters: ReconstructionParameters) -> dict[str, Conditi
     on_gpu = {"convolution benchmarking": switched("cudnn_benchmark")}
     return {
         BASELINE: Condition(base, repeats=2),
-        "hardware": changed(_other_hardware(base, count)),
+        "hardware": on_other_hardware(base, count),
         **(on_gpu if base["device"] != "cpu" else {}),
         "convolution determinism": switched("deterministic"),
         **{f"data type {name}": Condition({**base, "dtype": name}) for name in types},
@@ -389,20 +389,6 @@ def _crossed(parameters: ReconstructionParameters) -> list[dict[str, Level]]:
     if parameters.runs is None:
         return full_factorial(parameters.factors)
     return fractional_factorial(parameters.factors, parameters.runs)
-
-
-def _other_hardware(base: Mapping[str, Level], count: int) -> list[dict[str, Level]]:
-    """Give other pairs of threads and instruction set; for a GPU, all are other hardware."""
-    if base["device"] != "cpu":
-        processor: dict[str, Level] = {"device": "cpu", "cudnn_benchmark": False}
-        return [{**processor, **pair} for pair in other_hardware(count)]
-    pairs = other_hardware(count + 1)
-    return [pair for pair in pairs if not _same_kernels(pair, base)][:count]
-
-
-def _same_kernels(pair: Mapping[str, Level], base: Mapping[str, Level]) -> bool:
-    """Tell whether a pair is what the processor chooses by itself: its best instruction set."""
-    return pair == {**other_hardware(1)[0], "threads": base["threads"]}
 
 
 def _lacking(conditions: Mapping[str, Condition]) -> dict[str, NotAvailableError]:

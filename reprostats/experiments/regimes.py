@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,7 +29,8 @@ class Regimes(BaseModel):
     initialiser
         See `reprostats.models.initialisers`.
     adam_epsilon
-        Of Adam; the paper adapts PyTorch's to that of Keras.
+        What Adam adds to its denominator. The paper sets PyTorch's to the 1e-7 of Keras; that does
+        not make it Keras's Adam, which scales epsilon in another way.
     threads
         Threads of one operation in the regimes in which they are not varied.
     device
@@ -40,7 +41,7 @@ class Regimes(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trials: int = Field(default=7, ge=2)
+    trials: int = Field(default=5, ge=2)
     seed: int = Field(default=2019, ge=0)
     unseeded: Literal["planned", "os"] = "planned"
     initialiser: Literal["glorot_uniform", "alahmari_equation_2", "pytorch"] = "glorot_uniform"
@@ -66,15 +67,16 @@ def regimes(parameters: Regimes) -> dict[str, Condition]:
     >>> list(regimes(Regimes(trials=2)))
     ['unseeded', 'seeded', 'deterministic', 'other hardware']
     """
-    always = parameters.always()
-    seeded = {**always, **seeds(parameters.seed), "threads": parameters.threads}
+    seeded = {
+        **parameters.always(),
+        **seeds(parameters.seed),
+        "threads": parameters.threads,
+    }
     return {
         "unseeded": _unseeded(parameters),
         "seeded": Condition(seeded, repeats=parameters.trials),
         "deterministic": Condition({**seeded, "deterministic": True}, repeats=parameters.trials),
-        "other hardware": Condition(
-            {**always, **seeds(parameters.seed)}, other_hardware(parameters.trials)
-        ),
+        "other hardware": on_other_hardware(seeded, parameters.trials),
     }
 
 
@@ -84,13 +86,53 @@ def drawn_seeds(seed: int, count: int) -> list[int]:
     return [int(number) for number in drawn]
 
 
-def other_hardware(count: int) -> list[dict[str, Level]]:
-    """Give the first pairs of a number of threads and an instruction set: 1 with each, 2 with..."""
+def on_other_hardware(base: Mapping[str, Level], count: int) -> Condition:
+    """Hold the levels of a set-up on so much other hardware; see `other_hardware`."""
+    setups = other_hardware(count, base)
+    held = {name: level for name, level in base.items() if name not in setups[0]}
+    return Condition(held, setups)
+
+
+def other_hardware(count: int, base: Mapping[str, Level] | None = None) -> list[dict[str, Level]]:
+    """List hardware on which a training can be run again, always in the same order.
+
+    A processor offers pairs of a number of threads and an instruction set: one thread with each
+    set, the best set first, then two threads with each.
+
+    Parameters
+    ----------
+    count
+        How many are wanted.
+    base
+        Levels of the set-up, among them ``device`` and ``threads``, that they shall differ from.
+        The pair of its threads and the best instruction set is left out: the processor chooses
+        that set by itself, so it is the same hardware. For a GPU, any pair on the processor is
+        other hardware. None: no pair is left out.
+
+    Examples
+    --------
+    >>> [setup["threads"] for setup in other_hardware(1)]
+    [1]
+    >>> other_hardware(1)[0] in other_hardware(5, {"device": "cpu", "threads": 1})
+    False
+    """
+    pairs = _hardware_pairs()
+    if base is None:
+        return list(itertools.islice(pairs, count))
+    if base["device"] != "cpu":
+        # A processor has no convolutions of cuDNN to choose from.
+        processor: dict[str, Level] = {"device": "cpu", "cudnn_benchmark": False}
+        return [{**processor, **pair} for pair in itertools.islice(pairs, count)]
+    same_kernels = {**next(_hardware_pairs()), "threads": base["threads"]}
+    others = (pair for pair in pairs if pair != same_kernels)
+    return list(itertools.islice(others, count))
+
+
+def _hardware_pairs() -> Iterator[dict[str, Level]]:
     sets = [name for name in instruction_sets() if name != "native"] or ["native"]
-    pairs: Iterator[tuple[int, str]] = (
-        (n, name) for n in itertools.count(1) for name in reversed(sets)
-    )
-    return [{"threads": threads, "isa": name} for threads, name in itertools.islice(pairs, count)]
+    for threads in itertools.count(1):
+        for name in reversed(sets):
+            yield {"threads": threads, "isa": name}
 
 
 def _unseeded(parameters: Regimes) -> Condition:

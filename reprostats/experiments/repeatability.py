@@ -1,10 +1,11 @@
 """Does training repeat? LeNet-5 on handwritten digits, after Alahmari et al. (2020).
 
-Seven trials in each of four regimes: without a fixed seed, seeded, seeded with deterministic
-algorithms, and seeded while the hardware differs, for which a processor offers its number of
-threads and its instruction sets. Beside them: the same training from other initial weights and
-with another epsilon of Adam, the paper's differences between libraries; a trained network tested
-again, in other environments too; and what determinism costs.
+Seven trials in each of four conditions: without a fixed seed, seeded, seeded with deterministic
+algorithms, and seeded on other hardware, for which a processor offers its number of threads and
+its instruction sets. The first three ask whether training is repeatable, the last one whether it
+is reproducible. Beside them: the same training from other initial weights and with another epsilon
+of Adam, in which the paper sees the differences between libraries; a trained network tested again,
+on other hardware too; and what determinism costs.
 
 Alahmari, Goldgof, Mouton, Hall: Challenges for the repeatability of deep learning models.
 IEEE Access 8 (2020), doi:10.1109/ACCESS.2020.3039833.
@@ -12,126 +13,224 @@ IEEE Access 8 (2020), doi:10.1109/ACCESS.2020.3039833.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from pydantic import Field
 
 from reprostats.errors import InputError
-from reprostats.experiments.lenet import Training, retest_lenet, time_lenet, train_lenet
-from reprostats.experiments.regimes import Regimes, drawn_seeds, other_hardware, regimes
+from reprostats.experiments.lenet import (
+    LeNetConfig,
+    commonest_share,
+    retest_lenet,
+    time_lenet,
+    train_lenet,
+)
+from reprostats.experiments.regimes import (
+    Regimes,
+    drawn_seeds,
+    on_other_hardware,
+    other_hardware,
+    regimes,
+)
+from reprostats.report.repeatability import (
+    cost_table,
+    effect_table,
+    facts_table,
+    library_table,
+    measure_table,
+    retest_table,
+    trial_table,
+)
 from reprostats.sources import Level, seeds
+from reprostats.study.divergence import Divergence
+from reprostats.study.folder import trial_folder
 from reprostats.study.plan import Condition
+from reprostats.study.results import commonest_reason, is_completed, trials_of
 from reprostats.study.study import Study
+from reprostats.verdicts.report import Report
 
+# Each row but the first differs from an earlier one in one thing. None is named after a library:
+# Keras draws from Equation 1, and its Adam is another one with any epsilon.
 _LIBRARIES: dict[str, dict[str, Level]] = {
-    "Keras": {"initialiser": "alahmari_equation_2", "adam_epsilon": 1e-7},
-    "PyTorch, weights of Keras": {"initialiser": "alahmari_equation_2", "adam_epsilon": 1e-8},
-    "PyTorch, Equation 1": {"initialiser": "glorot_uniform", "adam_epsilon": 1e-8},
-    "PyTorch's default": {"initialiser": "pytorch", "adam_epsilon": 1e-8},
+    "Equation 2, epsilon 1e-7 (as printed)": {
+        "initialiser": "alahmari_equation_2",
+        "adam_epsilon": 1e-7,
+    },
+    "Equation 2, epsilon 1e-8": {"initialiser": "alahmari_equation_2", "adam_epsilon": 1e-8},
+    "Equation 1, epsilon 1e-8": {"initialiser": "glorot_uniform", "adam_epsilon": 1e-8},
+    "PyTorch's rule, epsilon 1e-8": {"initialiser": "pytorch", "adam_epsilon": 1e-8},
 }
 
 
-class Parameters(Training, Regimes):
-    """A training (`Training`), and how it is repeated (`Regimes`).
+class RepeatabilityParameters(LeNetConfig, Regimes):
+    """What is trained (`LeNetConfig`), and how it is repeated (`Regimes`).
 
     Parameters
     ----------
     pairs
         Seeds with which the set-ups of libraries are compared, and trials in which the cost of
         determinism is timed.
+    margin
+        Largest difference of accuracy that does not matter; 0.01 is one percentage point.
     """
 
     pairs: int = Field(default=3, ge=2)
+    margin: float = Field(default=0.01, gt=0, lt=1)
 
-    def training(self) -> Training:
+    def training(self) -> LeNetConfig:
         """Give the part that every trial shares."""
-        return Training(**self.model_dump(include=set(Training.model_fields)))
+        return LeNetConfig(**self.model_dump(include=set(LeNetConfig.model_fields)))
 
 
-def study(parameters: Parameters) -> Study:
-    """Plan the study of the four regimes."""
-    return Study(
-        train_lenet,
-        config=parameters.training(),
-        conditions=regimes(parameters),
-        name="repeatability",
-    )
+def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
+    """Plan the trainings and the timing, by the name of the study.
 
+    Returns
+    -------
+    dict
+        ``"repeatability"``: the four conditions. ``"libraries"``: trainings that differ as the
+        paper says that libraries do, each with the same seeds, so that trials are pairs; the first
+        two start from the very same weights and differ in Adam's epsilon alone, the third draws the
+        same numbers scaled by Equation 1 in place of Equation 2. ``"cost_of_determinism"``: steps
+        with and without deterministic algorithms, in turns in one process.
 
-def libraries(parameters: Parameters) -> Study:
-    """Plan trainings that differ as the paper says that libraries do, seed by seed the same.
-
-    Each is repeated with the same seeds, so that trials can be paired. The first two start from
-    the very same weights and differ in Adam's epsilon alone; the third draws the same numbers
-    scaled by Equation 1 in place of Equation 2.
+    Examples
+    --------
+    >>> {n: len(study.trials) for n, study in studies(RepeatabilityParameters(trials=2)).items()}
+    {'repeatability': 8, 'libraries': 12, 'cost_of_determinism': 3}
     """
-    settings = [seeds(number) for number in drawn_seeds(parameters.seed, parameters.pairs)]
-    fixed: dict[str, Level] = {
-        "threads": parameters.threads,
-        "device": parameters.device,
-        "deterministic": True,
-    }
-    return Study(
-        train_lenet,
-        config=parameters.training(),
-        conditions={
-            name: Condition({**fixed, **levels}, settings) for name, levels in _LIBRARIES.items()
-        },
-        name="libraries",
+    config = parameters.training()
+    shared_seeds = [seeds(number) for number in drawn_seeds(parameters.seed, parameters.pairs)]
+    fixed: dict[str, Level] = {**_set_up(parameters), "deterministic": True}
+    every = (
+        Study(train_lenet, config=config, conditions=regimes(parameters), name="repeatability"),
+        Study(
+            train_lenet,
+            config=config,
+            conditions={
+                name: Condition({**fixed, **levels}, shared_seeds)
+                for name, levels in _LIBRARIES.items()
+            },
+            name="libraries",
+        ),
+        Study(
+            time_lenet,
+            config=config,
+            fixed={**parameters.always(), **fixed, **seeds(parameters.seed)},
+            repeats=parameters.pairs,
+            name="cost_of_determinism",
+        ),
     )
+    return {study.name: study for study in every}
 
 
-def tested_again(parameters: Parameters, trained: Study, results: pd.DataFrame) -> Study:
-    """Plan to test a trained network again, twice where it was trained and in other environments.
+def retest(parameters: RepeatabilityParameters, trained: Study) -> Study:
+    """Plan to test a trained network again, twice in the same set-up and on other hardware.
 
     Parameters
     ----------
     parameters
-        Of the notebook.
+        Of the experiment.
     trained
-        The study whose first deterministic trial is taken.
-    results
-        Its results.
+        The study ``"repeatability"``, whose first completed deterministic trial is taken.
 
     Raises
     ------
     InputError
-        If no deterministic trial ended well.
+        If no deterministic trial completed.
     """
-    well = results[(results["condition"] == "deterministic") & (results["status"] == "ok")]
-    if well.empty:
-        raise InputError("no deterministic trial ended well: there is no network to test again.")
-    first = well.iloc[0]
-    config: dict[str, Any] = {
-        "training": parameters.training().model_dump(),
-        "folder": str(trained.folder / "trials" / first["trial"]),
-        "weights": first["weights_sha256"],
-    }
-    fixed: dict[str, Level] = {"device": parameters.device, "deterministic": True}
+    results = trained.results()
+    first = _completed_trials(results, "deterministic").iloc[0]
+    base: dict[str, Level] = {**_set_up(parameters), "deterministic": True}
     return Study(
         retest_lenet,
-        config=config,
+        config={
+            "training": parameters.training().model_dump(),
+            "folder": str(trial_folder(trained.folder, first["trial"])),
+            "weights": first["weights_sha256"],
+        },
         conditions={
-            "same environment": Condition({**fixed, "threads": parameters.threads}, repeats=2),
-            "other hardware": Condition(fixed, other_hardware(parameters.trials)),
+            "same set-up": Condition(base, repeats=2),
+            "other hardware": on_other_hardware(base, parameters.trials),
         },
         name="tested_again",
     )
 
 
-def cost(parameters: Parameters) -> Study:
-    """Plan to time steps with and without deterministic algorithms, in turns in one process."""
-    fixed: dict[str, Level] = {
-        **parameters.always(),
-        **seeds(parameters.seed),
-        "threads": parameters.threads,
-        "deterministic": True,
-    }
-    return Study(
-        time_lenet,
-        config=parameters.training(),
-        fixed=fixed,
-        repeats=parameters.pairs,
-        name="cost_of_determinism",
+def report(parameters: RepeatabilityParameters) -> Report:
+    """Run what is missing, and report on it.
+
+    Returns
+    -------
+    Report
+        The common report on the accuracy, whose table ``times`` is Table 6 of the paper and whose
+        figure ``values`` its Figure 3. Beside it the tables ``repeatability_trials`` (Table 7),
+        ``repeatability_measures``, ``hardware_effects``, ``libraries``, ``tested_again``,
+        ``cost_of_determinism`` and ``facts``.
+
+    Raises
+    ------
+    InputError
+        If no deterministic trial completed, or none of another study.
+    """
+    planned = studies(parameters)
+    trained = planned["repeatability"]
+    results = trained.run(workers=parameters.workers)
+    libraries = planned["libraries"].run(workers=parameters.workers)
+    tested = retest(parameters, trained).run(workers=parameters.workers)
+    # Trials that run beside each other take the cores from each other.
+    timed = planned["cost_of_determinism"].run(workers=1)
+    common = trained.report(
+        metric="accuracy",
+        margin=parameters.margin,
+        baseline="unseeded",
+        trivial_value=commonest_share(parameters.dataset),
+        title="Does training repeat?",
     )
+    return common.extended(
+        tables=[
+            trial_table(results),
+            measure_table(results),
+            effect_table(results, "other hardware", ["threads", "isa"], "test_loss"),
+            library_table(libraries, parameters.margin),
+            retest_table(tested),
+            cost_table(timed),
+            facts_table(trained.facts()),
+        ],
+    )
+
+
+def first_divergence(parameters: RepeatabilityParameters) -> Divergence:
+    """Find where a deterministic training and one on other hardware diverge.
+
+    The first completed trial of the one and a trial of the other are run again, and everything
+    that enters and leaves every module is compared in every step. A trial with the same instruction
+    set and more threads is taken if there is one: other instruction sets draw other initial
+    weights, so that such trainings diverge before the first step.
+
+    Raises
+    ------
+    InputError
+        If one of the two conditions has no completed trial.
+    """
+    study = studies(parameters)["repeatability"]
+    results = study.results()
+    one = _completed_trials(results, "deterministic")["trial"].iloc[0]
+    others = _completed_trials(results, "other hardware")
+    same_set = others["isa"] == other_hardware(1)[0]["isa"]
+    other = (others[same_set] if same_set.any() else others)["trial"].iloc[-1]
+    return study.first_divergence(one, other, workers=parameters.workers, progress=False)
+
+
+def _set_up(parameters: RepeatabilityParameters) -> dict[str, Level]:
+    """Give the hardware on which all trials run that are not on other hardware."""
+    return {"threads": parameters.threads, "device": parameters.device}
+
+
+def _completed_trials(results: pd.DataFrame, condition: str) -> pd.DataFrame:
+    """Give one row for each completed trial of a condition."""
+    trials = trials_of(results)
+    chosen = trials[is_completed(trials) & (trials["condition"] == condition)]
+    if chosen.empty:
+        reason = commonest_reason(results)
+        raise InputError(f"no trial of condition {condition!r} completed. {reason}".rstrip())
+    return chosen

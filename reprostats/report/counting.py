@@ -1,14 +1,13 @@
-"""Does counting cells repeat? Tables and figures from the results of a counting study.
+"""Does counting cells repeat? The tables of Alahmari et al. (2020), and a picture of the cells.
 
-Everything but the picture of the cells takes the long results table of
-`reprostats.experiments.counting`, or of any study whose trials return the same metrics.
+Everything but the picture takes the results table of `reprostats.experiments.counting`, or of any
+study whose trials return the same metrics.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
@@ -16,13 +15,12 @@ import pandas as pd
 from skimage import measure
 
 from reprostats.errors import InputError
-from reprostats.report import repeatability
-from reprostats.report.charts import box_plot
+from reprostats.report.figure import Figure
 from reprostats.report.pictures import grey_picture, picture_axis
-from reprostats.report.repeatability import per_trial, verdicts
+from reprostats.report.repeatability import Measures, measure_summary, measured_trials
 from reprostats.report.tables import Table
+from reprostats.study.results import completed, is_completed, trial_values
 
-_SHORT = 8
 _WIDTH = 420  # of a picture, in pixels on the screen
 _TOLERANCE = 0.4  # by which outlines may be simplified, in pixels
 _SIDES = {
@@ -33,80 +31,37 @@ _SIDES = {
 }
 _LINES = {"exclusion line": "#FF3030", "inclusion line": "#30D070"}
 
-_COLUMNS = {
-    "error_rate": "Error rate (%)",
-    "error_rate_separated": "Separated (%)",
-    "dice": "Dice",
-    "pooled_precision": "Precision",
-    "pooled_recall": "Recall",
-    "pooled_f1": "F1",
-    "cell_f1_separated": "F1 of cells",
-}
-_DECIMALS = {
-    "Error rate (%)": 2,
-    "Separated (%)": 2,
-    "Dice": 3,
-    "Precision": 3,
-    "Recall": 3,
-    "F1": 3,
-    "F1 of cells": 3,
+_MEASURES: Measures = {
+    "error_rate": ("Error rate (%)", 2),
+    "error_rate_separated": ("Separated (%)", 2),
+    "dice": ("Dice", 3),
+    "pooled_precision": ("Precision", 3),
+    "pooled_recall": ("Recall", 3),
+    "pooled_f1": ("F1", 3),
+    "cell_f1_separated": ("F1 of cells", 3),
 }
 _MEANINGS = (
     "Error rate: |true - counted| / true of the counts of all test images (Eq. 3 of Alahmari et "
-    "al.); Separated: the same after touching cells were separated. Dice: mean over the images. "
-    "Precision, recall, F1: all pixels of all images. F1 of cells: separated cells that overlap a "
-    "true one by more than half of their union."
+    "al.); Separated: the same after touching cells were separated. Dice: mean over the images "
+    "in which every trial has one. Precision, recall, F1: all pixels of all images. F1 of "
+    "cells: separated cells that overlap a true one by more than half of their union."
 )
 
 
 def trial_table(results: pd.DataFrame) -> Table:
-    """Give the metrics of every trial, as Tables 3 to 5 of Alahmari et al. (2020) do.
-
-    A trial that did not end well has its status in place of its hash.
-    """
-    frame = _trials(results)
-    hashes = frame["weights_sha256"].str[:_SHORT].where(frame["status"] == "ok", frame["status"])
-    shown = pd.DataFrame(
-        {"Regime": frame["condition"], "Trial": frame["number"]}
-        | {title: frame[name] for name, title in _COLUMNS.items()}
-        | {"Weights (SHA-256)": hashes}
-    )
-    return Table(
+    """Give the metrics of every trial, as Tables 3 to 5 of Alahmari et al. (2020) do."""
+    return measured_trials(
         "counting_trials",
-        shown,
+        _trials(results),
+        _MEASURES,
         "Every trial: error of the count, and how well cells were marked",
-        _DECIMALS,
-        f"{_MEANINGS} Weights: first {_SHORT} of 64 hexadecimal digits.",
+        _MEANINGS,
     )
 
 
-def summary_table(results: pd.DataFrame) -> Table:
-    """Give mean and SD of the metrics for each regime, with the verdict on its weights."""
-    found = verdicts(results)
-    rows = []
-    for condition, trials in _trials(results).groupby("condition", sort=False):
-        well = trials[trials["status"] == "ok"]
-        verdict = found[str(condition)]
-        row: dict[str, object] = {"Regime": condition, "Trials": len(trials), "Well": len(well)}
-        for name, title in _COLUMNS.items():
-            row[title] = well[name].mean()
-            row[f"SD {title.removesuffix(' (%)')}"] = well[name].std(ddof=1)
-        rows.append(row | {"Verdict": str(verdict)})
-    shown = pd.DataFrame(rows)
-    spreads = {str(name): 4 for name in shown if str(name).startswith("SD ")}
-    return Table(
-        "counting_summary",
-        shown,
-        "Repeatability of counting by regime",
-        _DECIMALS | spreads | {"SD Error rate": 3, "SD Separated": 3},
-        "Means over the trials that ended well; SD: sample standard deviation, ddof = 1. "
-        + _MEANINGS,
-    )
-
-
-def time_table(results: pd.DataFrame) -> Table:
-    """Give mean and SD of training and testing time, as Table 2 of Alahmari et al. (2020) does."""
-    return replace(repeatability.time_table(results), name="counting_times")
+def measure_table(results: pd.DataFrame) -> Table:
+    """Give mean and SD of the metrics for each condition, as Tables 3 to 5 of the paper do."""
+    return measure_summary("counting_measures", _trials(results), _MEASURES, _MEANINGS)
 
 
 def perfect_mask_table(results: pd.DataFrame) -> Table:
@@ -114,48 +69,33 @@ def perfect_mask_table(results: pd.DataFrame) -> Table:
 
     No network can be expected to count better: where cells touch, the mask does not tell them
     apart.
+
+    Raises
+    ------
+    InputError
+        If no trial completed.
     """
-    frame = _trials(results)
-    well = frame[frame["status"] == "ok"]
     ways = {"as in the paper": "error_rate", "touching cells separated": "error_rate_separated"}
-    shown = pd.DataFrame(
+    names = [name for way in ways.values() for name in (way, f"{way}_of_truth")]
+    means = trial_values(completed(results), names)[names].mean()
+    frame = pd.DataFrame(
         {
-            "Post-processing": list(ways),
-            "From the true mask (%)": [well[f"{name}_of_truth"].mean() for name in ways.values()],
-            "From the network (%)": [well[name].mean() for name in ways.values()],
+            "post_processing": list(ways),
+            "from_truth": [means[f"{way}_of_truth"] for way in ways.values()],
+            "from_network": [means[way] for way in ways.values()],
         }
     )
     return Table(
         "counting_perfect_mask",
-        shown,
+        frame,
         "Error of the count from the true mask and from the network",
-        dict.fromkeys(shown.columns[1:], 2),
-        "Means over all trials that ended well. Error rate as in Eq. 3 of Alahmari et al.",
-    )
-
-
-def error_plot(
-    results: pd.DataFrame, *, separated: bool = False
-) -> alt.LayerChart | alt.FacetChart:
-    """Draw the error rate of every trial by regime, as Figures 2 and 5 of Alahmari et al. do.
-
-    Parameters
-    ----------
-    results
-        The long results table; Figure 2 is of trials that start as in Eq. 2 of the paper, Figure 5
-        of trials that start as in Eq. 1.
-    separated
-        Whether to show the counts of separated cells.
-    """
-    frame = _trials(results)
-    value = "error_rate_separated" if separated else "error_rate"
-    well = frame.loc[frame["status"] == "ok", ["condition", value]]
-    return box_plot(
-        well,
-        value,
-        "condition",
-        value_title="Error rate of the count (%)",
-        title="The same cells, counted again" + (", touching ones separated" if separated else ""),
+        {"from_truth": 2, "from_network": 2},
+        "Means over all completed trials. Error rate as in Eq. 3 of Alahmari et al.",
+        {
+            "post_processing": "Post-processing",
+            "from_truth": "From the true mask (%)",
+            "from_network": "From the network (%)",
+        },
     )
 
 
@@ -186,23 +126,7 @@ class CellPicture:
     frame: tuple[int, int, int, int] | None = None
 
 
-def pictures(counted: Iterable[Any]) -> list[CellPicture]:
-    """Make pictures of what `reprostats.experiments.counting.counted_fields` gives."""
-    return [
-        CellPicture(
-            each.field.name,
-            each.field.image,
-            each.field.cells,
-            each.found,
-            each.matches.missed,
-            each.matches.spurious,
-            None if each.frame is None else astuple(each.frame),
-        )
-        for each in counted
-    ]
-
-
-def cells_chart(pictures: Sequence[CellPicture], columns: int = 2) -> alt.ConcatChart:
+def cells_figure(pictures: Sequence[CellPicture], columns: int = 2) -> Figure:
     """Draw images with the outlines of true and found cells and the lines of the frame.
 
     True cells that were missed have a colour of their own, and so have found cells that are none:
@@ -216,18 +140,28 @@ def cells_chart(pictures: Sequence[CellPicture], columns: int = 2) -> alt.Concat
     """
     if not pictures:
         raise InputError("no picture to draw.")
-    chart: alt.ConcatChart = alt.concat(*map(_picture, pictures), columns=columns)
-    apart: alt.ConcatChart = chart.resolve_scale(x="independent", y="independent")
-    return apart
+    chart = alt.concat(*map(_picture, pictures), columns=columns)
+    return Figure(
+        "counting_cells",
+        chart.resolve_scale(x="independent", y="independent"),
+        "Test images with what a trained network marked. Lines around cells are the outlines of "
+        "true cells, of true cells that were missed, of found cells, and of found cells that are "
+        "none (parts of cells, or cells merged into one). The straight lines are those of the "
+        "counting frame: a cell counts if it has a pixel inside and touches no exclusion line.",
+    )
 
 
 def _trials(results: pd.DataFrame) -> pd.DataFrame:
-    """Give a row per trial, with the mean of the Dice coefficient over its images."""
-    dice = results[results["metric"] == "dice"]
-    means = dice.groupby(["condition", "trial"], sort=False)["value"].mean().rename("dice")
-    frame = per_trial(results).merge(means.reset_index(), on=["condition", "trial"], how="left")
-    wanted = [*_COLUMNS, "error_rate_of_truth", "error_rate_separated_of_truth", "weights_sha256"]
-    return frame.reindex(columns=list(dict.fromkeys([*frame.columns, *wanted])))
+    """Give a row per trial; the Dice coefficient over the images in which all trials have one.
+
+    The Dice coefficient of an image without cells in which nothing was marked is undefined.
+    """
+    trials = trial_values(results, list(_MEASURES))
+    rows = results[(results["metric"] == "dice") & is_completed(results)]
+    by_image = rows.set_index(["condition", "trial", "case"])["value"].unstack()  # noqa: PD010
+    dice = by_image.dropna(axis=1).mean(axis=1)
+    places = pd.MultiIndex.from_frame(trials[["condition", "trial"]])
+    return trials.assign(dice=dice.reindex(places).to_numpy())
 
 
 def _picture(picture: CellPicture) -> alt.LayerChart | alt.FacetChart:

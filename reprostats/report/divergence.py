@@ -1,4 +1,4 @@
-"""How the difference of two trainings grows after the step in which they part."""
+"""How the difference of two trainings grows after the step in which they diverge."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import altair as alt
 import pandas as pd
 
 from reprostats.report import theme  # noqa: F401 - importing it sets the look of every chart
+from reprostats.report.figure import Figure
 
 _BIT_OF_FLOAT32 = 2.0**-24
 
 
 def growth_plot(
-    growth: pd.DataFrame, title: str = "Two trainings part"
+    growth: pd.DataFrame, title: str = "Two trainings diverge"
 ) -> alt.LayerChart | alt.FacetChart:
     """Draw the difference of the weights over the steps, on a logarithmic scale.
 
@@ -28,7 +29,7 @@ def growth_plot(
     --------
     >>> chart = growth_plot(pd.DataFrame({"step": [3, 4], "relative": [1e-8, 1e-6]}))
     >>> chart.to_dict()["title"]["text"]
-    'Two trainings part'
+    'Two trainings diverge'
     """
     apart = growth[growth["relative"] > 0]
     if apart.empty:
@@ -54,4 +55,15 @@ def growth_plot(
         title=alt.TitleParams(title, subtitle="Dashed: half a unit in the last place of float32"),
         width=480,
         height=280,
+    )
+
+
+def growth_figure(growth: pd.DataFrame) -> Figure:
+    """Draw the difference of the weights over the steps, with a caption; see `growth_plot`."""
+    return Figure(
+        "divergence",
+        growth_plot(growth),
+        "Each point is one training step in which the weights of the two trainings differ: the "
+        "norm of their difference, divided by the norm of the weights. The dashed line is half a "
+        "unit in the last place of float32, the smallest relative difference that can be seen.",
     )

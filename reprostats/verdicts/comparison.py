@@ -219,11 +219,26 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _labelled(names: list[str], evidence: Evidence) -> tuple[Runs, dict[str, pd.DataFrame]]:
     """Give the values of each condition; trainings that share their seeds have one label."""
-    matrices = {name: evidence.distinct_matrix(name) for name in names}
-    labels = {name: _seeds(name, matrix, evidence) for name, matrix in matrices.items()}
-    if not _share_seeds(list(labels.values())):
+    matrices, labels = {}, []
+    for name in names:
+        matrix = evidence.distinct_matrix(name)
+        seeds = _seeds(name, matrix, evidence)
+        matrices[name] = _one_per_seed(matrix, seeds)
+        labels.append(list(dict.fromkeys(seeds)))
+    if not _share_seeds(labels):
         return "nested", matrices
-    return "crossed", {name: matrix.set_axis(labels[name]) for name, matrix in matrices.items()}
+    rows = zip(matrices.items(), labels, strict=True)
+    return "crossed", {name: matrix.set_axis(seeds) for (name, matrix), seeds in rows}
+
+
+def _one_per_seed(matrix: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:
+    """Average trainings that share their seeds and differ in set-up alone.
+
+    They show what hardware does to one training; that they agree says nothing of other seeds.
+    """
+    if not any(seeds) or len(set(seeds)) == len(seeds):
+        return matrix  # no seeds are known, or all are different
+    return matrix.groupby(np.asarray(seeds), sort=False).mean()
 
 
 def _seeds(name: str, matrix: pd.DataFrame, evidence: Evidence) -> list[str]:

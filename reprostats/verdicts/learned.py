@@ -107,10 +107,10 @@ def _learned(name: str, evidence: Evidence) -> Learned:
     better = 0 if trivial is None else int(_better(values, trivial, evidence).sum())
     mean = float(values.mean()) if len(values) else float("nan")
     cells = np.asarray(matrix, dtype=float) if matrix is not None else np.empty((0, 0))
+    # One value for each training is no sign: two good networks may have the same accuracy.
+    several_cases = cells.shape[1] >= _SEVERAL
     constant = (
-        evidence.distinct_runs[name] >= _SEVERAL
-        and cells.size >= _SEVERAL
-        and bool(np.ptp(cells) == 0)
+        several_cases and evidence.distinct_runs[name] >= _SEVERAL and bool(np.ptp(cells) == 0)
     )
     sign = _sign(len(values), better, flat, constant=constant, known=trivial is not None)
     return Learned(name, metric.name, len(values), mean, trivial, better, flat, sign)

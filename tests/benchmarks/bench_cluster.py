@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from distributed import LocalCluster
 
 from reprostats import Study
-from reprostats.experiments.lenet import Training, train_lenet
+from reprostats.experiments.lenet import LeNetConfig, train_lenet
 
 FEW, MANY, ROUNDS = 4, 20, 3
 
@@ -24,7 +24,7 @@ FEW, MANY, ROUNDS = 4, 20, 3
 def seconds(repeats: int, **where: object) -> float:
     """Time a study of so many trials."""
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(train_lenet, config=Training(epochs=6), repeats=repeats, folder=folder)
+        study = Study(train_lenet, config=LeNetConfig(epochs=6), repeats=repeats, folder=folder)
         start = time.perf_counter()
         results = study.run(progress=False, **where)  # type: ignore[arg-type]
         taken = time.perf_counter() - start

@@ -14,8 +14,14 @@ from safetensors.torch import load_file
 from reprostats.datasets.cells import CellField, draw_fields
 from reprostats.errors import InputError, NotAvailableError
 from reprostats.experiments import counting, laboratory
-from reprostats.experiments.counting import Training, counting_metrics
+from reprostats.experiments.counting_trial import (
+    CountingConfig,
+    cell_pictures,
+    counting_metrics,
+    train_counter,
+)
 from reprostats.learning.fingerprint import fingerprint
+from reprostats.metrics.counting import CountingFrame
 from reprostats.sources import complete_levels
 from reprostats.study.outcome import has_diverged, metric_rows
 from reprostats.study.trial import Trial
@@ -28,7 +34,7 @@ NUCLEI = Path(os.environ.get("REPROSTATS_DATA", "data/raw")) / "bbbc039"
 def trained(folder: Path, *, config: dict | None = None, **levels) -> tuple[Trial, dict]:
     folder.mkdir()
     trial = Trial(SHORT | (config or {}), complete_levels(levels), 0, None, folder)
-    return trial, counting.train_counter(trial)
+    return trial, train_counter(trial)
 
 
 class TestTraining:
@@ -77,7 +83,7 @@ class TestTraining:
 
     @pytest.mark.slow
     def test_learns_to_count(self, tmp_path):
-        defaults = Training().model_dump(mode="json")
+        defaults = CountingConfig().model_dump(mode="json")
         _, metrics = trained(tmp_path / "one", config=defaults)
         assert np.mean(list(metrics["dice"].values())) > 0.85
         assert metrics["error_rate_separated"] < metrics["error_rate"]
@@ -94,13 +100,16 @@ class TestTraining:
 
     def test_what_was_found_can_be_shown_again(self, tmp_path):
         trial, metrics = trained(tmp_path / "one", config={"epochs": 8})
-        config = Training(**trial.config)
+        config = CountingConfig(**trial.config)
         for separated, name in ((False, "count"), (True, "count_separated")):
-            shown = counting.counted_fields(config, trial.folder, separated=separated)
-            counts = {each.field.name: float(len(each.frame.counted(each.found))) for each in shown}
-            assert counts == metrics[name]
+            shown = cell_pictures(config, trial.folder, separated=separated)
+            frames = {picture.title: CountingFrame(*picture.frame) for picture in shown}
+            assert metrics[name] == {
+                picture.title: len(frames[picture.title].counted(picture.found))
+                for picture in shown
+            }
         with pytest.raises(InputError, match="drawn at random"):
-            counting.counted_fields(Training(held_out="random"), trial.folder)
+            cell_pictures(CountingConfig(held_out="random"), trial.folder)
 
 
 class TestMetrics:
@@ -112,14 +121,14 @@ class TestMetrics:
 
     def test_a_perfect_network_has_the_error_of_the_true_mask(self):
         fields = self.fields()
-        metrics = counting_metrics(Training(), fields, self.perfect(fields))
+        metrics = counting_metrics(CountingConfig(), fields, self.perfect(fields))
         assert set(metrics["dice"].values()) == {1.0}
         assert metrics["error_rate"] == metrics["error_rate_of_truth"] > 0
         assert metrics["error_rate_separated"] < metrics["error_rate"]
 
     def test_a_network_that_marks_nothing_misses_every_cell(self):
         fields = self.fields()
-        metrics = counting_metrics(Training(), fields, [np.zeros((64, 64))] * 4)
+        metrics = counting_metrics(CountingConfig(), fields, [np.zeros((64, 64))] * 4)
         assert metrics["error_rate"] == metrics["image_error_rate"] == 100
         assert metrics["pooled_recall"] == 0
         assert "precision" not in metrics  # nothing was marked: it is undefined for every image
@@ -129,7 +138,7 @@ class TestMetrics:
     def test_an_empty_field_among_others_is_undefined_alone(self):
         empty = CellField("empty", np.zeros((64, 64), np.float32), np.zeros((64, 64), int))
         fields = [*self.fields(), empty]
-        metrics = counting_metrics(Training(), fields, self.perfect(fields))
+        metrics = counting_metrics(CountingConfig(), fields, self.perfect(fields))
         assert np.isnan(metrics["dice"]["empty"])
         assert metrics["count"]["empty"] == metrics["true_count"]["empty"] == 0
         assert np.isfinite(metrics["image_error_rate"])
@@ -137,8 +146,10 @@ class TestMetrics:
 
     def test_counts_are_those_inside_the_frame(self):
         fields = self.fields()
-        inside = counting_metrics(Training(), fields, self.perfect(fields))
-        everywhere = counting_metrics(Training(frame_margin=None), fields, self.perfect(fields))
+        inside = counting_metrics(CountingConfig(), fields, self.perfect(fields))
+        everywhere = counting_metrics(
+            CountingConfig(frame_margin=None), fields, self.perfect(fields)
+        )
         assert sum(inside["true_count"].values()) < sum(everywhere["true_count"].values())
         assert list(everywhere["true_count"].values()) == [field.count for field in fields]
 
@@ -166,8 +177,8 @@ class TestData:
     ):
         config = self.folder(tmp_path, monkeypatch, sides=((17, 23),) * 4) | {"scale": scale}
         trial, _ = trained(tmp_path / "one", config=config)
-        (shown,) = counting.counted_fields(Training(**trial.config), trial.folder)
-        assert shown.output.shape == shown.found.shape == (17, 23)
+        (shown,) = cell_pictures(CountingConfig(**trial.config), trial.folder)
+        assert shown.image.shape == shown.found.shape == (17, 23)
 
     def test_no_cell_inside_the_frame_is_told_before_training(self, tmp_path, monkeypatch):
         config = self.folder(tmp_path, monkeypatch, value=0)
@@ -197,38 +208,46 @@ class TestData:
 
 
 @pytest.mark.slow
-def test_the_rest_of_a_study_goes_on_where_trials_fail(tmp_path, monkeypatch):
+def test_report(tmp_path, monkeypatch):
+    monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
+    report = counting.report(counting.CountingParameters(**SHORT, trials=2, workers=1))
+    answers = {v.condition: v.answer for v in report.of("repeatable")}
+    assert set(answers) == {"unseeded", "seeded", "deterministic", "other hardware"}
+    assert answers["seeded"] == answers["deterministic"] == "yes"
+    assert len(report["counting_trials"].frame) == 8
+    assert {"counting_measures", "counting_perfect_mask", "times"} <= set(report.tables)
+    assert {"values", "values_separated", "counting_cells"} <= set(report.figures)
+    names = {path.name for path in report.write(tmp_path)}
+    assert {"report.html", "counting_trials.csv", "counting_cells.png"} <= names
+
+
+@pytest.mark.slow
+def test_a_report_of_what_cannot_be_counted_says_why(tmp_path, monkeypatch):
     """A trial whose data cannot be counted is a row with its reason."""
     monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
-    parameters = counting.Parameters(**SHORT, trials=2)
-    study = counting.study(parameters)
-    results = study.run(progress=False, workers=1)
-    assert set(results["status"]) == {"ok"}
-    assert set(results["condition"]) == {"unseeded", "seeded", "deterministic", "other hardware"}
-    bad = counting.study(counting.Parameters(**SHORT, trials=2, frame_margin=40))
-    results = bad.run(progress=False, workers=1)
-    assert set(results["status"]) == {"failed"}
-    assert results["reason"].str.contains("margin of 40 pixels leaves no counting frame").all()
+    parameters = counting.CountingParameters(**SHORT, trials=2, frame_margin=40, workers=1)
+    with pytest.raises(InputError, match="margin of 40 pixels leaves no counting frame"):
+        counting.report(parameters)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"epochs": 0}, {"widths": ()}, {"widths": (0,)}, {"scale": 0}, {"threshold": 1.5},
-        {"frame_margin": -1}, {"augmentation": {"flip": True}}, {"held_out": "some"}, {"x": 1},
-        {"trials": 1},
+        {"frame_margin": -1}, {"augmentation_settings": {"flip": True}}, {"held_out": "some"},
+        {"x": 1}, {"trials": 1},
     ],
 )  # fmt: skip
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValidationError):
-        counting.Parameters(**wrong)
+        counting.CountingParameters(**wrong)
 
 
 def test_parameter_files_fit():
     files = sorted((ROOT / "data" / "parameters").glob("01_counting_*.yaml"))
     assert len(files) == 2
     for file in files:
-        laboratory.Parameters(**YAML(typ="safe").load(file.read_text())).of_cells()
+        laboratory.LaboratoryParameters(**YAML(typ="safe").load(file.read_text())).counting()
 
 
 @pytest.mark.slow
@@ -237,8 +256,8 @@ def test_parameter_files_fit():
 )
 def test_real_nuclei_are_marked_and_counted(tmp_path):
     file = ROOT / "data" / "parameters" / "01_counting_bbbc039.yaml"
-    chosen = laboratory.Parameters(**YAML(typ="safe").load(file.read_text()))
-    parameters = chosen.of_cells()
+    chosen = laboratory.LaboratoryParameters(**YAML(typ="safe").load(file.read_text()))
+    parameters = chosen.counting()
     _, metrics = trained(tmp_path / "one", config=parameters.training().model_dump(mode="json"))
     assert np.nanmean(list(metrics["dice"].values())) > 0.92
     assert metrics["error_rate_separated"] < 10

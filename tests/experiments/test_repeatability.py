@@ -12,14 +12,13 @@ from safetensors.torch import load_file
 
 from reprostats.errors import InputError
 from reprostats.experiments import laboratory, lenet, repeatability
-from reprostats.experiments.regimes import regimes
+from reprostats.experiments.regimes import other_hardware, regimes
 from reprostats.learning.fingerprint import fingerprint
-from reprostats.report import repeatability as report
 from reprostats.sources import STREAMS, complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent
-PARAMETERS = repeatability.Parameters(trials=3, epochs=1)
+PARAMETERS = repeatability.RepeatabilityParameters(trials=2, epochs=1, pairs=2)
 
 
 def trained(folder: Path, *, config: dict | None = None, **levels) -> tuple[Trial, dict]:
@@ -73,27 +72,49 @@ class TestTraining:
 class TestRegimes:
     def test_have_as_many_trials_as_asked(self):
         for trials in (2, 7, 11):
-            parameters = repeatability.Parameters(trials=trials)
+            parameters = repeatability.RepeatabilityParameters(trials=trials)
             for condition in regimes(parameters).values():
                 assert len(list(condition.settings())) * condition.repeats == trials
 
     def test_unseeded_differ_in_every_stream_from_trial_to_trial(self):
         settings = list(regimes(PARAMETERS)["unseeded"].settings())
         assert all(
-            one[name] != other[name] for one, other in pairwise(settings) for name in STREAMS
+            one.levels[name] != other.levels[name]
+            for one, other in pairwise(settings)
+            for name in STREAMS
         )
 
     def test_unseeded_are_planned_from_the_seed_or_left_to_the_system(self):
         planned = [list(regimes(PARAMETERS)["unseeded"].settings()) for _ in range(2)]
         assert planned[0] == planned[1]
-        left = regimes(repeatability.Parameters(unseeded="os"))["unseeded"]
-        assert {level for each in left.settings() for level in (each[s] for s in STREAMS)} == {"os"}
+        left = regimes(repeatability.RepeatabilityParameters(unseeded="os"))["unseeded"]
+        levels = {setting.levels[name] for setting in left.settings() for name in STREAMS}
+        assert levels == {"os"}
 
     def test_hardware_regime_changes_hardware_alone(self):
-        settings = list(regimes(repeatability.Parameters())["other hardware"].settings())
-        hardware = {(each["threads"], each["isa"]) for each in settings}
+        settings = list(
+            regimes(repeatability.RepeatabilityParameters(trials=7))["other hardware"].settings()
+        )
+        hardware = {(setting.levels["threads"], setting.levels["isa"]) for setting in settings}
         assert len(hardware) == 7
-        assert {each[name] for each in settings for name in STREAMS} == {2019}
+        assert {setting.levels[name] for setting in settings for name in STREAMS} == {2019}
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_hardware_that_the_processor_chooses_by_itself_is_no_other(self, threads):
+        """With "native" the processor takes its best instruction set: the same kernels."""
+        parameters = repeatability.RepeatabilityParameters(threads=threads)
+        planned = regimes(parameters)["other hardware"].settings()
+        best = other_hardware(1)[0]["isa"]
+        pairs = [(setting.levels["threads"], setting.levels["isa"]) for setting in planned]
+        assert (threads, best) not in pairs
+        assert len(set(pairs)) == parameters.trials
+
+    def test_for_a_gpu_every_processor_is_other_hardware(self):
+        setups = other_hardware(3, {"device": "cuda", "threads": 1})
+        assert {setup["device"] for setup in setups} == {"cpu"}
+        assert [setup["threads"] for setup in setups] == [
+            setup["threads"] for setup in other_hardware(3)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -102,14 +123,7 @@ class TestRegimes:
 )
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValidationError):
-        repeatability.Parameters(**wrong)
-
-
-def test_parameter_files_fit():
-    files = sorted((ROOT / "data" / "parameters").glob("01_repeatability_*.yaml"))
-    assert files
-    for file in files:
-        repeatability.Parameters(**YAML(typ="safe").load(file.read_text()))
+        repeatability.RepeatabilityParameters(**wrong)
 
 
 @pytest.mark.slow
@@ -131,79 +145,100 @@ def folder(tmp_path_factory):
         yield runs
 
 
+@pytest.fixture(scope="module")
+def report(folder):
+    """One small run of everything, for all tests of this module."""
+    return repeatability.report(PARAMETERS)
+
+
 @pytest.mark.slow
-@pytest.mark.xdist_group("repeatability")
-@pytest.mark.usefixtures("folder")
-class TestBesideTheRegimes:
-    """Libraries, tests in other environments, the cost of determinism."""
+class TestReport:
+    """The common report, and what the paper adds."""
 
-    def test_libraries_differ_in_what_they_say_and_start_alike(self):
-        results = repeatability.libraries(PARAMETERS).run(workers=1, progress=False)
-        trials = results.drop_duplicates("trial").set_index(["condition", "init"])
-        keras, ours = (trials.loc[name] for name in ("Keras", "PyTorch, weights of Keras"))
-        assert (keras["initial_weights_sha256"] == ours["initial_weights_sha256"]).all()
-        assert (keras["weights_sha256"] != ours["weights_sha256"]).all()
-        assert trials["initial_weights_sha256"].nunique() == 3 * PARAMETERS.pairs
-        table = report.library_table(results).frame
-        assert table["Set up as"].tolist()[0] == "Keras"
-        assert table["Initial weights"].nunique() == 3
-        assert table.loc[0, ["Difference", "p"]].isna().all()
-        assert table.loc[1:, "p"].between(0, 1).all()
+    def test_seeded_trials_are_repeatable_and_other_hardware_is_another_question(self, report):
+        answers = {v.condition: v.answer for v in report.of("repeatable")}
+        assert answers["seeded"] == answers["deterministic"] == "yes"
+        assert answers["unseeded"] == answers["other hardware"] == "undetermined"
+        (reproducible,) = report.of("reproducible")
+        assert reproducible.n_groups == 1
 
-    def test_a_trained_network_tested_again(self, folder):
-        study = repeatability.study(PARAMETERS)
-        results = study.run(workers=1, progress=False)
-        again = repeatability.tested_again(PARAMETERS, study, results)
-        tested = again.run(workers=1, progress=False)
-        same = tested[tested["condition"] == "same environment"]
-        assert same.loc[same["metric"] == "largest_difference", "value"].tolist() == [0, 0]
-        table = report.retest_table(tested).frame
-        assert (table.loc[:1, "Verdict"] == "repeats to the last bit").all()
-        assert table["Largest difference of a logit"].max() < 1e-4
-        first = results.query("condition == 'deterministic'")["trial"].iloc[0]
-        trained = study.folder / "trials" / first
-        initial = (trained / "initial_weights.safetensors").read_bytes()
-        (trained / "weights.safetensors").write_bytes(initial)
-        changed = repeatability.Parameters(**{**PARAMETERS.model_dump(), "trials": 2})
-        broken = repeatability.tested_again(changed, study, results)
-        broken.folder = folder / "studies" / "broken"
-        reasons = broken.run(workers=1, progress=False)["reason"].unique()
-        assert all("not the weights that were trained" in each for each in reasons)
+    def test_nothing_is_said_of_new_trainings_from_one_seed(self, report):
+        for comparison in report.of("better"):
+            assert comparison.second == "unseeded"
+            assert comparison.answer in ("undetermined", "not applicable")
 
-    def test_cost_of_determinism(self):
-        results = repeatability.cost(PARAMETERS).run(workers=1, progress=False)
-        table = report.cost_table(results).frame
-        assert table["Setting"].tolist() == [
-            "plain",
-            "deterministic, memory not filled",
-            "deterministic",
-        ]
-        assert (table["Step (ms)"] > 0).all()
-        assert table.loc[0, "Ratio to plain"] == 1
+    def test_libraries_start_alike_where_they_say_so(self, report):
+        frame = report["libraries"].frame
+        assert not frame["condition"].str.contains("Keras").any()
+        assert frame["initial_weights"].nunique() == 3
+        assert frame["initial_weights"][0] == frame["initial_weights"][1]
+        assert frame.loc[0, ["difference", "p_value", "p_adjusted"]].isna().all()
+        assert (frame.loc[1:, "p_adjusted"] >= frame.loc[1:, "p_value"]).all()
+        assert "No row is Keras" in report["libraries"].note
 
-    def test_facts(self):
-        study = repeatability.study(PARAMETERS)
-        study.run(workers=1, progress=False)
-        facts = study.facts()
+    def test_a_trained_network_tested_again(self, report):
+        frame = report["tested_again"].frame.set_index("condition")
+        assert set(frame.loc["same set-up", "outcome"]) == {"same bits"}
+        assert frame["largest_difference"].max() < 1e-4
+
+    def test_cost_of_determinism(self, report):
+        frame = report["cost_of_determinism"].frame
+        settings = ["plain", "deterministic, memory not filled", "deterministic"]
+        assert frame["setting"].tolist() == settings
+        assert (frame["step_ms"] > 0).all()
+        assert frame.loc[0, "ratio"] == 1
+
+    def test_facts(self, report):
+        facts = report["facts"].frame.set_index("item")["answer"]
         assert facts["Dataset"] == "digits"
         assert facts["Training"] == "1203"
-        assert facts["Runs"] == "12, of which 12 completed"
-        assert "epochs = 1" in facts["Hyperparameters"]
-        for item in ("Processor", "Memory", "GPU", "Packages", "Git commit", "Run time", "Seeds",
-                     "Augmentation", "Validation", "Test", "Lock files (SHA-256)"):  # fmt: skip
-            assert facts[item]
-        assert report.facts_table(facts).frame["Item"].tolist() == list(facts)
+        assert facts["Runs"].startswith("8, of which 8")
+        assert facts.astype(bool).all()
+
+    def test_is_written_whole(self, report, tmp_path):
+        names = {path.name for path in report.write(tmp_path)}
+        assert {"report.html", "repeatability_trials.tex", "libraries.csv", "values.png"} <= names
+
+    @pytest.mark.usefixtures("report")
+    def test_weights_that_are_not_those_that_were_trained(self, tmp_path):
+        study = repeatability.studies(PARAMETERS)["repeatability"]
+        place = study.folder / "trials" / study.planned["deterministic"][0].identity
+        again = repeatability.retest(PARAMETERS, study)
+        again.folder = tmp_path / "broken"
+        weights = (place / "weights.safetensors").read_bytes()
+        (place / "weights.safetensors").write_bytes(
+            (place / "initial_weights.safetensors").read_bytes()
+        )
+        reasons = again.run(workers=1, progress=False)["reason"].unique()
+        (place / "weights.safetensors").write_bytes(weights)
+        assert all("not the weights that were trained" in reason for reason in reasons)
 
 
 def test_nothing_to_test_again(tmp_path, monkeypatch):
     monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
-    study = repeatability.study(PARAMETERS)
-    empty = study.results()
-    with pytest.raises(InputError, match="no deterministic trial ended well"):
-        repeatability.tested_again(PARAMETERS, study, empty)
+    study = repeatability.studies(PARAMETERS)["repeatability"]
+    with pytest.raises(InputError, match="no trial of condition 'deterministic' completed"):
+        repeatability.retest(PARAMETERS, study)
 
 
 def test_parameters_of_the_notebook_reach_both_tasks():
-    chosen = laboratory.Parameters(cells={"epochs": 3}, cell_trials=4, seed=5, epochs=2)
-    assert chosen.of_digits() == repeatability.Parameters(seed=5, epochs=2)
-    assert (chosen.of_cells().epochs, chosen.of_cells().trials, chosen.of_cells().seed) == (3, 4, 5)
+    chosen = laboratory.LaboratoryParameters(cells={"epochs": 3}, cell_trials=4, seed=5, epochs=2)
+    assert chosen.classification() == repeatability.RepeatabilityParameters(seed=5, epochs=2)
+    counting = chosen.counting()
+    assert (counting.epochs, counting.trials, counting.seed, counting.margin) == (3, 4, 5, 5.0)
+
+
+def test_the_commonest_digit_is_named_without_training():
+    labels = lenet.load("digits").test_labels
+    assert lenet.commonest_share("digits") == max((labels == n).double().mean() for n in range(10))
+
+
+def test_the_paper_size_can_be_planned():
+    file = ROOT / "data" / "parameters" / "01_repeatability_paper.yaml"
+    parameters = repeatability.RepeatabilityParameters(**YAML(typ="safe").load(file.read_text()))
+    planned = repeatability.studies(parameters)
+    assert {name: len(study.trials) for name, study in planned.items()} == {
+        "repeatability": 28,
+        "libraries": 28,
+        "cost_of_determinism": 7,
+    }

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from reprostats.report.divergence import growth_plot
+from reprostats.report.divergence import growth_figure, growth_plot
 from reprostats.report.theme import write_chart
 
 
@@ -21,3 +21,10 @@ def test_equal_trainings(tmp_path):
     assert all(path.stat().st_size for path in write_chart(chart, tmp_path, "growth"))
     empty = growth_plot(pd.DataFrame({"step": [], "relative": []}))
     assert "not compared" in empty.to_dict()["title"]["text"]
+
+
+def test_the_figure_says_what_its_points_and_lines_are():
+    growth = pd.DataFrame({"step": [1, 2], "relative": [1e-8, 1e-6]})
+    caption = growth_figure(growth).caption
+    assert "Each point is one training step" in caption
+    assert "dashed line" in caption

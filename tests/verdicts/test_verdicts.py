@@ -98,6 +98,12 @@ class TestLearned:
         table = with_hashes(table, {f"net-{run}": str(run) for run in range(4)})
         assert verdict(table, metric="accuracy").of("learned")[0].answer == "no"
 
+    def test_two_networks_may_have_the_same_accuracy(self):
+        table = results(means={"net": 0.9}, metric="accuracy", cases=1).assign(value=0.9)
+        table = with_hashes(table, {f"net-{run}": str(run) for run in range(4)})
+        (learned,) = verdict(table, metric="accuracy", trivial_value=0.1).of("learned")
+        assert learned.answer == "yes"
+
 
 class TestRepeatable:
     """Repeatability is a question within equal levels."""
@@ -241,6 +247,17 @@ class TestBetter:
         shared = verdict(results(), metric="dice").of("better")[0]
         other = verdict(results(shared_seeds=False), metric="dice").of("better")[0]
         assert (shared.runs, other.runs) == ("crossed", "nested")
+
+    def test_one_seed_on_other_hardware_says_nothing_of_new_trainings(self):
+        """Four threads give four networks that differ in the last bits: no four trainings."""
+        table = results(means={"seeds": 0.9, "hardware": 0.8}, shared_seeds=False)
+        hardware = table["condition"] == "hardware"
+        table.loc[hardware, "threads"] = table.loc[hardware, "init"] - 99
+        table.loc[hardware, "init"] = 5
+        verdicts = {v.generalise_to: v for v in verdict(table, metric="dice").of("better")}
+        assert verdicts["runs"].n_runs == (4, 1)
+        assert verdicts["runs"].answer == verdicts["runs and cases"].answer == "undetermined"
+        assert verdicts["cases"].answer == "yes"
 
     def test_many_conditions_are_compared_with_the_first(self):
         table = results(means=dict.fromkeys("abcdefg", 0.9))
