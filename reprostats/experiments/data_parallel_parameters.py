@@ -16,9 +16,8 @@ from reprostats.experiments.segmentation_trial import (
     train_segmentation,
 )
 from reprostats.seeds import seed_sequence
-from reprostats.study.levels import Level
+from reprostats.sources import Level, seeds
 from reprostats.study.plan import Condition
-from reprostats.study.sources import seeds
 from reprostats.study.study import Study
 
 BASELINE: PolicyName = "constant"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -220,20 +221,27 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
 def _labelled(names: list[str], evidence: Evidence) -> tuple[Runs, dict[str, pd.DataFrame]]:
     """Give the values of each condition; trainings that share their seeds have one label."""
     matrices = {name: evidence.distinct_matrix(name) for name in names}
-    labels = {name: _seeds(name, matrix, evidence) for name, matrix in matrices.items()}
-    if not _share_seeds(list(labels.values())):
-        return "nested", matrices
-    return "crossed", {name: matrix.set_axis(labels[name]) for name, matrix in matrices.items()}
+    seeds = {name: _seeds(name, evidence) for name in names}
+    labelled = {
+        name: matrix.set_axis([seeds[name][run] for run in matrix.index])
+        for name, matrix in matrices.items()
+    }
+    labels = [set(matrix.index) for matrix in labelled.values()]
+    # Where some trainings did not complete, the others are still pairs; none left is another case.
+    paired = all(one & other for one, other in combinations(labels, 2))
+    if paired and _share_seeds([list(each) for each in seeds.values()]):
+        return "crossed", labelled
+    return "nested", matrices
 
 
-def _seeds(name: str, matrix: pd.DataFrame, evidence: Evidence) -> list[str]:
+def _seeds(name: str, evidence: Evidence) -> pd.Series[str]:
+    """Give what every planned training of a condition shares with those of others, by run."""
     rows = evidence.trials[evidence.trials["condition"] == name].drop_duplicates("run")
-    seeds = evidence.pairing.loc[rows.index].set_axis(rows["run"])
-    return [str(seeds[run]) for run in matrix.index]
+    return evidence.pairing.loc[rows.index].set_axis(rows["run"])
 
 
 def _share_seeds(labels: list[list[str]]) -> bool:
-    """Tell whether all conditions were trained with the same seeds, each of them once.
+    """Tell whether all conditions were planned with the same seeds, each of them once.
 
     Repeats of one seed are no pairs: the first of one condition has nothing to do with the first
     of another.

@@ -113,7 +113,9 @@ class TestSurfaces:
         tried = actions(history).count("confirm")
         assert end.reason == f"all actions were taken; confirmations tried: {tried}"
         assert "not confirmed" in set(history.table()["outcome"])
-        confirmed = [r.proposal.settings for r in history.iterations if r.proposal.action == "confirm"]
+        confirmed = [
+            r.proposal.settings for r in history.iterations if r.proposal.action == "confirm"
+        ]
         assert len(confirmed) == len(set(map(str, confirmed)))
 
     def test_few_workers_are_trained_directly(self):
@@ -162,7 +164,9 @@ class TestJudgement:
         """Differences 1, 2, 3: mean 2, SE 1/sqrt(3), t(2) at 0.975 is 4.302653."""
         found = judge(rules(), run((2.0, 4.0, 6.0)), run((1.0, 2.0, 3.0)))
         half = 4.302653 / math.sqrt(3)
-        assert (found.difference, found.ci_low, found.ci_high) == pytest.approx((2, 2 - half, 2 + half))
+        assert (found.difference, found.ci_low, found.ci_high) == pytest.approx(
+            (2, 2 - half, 2 + half)
+        )
         assert found.outcome == "undetermined"
         lenient = rules(confidence_level=0.8)
         assert judge(lenient, run((2.0, 4.0, 6.0)), run((1.0, 2.0, 3.0))).outcome == "improved"
@@ -361,7 +365,9 @@ def test_whatever_comes_out_tuning_ends_within_bounds_and_never_repeats_itself(
     def evaluate(proposal):
         return {"dice": values[proposal.iteration % len(values)]}, {"dice": [0.4, 0.5, 0.6]}
 
-    limits = rules(rate_factor=factor, max_iterations=max_iterations, highest_decay=1.0, lowest_rate=0.01)
+    limits = rules(
+        rate_factor=factor, max_iterations=max_iterations, highest_decay=1.0, lowest_rate=0.01
+    )
     history, end = tune(evaluate, limits)
     assert isinstance(end, Done)
     assert len(history.iterations) <= max_iterations
