@@ -62,7 +62,7 @@ class SegmentationTask(Data):
         Slices of one worker in a step; 7 (U-Net) and 10 (FCN) in the thesis.
     momentum
         Of SGD and LARS; not in the thesis.
-    augmentation
+    slice_augmentation
         Of the training slices.
     """
 
@@ -75,7 +75,7 @@ class SegmentationTask(Data):
     epochs: Positive = 12
     batch_size: Positive = 1
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    augmentation: Augmentation = Augmentation()
+    slice_augmentation: Augmentation = Augmentation()
 
 
 class SegmentationConfig(SegmentationTask):
@@ -212,7 +212,7 @@ def process_config(trial: Trial, config: SegmentationConfig) -> TrainingConfig:
         model=Extension(name=config.network, parameters=_network_parameters(config)),
         initialiser=str(trial.level("initialiser")),
         data=data,
-        augmentation=config.augmentation,
+        augmentation=config.slice_augmentation,
         optimiser=Extension(name="sgd", parameters={"momentum": config.momentum}),
         schedule=Constant(learning_rate=config.policy.learning_rate),
         batch_size=config.batch_size,
@@ -270,8 +270,8 @@ def _fitted(
         epochs=config.epochs,
         generator=trial.torch_generator("batch_order"),
         augment=None
-        if config.augmentation.changes_nothing
-        else config.augmentation.bind(trial.torch_generator("augmentation")),
+        if config.slice_augmentation.changes_nothing
+        else config.slice_augmentation.bind(trial.torch_generator("augmentation")),
         schedule=config.policy.schedule(world_size).scheduler(optimiser, steps, config.epochs),
         autocast=trial.autocast,
         strategy=strategy,
@@ -308,13 +308,15 @@ def _measures(trial: Trial, model: torch.nn.Module, patient: Patient) -> dict[st
 
 
 def _describe(trial: Trial, config: SegmentationConfig, held_out: HeldOut) -> None:
-    division = held_out.test
+    division, augmentation = held_out.test, config.slice_augmentation
     trial.describe(
         dataset=config.folder or config.dataset,
         training=sum(len(patient) for patient in division.training),
         validation=sum(len(patient) for patient in held_out.validation.test),
         test=sum(len(patient) for patient in division.test),
-        augmentation="none" if config.augmentation.changes_nothing else str(config.augmentation),
+        augmentation="none"
+        if config.slice_augmentation.changes_nothing
+        else str(config.slice_augmentation),
         loss="1 - DSC",
         optimiser=config.policy.optimiser,
         training_patients=division.fold.training,

@@ -115,8 +115,8 @@ def compare_algorithms(
     ------
     InputError
         If a column, the baseline or an option is not known; there are fewer than two algorithms; a
-        value is there twice; the margin is not above 0; or runs are crossed and two algorithms share
-        no label.
+        value is there twice; the margin is not above 0; or runs are crossed and two algorithms
+        share no label.
 
     Notes
     -----

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from tests.experiments.data_parallel_results import USUAL, made, trial
 
 from reprostats.errors import InputError
 from reprostats.report import data_parallel as report
 from reprostats.study.results import trials_of
 from reprostats.verdicts.report import verdict
+from tests.experiments.data_parallel_results import USUAL, made, trial
 
 
 def compared(results):
