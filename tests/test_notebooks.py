@@ -30,7 +30,7 @@ SMALL = {
         "repeats": 2,
         "world_sizes": [1, 4],
         "policies": ["constant", "linear", "GreScale"],
-        "advisor": {"workers": [4], "fewest_workers": 4, "repeats": 2, "most_runs": 2},
+        "advisor": {"world_sizes": [4], "min_world_size": 4, "repeats": 2, "max_iterations": 2},
         "timing_repeats": 1,
     },
 }

@@ -115,8 +115,8 @@ def compare_algorithms(
     ------
     InputError
         If a column, the baseline or an option is not known; there are fewer than two algorithms; a
-        value is there twice; the margin is not above 0; or runs are crossed and their labels differ
-        between algorithms.
+        value is there twice; the margin is not above 0; or runs are crossed and two algorithms
+        share no label.
 
     Notes
     -----
@@ -407,12 +407,15 @@ def _comparable(
     """Give the values of both on the cases that are complete, equal runs once, and notes."""
     notes: list[str] = []
     if runs == "crossed":
-        if set(one.index) != set(other.index):
+        shared = one.index.intersection(other.index)
+        if shared.empty:
             raise InputError(
                 f"runs are crossed, but {names[0]!r} and {names[1]!r} have other labels of runs; "
                 "runs of one label must share their seed. If they do not, runs='nested'."
             )
-        other = other.loc[one.index]
+        if alone := len(one.index.union(other.index)) - len(shared):
+            notes.append(f"{alone} run(s) without a partner of the same seed are left out")
+        one, other = one.loc[shared], other.loc[shared]
     common = one.columns.intersection(other.columns)
     every = np.concatenate([one[common].to_numpy(), other[common].to_numpy()])
     kept = common[np.isfinite(every).all(axis=0)]

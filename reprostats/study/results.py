@@ -316,14 +316,18 @@ def runs_of(results: pd.DataFrame) -> pd.DataFrame:
 def shared_seeds(trials: pd.DataFrame) -> pd.Series[str]:
     """Give for each row of `trials_of` what it shares with trials of other conditions: its seeds.
 
-    The texts are equal where the levels of all random streams and the repeat are; all are empty
-    where the table has no stream.
+    The texts are equal where the levels of all random streams are, and the repeat, which stands
+    last after ``|``. A trial whose seed was drawn when it started shares it with no other. All are
+    empty where the table has no stream.
     """
     streams = [name for name in STREAMS if name in trials]
     if not streams:
         return pd.Series("", trials.index)
-    columns = [*streams, *(["repeat"] if "repeat" in trials else [])]
-    return pd.DataFrame({name: as_text(trials[name]) for name in columns}).agg("|".join, axis=1)
+    levels = pd.DataFrame({name: as_text(trials[name]) for name in streams})
+    drawn = levels.isin(["os"]).any(axis=1)
+    seeds = levels.agg("/".join, axis=1).where(~drawn, as_text(trials["trial"]))
+    repeat = as_text(trials["repeat"]) if "repeat" in trials else "0"
+    return seeds + "|" + repeat
 
 
 def setting_columns(results: pd.DataFrame) -> list[str]:
