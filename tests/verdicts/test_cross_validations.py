@@ -194,10 +194,9 @@ class TestIdenticalConditions:
         assert share_of_differences(40, training_sd=0.005) <= 7 / 40
 
     @pytest.mark.long
-    @pytest.mark.parametrize("training_sd", [0.0, 0.005, 0.01])
+    @pytest.mark.parametrize("training_sd", [0.005, 0.01])
     def test_differ_in_five_per_cent(self, training_sd):
-        """Of 1500, four standard errors are 2.3 percentage points."""
-        assert share_of_differences(1500, training_sd) == pytest.approx(0.05, abs=0.023)
-        assert share_of_equivalence_at_the_margin(1500, training_sd) == pytest.approx(
-            0.05, abs=0.023
-        )
+        """Of 500, four standard errors are 3.9 percentage points."""
+        about_five = pytest.approx(0.05, abs=0.039)
+        assert share_of_differences(500, training_sd) == about_five
+        assert share_of_equivalence_at_the_margin(500, training_sd) == about_five
