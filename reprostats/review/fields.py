@@ -144,7 +144,7 @@ def _repeated(section: str, form: SectionForm) -> Iterator[FieldPlace]:
     each = form.each
     if each is None:
         return
-    number = FieldForm(kind="whole number")
+    number = FieldForm(kind="integer")
     count = _counter(section, each.name)
     yield FieldPlace(each.name, number, section, "", count, count, count)
     for name, field_form in each.fields.items():

@@ -38,7 +38,7 @@ Kind = Literal[
     "word",
     "words",
     "number",
-    "whole number",
+    "integer",
     "share",
     "text",
     "flag",
@@ -245,7 +245,7 @@ def _value(name: str, field: FieldForm) -> Any:
     if field.kind in {"word", "words"}:
         word: Any = Annotated[str, Word(field.words or name)]
         return word if field.kind == "word" else Many[word]
-    if field.kind in {"number", "whole number"}:
+    if field.kind in {"number", "integer"}:
         return _number(name, field)
     if field.kind == "parts":
         part: Any = _part(name, field)
@@ -258,7 +258,7 @@ def _number(name: str, field: FieldForm) -> Any:
     given: dict[str, Any] = {rule: limit for rule, limit in limits.items() if limit is not None}
     if field.or_words:
         return Annotated[Any, Limits(name.replace("_", " "), tuple(given.items()), field.or_words)]
-    number: Any = int if field.kind == "whole number" else float
+    number: Any = int if field.kind == "integer" else float
     return Annotated[number, Field(**given)]
 
 

@@ -325,7 +325,7 @@ class _Builder:
         known: Sequence[object] = place.form.or_words
         if place.words:
             return self._word(node, place)
-        numeric = place.form.kind in {"number", "whole number", "share"}
+        numeric = place.form.kind in {"number", "integer", "share"}
         if numeric and not isinstance(node.value, int | float) and node.value not in known:
             raise self._refusal(node, f"{place.name} is a number", "compare it with a number")
         return node.value

@@ -1,4 +1,4 @@
-"""The place where two trials part: first step, phase, module and operation whose bits differ.
+"""The place where two trials diverge: first step, phase, module and operation whose bits differ.
 
 Both trials are run again, each in the environment of its own, with their training traced
 (`reprostats.learning.trace`), and the traces are compared. So the trials may differ in anything,
@@ -41,7 +41,7 @@ class TraceError(ReprostatsError):
 
 @dataclass(frozen=True)
 class Divergence:
-    """Where and how two trials part.
+    """Where and how two trials diverge.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Divergence:
         Number of optimiser steps that each took.
     reproduced
         For each, whether running it again gave the fingerprints of its record; None where it
-        left none or did not end well.
+        left none or did not complete.
     levels
         Levels that differ, as (first, second) by source.
     step, phase, place, what
@@ -93,7 +93,7 @@ class Divergence:
 
 @dataclass(frozen=True)
 class GuiltyOperation:
-    """The operation of a step in which two trials part.
+    """The operation of a step in which two trials diverge.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class Rerun:
 
 
 def first_divergence(rerun: Rerun, *, detail: Detail = "module") -> Divergence:
-    """Find where two trials part.
+    """Find where two trials diverge.
 
     Parameters
     ----------
@@ -258,14 +258,14 @@ def first_origin(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
 def _located(
     rerun: Rerun, step: int, steps: int, first: Sequence[pd.DataFrame] | None
 ) -> dict[str, Any]:
-    """Look at the step in which two trials part more closely.
+    """Look at the step in which two trials diverge more closely.
 
     Parameters
     ----------
     rerun
         The two trials.
     step
-        In which they part.
+        In which they diverge.
     steps
         That both took.
     first
@@ -426,7 +426,7 @@ def _sentences(found: Divergence) -> list[str]:
         lines.append(f"Equal as far as both go: {found.steps[0]} and {found.steps[1]} steps.")
     else:
         lines.append(
-            f"The two trainings part in step {found.step}, phase {found.phase}: "
+            f"The two trainings diverge in step {found.step}, phase {found.phase}: "
             f"{found.what} of {found.place or 'the weights'}{_size(found.difference)}."
         )
     if found.operation:

@@ -23,7 +23,7 @@ def worker_setup(function: Callable[..., object], code: Mapping[str, str], folde
     function
         The trial function.
     code
-        What `reprostats.study.code.reached_code` gives for it.
+        What `reprostats.study.code.code_dependencies` gives for it.
     folder
         Of the study.
     """

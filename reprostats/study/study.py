@@ -29,7 +29,7 @@ from reprostats.records.facts import gather_facts
 from reprostats.records.files import archive_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.sources import CHOICES, SOURCES, STREAMS, Level
-from reprostats.study.code import function_name, reached_code
+from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
 from reprostats.study.executors import Executor, run_tasks
 from reprostats.study.folder import kept_losses, trial_folder, write_results
@@ -124,7 +124,7 @@ class Study:
         else:
             conditions = {name: _with(fixed or {}, each) for name, each in conditions.items()}
         self.conditions = dict(conditions)
-        self._code = reached_code(function)
+        self._code = code_dependencies(function)
         self.planned: dict[str, list[PlannedTrial]] = {}
         for condition_name, condition in self.conditions.items():
             compares_config = bool(condition.names() - SOURCES.keys())
@@ -254,7 +254,7 @@ class Study:
         workers: int | None = None,
         progress: bool = True,
     ) -> Divergence:
-        """Find the step, phase, module and operation in which two trials part.
+        """Find the step, phase, module and operation in which two trials diverge.
 
         Parameters
         ----------
@@ -460,7 +460,7 @@ def _with(fixed: Mapping[str, Level], condition: Condition) -> Condition:
 
 def _check_run(workers: object, time_limit: object) -> None:
     if workers is not None and not (isinstance(workers, int) and workers >= 1):
-        raise InputError(f"workers must be a whole number from 1, not {workers!r}.")
+        raise InputError(f"workers must be an integer from 1, not {workers!r}.")
     if time_limit is not None and not (
         isinstance(time_limit, int | float) and 0 < time_limit < math.inf
     ):

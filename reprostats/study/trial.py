@@ -111,7 +111,7 @@ class Trial:
     def to(self, placed: Placed) -> Placed:
         """Move a network or tensor to the trial's device, floating-point values to its type.
 
-        Whole numbers keep their type. As with PyTorch's ``to``, a network is changed in place.
+        Integers keep their type. As with PyTorch's ``to``, a network is changed in place.
         """
         import torch
 

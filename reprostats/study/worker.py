@@ -34,7 +34,7 @@ from reprostats.records.environments import write_environment
 from reprostats.records.files import has_record, record_path, write_record
 from reprostats.records.record import Status
 from reprostats.records.stopwatch import Stopwatch
-from reprostats.study.code import reached_code
+from reprostats.study.code import code_dependencies
 from reprostats.study.failures import record_failure
 from reprostats.study.run_trial import run_trial, warm_up
 from reprostats.study.tracing import TrialFunction
@@ -99,7 +99,7 @@ def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:
     """
     if "pickled" in setup:
         return
-    here, planned = reached_code(function), setup["code"]
+    here, planned = code_dependencies(function), setup["code"]
     if differing := sorted(n for n in here | planned if here.get(n) != planned.get(n)):
         raise WrongCodeError(
             f"{', '.join(differing)}: not the same here as where the study was planned. Was a "
