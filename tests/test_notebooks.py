@@ -197,8 +197,8 @@ def test_gives_the_same_outputs_again(executed):
     nbformat.write(notebook, folder / "again.ipynb")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env",
-         "--nbval-kernel-startup-timeout=300", "-q", "-p", "no:cacheprovider", "--rootdir",
-         str(folder), "-c", os.devnull, "again.ipynb"],
+         "--nbval-kernel-startup-timeout=300", "-q", "-p", "no:cacheprovider",
+         "--rootdir", str(folder), "-c", os.devnull, "again.ipynb"],
         env=environment,
         cwd=folder,
         capture_output=True,
