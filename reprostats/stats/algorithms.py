@@ -120,8 +120,9 @@ def compare_algorithms(
 
     Notes
     -----
-    Runs that are the same on every case count once: they show a fixed seed, not that trainings do
-    not vary. Cases without a finite value in each run of both algorithms are left out.
+    Runs that are the same on every one of several cases count once: they show a fixed seed, not
+    that trainings do not vary. Cases without a finite value in each run of both algorithms are left
+    out.
 
     The degrees of freedom for runs and cases weigh those of the two parts of the variance by their
     shares, 1/df = (MS(R)/V)/f_R + (D/V)/f_AC with D = max(MS(AC) - MS(RC), 0) and V = MS(R) + D.
@@ -162,6 +163,7 @@ def compare_matrices(
     baseline: object = None,
     adjustment: Adjustment = "holm",
     confidence_level: float = 0.95,
+    equal_runs_count_once: bool = True,
 ) -> pd.DataFrame:
     """Compare algorithms from one table each: one row a run, one column a case.
 
@@ -169,6 +171,9 @@ def compare_matrices(
     ----------
     matrices
         By algorithm. Row labels are those of runs, column labels those of cases.
+    equal_runs_count_once
+        Whether runs that are equal on every one of several cases are one run. False: the caller
+        knows that they are different trainings.
     runs, generalise_to, margin, baseline, adjustment, confidence_level
         As of `compare_algorithms`, whose result and errors are the same.
 
@@ -191,6 +196,7 @@ def compare_matrices(
             margin,
             confidence_level,
             strict,
+            equal_runs_count_once,
         )
         for one, other in pairs
     ]
@@ -350,8 +356,9 @@ def _row(
     margin: float | None,
     confidence_level: float,
     strict: bool,
+    equal_runs_count_once: bool,
 ) -> dict[str, object]:
-    first, second, notes = _comparable(names, *matrices, runs)
+    first, second, notes = _comparable(names, *matrices, runs, once=equal_runs_count_once)
     row: dict[str, object] = {
         "first": names[0],
         "second": names[1],
@@ -362,7 +369,7 @@ def _row(
         "margin": math.nan if margin is None else margin,
         "generalise_to": generalise_to,
     }
-    if why := _obstacle(first, second, generalise_to):
+    if why := _obstacle(first, second, runs, generalise_to):
         return row | {"note": "; ".join([*notes, why])}
     contrast = _contrast(first, second, runs, generalise_to, strict=strict)
     low, high = contrast.interval(confidence_level)
@@ -387,22 +394,42 @@ def _contrast(
     return over_runs_and_cases(first, second, runs, strict=strict)
 
 
-def _obstacle(first: Floats, second: Floats, generalise_to: GeneraliseTo) -> str:
+def _obstacle(first: Floats, second: Floats, runs: Runs, generalise_to: GeneraliseTo) -> str:
     """Say why the data cannot answer; empty if they can."""
     n_cases, n_runs = first.shape[1], min(len(first), len(second))
     if not n_cases:
         return "no case has a finite value in every run"
     if generalise_to != "runs" and n_cases < _AT_LEAST:
         return "there is one value a run: nothing can be said of other cases"
-    if generalise_to == "cases" or n_runs >= _AT_LEAST:
+    if generalise_to == "cases":
         return ""
-    # With one run on one side alone the other side's spread could stand in; that would take it for
-    # granted that both algorithms vary alike.
-    return "one distinct run: nothing can be said of other trainings"
+    if n_runs < _AT_LEAST:
+        # With one run on one side alone the other side's spread could stand in; that would take it
+        # for granted that both algorithms vary alike.
+        return "one distinct run: nothing can be said of other trainings"
+    return _no_spread(first.mean(axis=1), second.mean(axis=1), runs)
+
+
+def _no_spread(first: Floats, second: Floats, runs: Runs) -> str:
+    """Say that run means show no spread by which a difference could be judged.
+
+    Pairs that are all equal are another matter: they show that both algorithms do the same.
+    """
+    if runs == "crossed":
+        differences = first - second
+        same = bool(differences.any()) and np.ptp(differences) <= _SAME * np.abs(first).max()
+        return "all pairs of runs differ by the same: no spread to judge by" if same else ""
+    same = np.ptp(first) == 0 and np.ptp(second) == 0
+    return "the run means of both do not vary: no spread to judge by" if same else ""
 
 
 def _comparable(
-    names: tuple[object, object], one: pd.DataFrame, other: pd.DataFrame, runs: Runs
+    names: tuple[object, object],
+    one: pd.DataFrame,
+    other: pd.DataFrame,
+    runs: Runs,
+    *,
+    once: bool,
 ) -> tuple[Floats, Floats, list[str]]:
     """Give the values of both on the cases that are complete, equal runs once, and notes."""
     notes: list[str] = []
@@ -422,6 +449,9 @@ def _comparable(
     if dropped := len(one.columns.union(other.columns)) - len(kept):
         notes.append(f"{dropped} case(s) without a finite value in every run are left out")
     arrays = [table[kept].to_numpy(dtype=np.float64) for table in (one, other)]
+    # One value may come out twice by chance; several show a copy.
+    if not once or len(kept) < _AT_LEAST:
+        return arrays[0], arrays[1], notes
     distinct = _distinct(arrays, crossed=runs == "crossed")
     for name, array, rows in zip(names, arrays, distinct, strict=True):
         if len(rows) < len(array):

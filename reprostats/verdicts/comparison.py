@@ -197,6 +197,7 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
             margin=evidence.margin,
             baseline=baseline,
             confidence_level=evidence.confidence_level,
+            equal_runs_count_once=False,  # copies are left out already, by their fingerprints
         )
         for what in GENERALISATIONS
         if what == "runs" or evidence.has_cases
