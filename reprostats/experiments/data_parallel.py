@@ -39,7 +39,7 @@ from reprostats.learning.loop import steps_per_epoch
 from reprostats.report import data_parallel as shown
 from reprostats.report.figure import Figure
 from reprostats.report.schedules import schedule_plot
-from reprostats.study.results import completed, trials_of
+from reprostats.study.results import is_completed, trials_of
 from reprostats.study.streams import Streams
 from reprostats.study.study import Study
 from reprostats.verdicts.comparison import Comparison
@@ -152,11 +152,14 @@ def extended(
         if isinstance(verdict, Comparison) and verdict.generalise_to == "runs"
     }
     compared = common.tables["comparisons"].frame if comparisons else pd.DataFrame()
-    times = trials_of(completed(timed)) if len(timed) else timed
+    ended = placed[is_completed(placed)]
+    times = trials_of(timed[is_completed(timed)]) if len(timed) else timed
+    virtual = trials_of(ended[ended["policy"] == BASELINE])
+    several = [each for each in conditions(parameters).values() if each.world_size > 1]
     by_tuning = [ask_tuning(each, _tuned(each).condition, comparisons) for each in tunings]
     return common.extended(
         verdicts=[
-            *ask_loss(conditions(parameters), list(comparisons.values())),
+            *ask_loss(_METRIC, several, comparisons),
             *(verdict for verdicts in by_tuning for verdict in verdicts),
         ],
         tables=[
@@ -166,8 +169,8 @@ def extended(
         ],
         figures=[
             rate_figure(parameters),
-            shown.measure_figure(placed),
-            shown.time_figure(times, placed[placed["policy"] == BASELINE]),
+            *([shown.measure_figure(placed)] if len(ended) else []),
+            *([shown.time_figure(times, virtual)] if len(times) + len(virtual) else []),
         ],
     )
 

@@ -8,8 +8,9 @@ equivalence that are adjusted over all conditions.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from reprostats.experiments.advisor import Done
 from reprostats.experiments.data_parallel_advice import Tuning
@@ -28,19 +29,19 @@ from reprostats.verdicts._base import (
 from reprostats.verdicts.comparison import Comparison
 
 
-def is_compared(comparison: Comparison) -> bool:
+def is_compared(comparison: Comparison | None) -> TypeGuard[Comparison]:
     """Tell whether there are trainings enough for a comparison, and both conditions learned."""
-    return not comparison.untrained and math.isfinite(comparison.p_value)
+    return comparison is not None and not comparison.untrained and math.isfinite(comparison.p_value)
 
 
-def loses(comparison: Comparison) -> bool:
+def loses(comparison: Comparison | None) -> bool:
     """Tell whether the first is shown to be worse, and not by less than the margin."""
-    return comparison.outcome == "worse" and not comparison.equivalent
+    return is_compared(comparison) and comparison.outcome == "worse" and not comparison.equivalent
 
 
-def holds(comparison: Comparison) -> bool:
+def holds(comparison: Comparison | None) -> bool:
     """Tell whether the first is shown to be better, or to lose less than the margin."""
-    return comparison.outcome == "better" or comparison.equivalent
+    return is_compared(comparison) and (comparison.outcome == "better" or comparison.equivalent)
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,15 @@ class LossOverWorkers(Verdict):
     policy, metric
         Their names.
     comparisons
-        By world size in ascending order, the comparison with the baseline.
+        By world size in ascending order, the comparison with the baseline; None: there is none,
+        because no training completed.
     """
 
     question = "loss over workers"
 
     policy: str
     metric: str
-    comparisons: Mapping[int, Comparison]
+    comparisons: Mapping[int, Comparison | None]
 
     @property
     def missing(self) -> list[int]:
@@ -105,7 +107,11 @@ class LossOverWorkers(Verdict):
         start = "" if self.onset is None else f"From {_workers([self.onset])} on a loss is shown."
         parts = [
             (self.lost, start),
-            *(([n], f"With {_workers([n])}, {_said(self.comparisons[n])}") for n in self.lost),
+            *(
+                ([size], f"With {_workers([size])}, {_said(found)}")
+                for size, found in self.comparisons.items()
+                if found is not None and loses(found)
+            ),
             (self.held, f"With {_workers(self.held)}, no more than the margin is lost."),
             (undecided, f"With {_workers(sorted(undecided))}, the trainings do not decide."),
             (self.missing, f"With {_workers(self.missing)}, too few trainings can be compared."),
@@ -146,22 +152,22 @@ class WonBack(Verdict):
     @property
     def answer(self) -> Answer:
         """Yes if linear scaling loses and tuned GreScale does not."""
-        if self.tuned is None or not is_compared(self.tuned):
+        if not is_compared(self.tuned):
             return NOT_APPLICABLE
         if loses(self.tuned):
             return NO
-        if self.linear is None or holds(self.linear):
+        if not is_compared(self.linear) or holds(self.linear):
             return NOT_APPLICABLE
         return YES if loses(self.linear) and holds(self.tuned) else UNDETERMINED
 
     @property
     def sentence(self) -> str:
         """Both policies against the baseline."""
-        if self.tuned is None or not is_compared(self.tuned):
+        if not is_compared(self.tuned):
             return "Too few trainings can be compared."
         kept = "The advisor kept GreScale's defaults. " if self.kept_defaults else ""
         tuned = f"{kept}With tuned GreScale, {_said(self.tuned)}"
-        if self.linear is None or not is_compared(self.linear):
+        if not is_compared(self.linear):
             return f"{tuned} Linear scaling cannot be compared."
         nothing = " There is nothing to win back." if holds(self.linear) else ""
         return f"{tuned} With linear scaling, {_said(self.linear)}{nothing}"
@@ -215,26 +221,24 @@ class AdvisorEnding(Verdict):
 
 
 def ask_loss(
-    conditions: Mapping[str, PolicyOnWorkers], comparisons: Sequence[Comparison]
+    metric: str, conditions: Iterable[PolicyOnWorkers], comparisons: Mapping[str, Comparison]
 ) -> list[Verdict]:
     """Ask of each policy from how many workers on it costs quality.
 
     Parameters
     ----------
+    metric
+        Its name.
     conditions
-        By their names; others are not asked about.
+        All that were planned but the baseline.
     comparisons
-        With the baseline, for new trainings.
+        With the baseline, for new trainings, by the name of the condition.
     """
-    by_policy: dict[str, dict[int, Comparison]] = {}
-    for comparison in comparisons:
-        if (place := conditions.get(comparison.first)) is not None:
-            by_policy.setdefault(place.policy, {})[place.world_size] = comparison
-    metric = comparisons[0].metric if comparisons else ""
-    return [
-        LossOverWorkers(policy, metric, dict(sorted(by_size.items())))
-        for policy, by_size in by_policy.items()
-    ]
+    by_policy: dict[str, dict[int, Comparison | None]] = {}
+    for place in sorted(conditions, key=lambda each: each.world_size):
+        found = comparisons.get(place.condition)
+        by_policy.setdefault(place.policy, {})[place.world_size] = found
+    return [LossOverWorkers(policy, metric, by_size) for policy, by_size in by_policy.items()]
 
 
 def ask_tuning(

@@ -110,12 +110,16 @@ def world_size_table(results: pd.DataFrame, comparisons: pd.DataFrame) -> Table:
         "difference", "ci_low", "ci_high", "p_adjusted", "p_equivalence", "n_runs_first",
         "outcome", "equivalent",
     ]  # fmt: skip
-    if comparisons.empty:
-        compared = pd.DataFrame(columns=numbers)
-    else:
+    compared = pd.DataFrame(columns=numbers)
+    if len(comparisons):
         for_runs = comparisons[comparisons["generalise_to"] == "runs"]
+        counts = counts.drop(for_runs["second"].iloc[0])
         compared = for_runs.set_index("first")[numbers]
-    frame = counts.join(compared, how="inner").reset_index(drop=True)
+    # A condition without a completed training has no comparison; it stays in the table.
+    frame = counts.join(compared).reset_index(drop=True)
+    frame["n_runs_first"] = frame["n_runs_first"].fillna(0).astype(int)
+    frame["outcome"] = frame["outcome"].fillna("not compared")
+    frame["equivalent"] = frame["equivalent"].eq(True)
     decimals = dict.fromkeys(("difference", "ci_low", "ci_high", "p_adjusted", "p_equivalence"), 4)
     return Table(
         "by_world_size",
@@ -188,12 +192,10 @@ def time_table(times: pd.DataFrame) -> Table:
     columns = ["world_size", "n", "mean", "shortest", "longest", "speed_up", "efficiency"]
     frame = pd.DataFrame(columns=columns)
     if len(times):
-        groups = times.groupby("world_size")[_TRAINING_TIME]
-        frame = groups.agg(["size", "mean", "min", "max"]).reset_index()
+        frame = _times_by_world_size(times)
         if 1 not in set(frame["world_size"]):
             raise InputError("no timed training with one worker: there is nothing to compare with.")
         alone = float(frame.loc[frame["world_size"] == 1, "mean"].iloc[0])
-        frame = frame.set_axis(columns[:5], axis=1)
         frame["speed_up"] = alone / frame["mean"]
         frame["efficiency"] = frame["speed_up"] / frame["world_size"]
     return Table(
@@ -221,29 +223,33 @@ def time_figure(times: pd.DataFrame, virtual: pd.DataFrame) -> Figure:
     times
         As of `time_table`.
     virtual
-        The results of virtual workers, to be shown beside; their time is no speed-up.
+        The same of virtual workers, to be shown beside; their time is no speed-up.
     """
-    trials = trials_of(completed(virtual)).astype({"world_size": int})
-    by_size = trials.groupby("world_size")[_TRAINING_TIME].agg(["mean", "min", "max"])
-    turns = by_size.reset_index().set_axis(["world_size", "mean", "shortest", "longest"], axis=1)
-    panels = [_time_panel(turns.assign(kind=_KINDS[2]), "mean", "Training time (s)", "Virtual")]
+    panels = []
     if len(times):
         real = time_table(times).frame
         alone = float(real["mean"].iloc[0])
         ideal = real[["world_size"]].assign(mean=alone / real["world_size"], efficiency=1.0)
         data = pd.concat([real.assign(kind=_KINDS[0]), ideal.assign(kind=_KINDS[1])])
-        panels = [
-            _time_panel(data, "mean", "Training time (s)", "Real"),
+        panels += [
+            _time_panel(data, "mean", "Training time (s)", "Real workers"),
             _time_panel(data, "efficiency", "Speed-up / workers", "Efficiency of real workers"),
-            *panels,
         ]
+    if len(virtual):
+        turns = _times_by_world_size(virtual).assign(kind=_KINDS[2])
+        panels += [_time_panel(turns, "mean", "Training time (s)", "Virtual workers")]
     caption = (
         "Training time and efficiency over the number of data-parallel workers. Points are means "
         "of trainings, strokes reach from the shortest to the longest. Ideal: the time of one "
         "worker divided by their number. Virtual workers take turns in one process, at the "
         "constant rate: their time is no speed-up."
     )
-    return Figure("training_times", alt.hconcat(*panels), caption)
+    return Figure("training_times", alt.hconcat(*panels, bounds="flush", spacing=70), caption)
+
+
+def _times_by_world_size(times: pd.DataFrame) -> pd.DataFrame:
+    groups = times.astype({"world_size": int}).groupby("world_size")[_TRAINING_TIME]
+    return groups.agg(n="size", mean="mean", shortest="min", longest="max").reset_index()
 
 
 def _values(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

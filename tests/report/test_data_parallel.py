@@ -77,12 +77,15 @@ class TestByWorldSize:
     def test_condition_of_which_all_trainings_diverged(self):
         diverged = {("linear", 18, seed) for seed in range(5)}
         table = compared(made(USUAL, diverged=diverged))
-        assert ("linear", 18) not in table.index
+        row = table.loc["linear", 18]
+        assert (row["completed"], row["n_runs"], row["outcome"]) == (0, 0, "not compared")
+        assert np.isnan(row["difference"])
         assert table["outcome"]["constant", 18] == "worse"
 
     def test_nothing_to_compare(self):
         results = made({("constant", 1): 0.0})
-        assert report.world_size_table(results, pd.DataFrame()).frame.empty
+        frame = report.world_size_table(results, pd.DataFrame()).frame
+        assert frame["outcome"].tolist() == ["not compared"]
 
 
 class TestTimes:
@@ -105,7 +108,7 @@ class TestTimes:
     def test_nothing_was_timed(self, tmp_path):
         table = report.time_table(pd.DataFrame())
         assert table.frame.empty
-        figure = report.time_figure(pd.DataFrame(), made(USUAL))
+        figure = report.time_figure(pd.DataFrame(), trials_of(made(USUAL)))
         assert all(
             path.stat().st_size for path in [*table.write(tmp_path), *figure.write(tmp_path)]
         )
@@ -152,7 +155,7 @@ def test_every_measure_has_its_own_panel_and_axis():
 
 def test_every_colour_of_the_times_is_in_the_legend():
     results = made({("constant", 1): 0.0, ("constant", 2): 0.0})
-    figure = report.time_figure(trials_of(results), results)
+    figure = report.time_figure(trials_of(results), trials_of(results))
     panels = figure.chart.to_dict()["hconcat"]
     assert len(panels) == 3
     colours = [layer["encoding"]["color"] for panel in panels for layer in panel["layer"]]
