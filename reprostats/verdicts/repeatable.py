@@ -136,7 +136,7 @@ class Reproducible(Verdict):
         different = "the same" if self.answer == YES else f"{self.n_distinct} different"
         said = (
             f"{counted(self.n_setups, 'set-up')} ({', '.join(self.sources)}) with the same seeds "
-            f"gave {different} {_things(self.compared)} in {counted(self.n_trials, 'training')}."
+            f"gave {different} {_things(self.compared)} in {counted(self.n_trials, 'trial')}."
         )
         return said if self.answer == YES else f"{said} {self._apart}."
 
