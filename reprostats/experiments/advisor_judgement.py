@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from reprostats.experiments.advisor_guideline import Guideline, Proposal
-from reprostats.stats.algorithms import Contrast, over_runs
+from reprostats.stats.contrast import Contrast, over_runs
 from reprostats.stats.family import adjust_p_values
 
 Outcome = Literal["improved", "degraded", "undetermined", "diverged"]

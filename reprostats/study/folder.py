@@ -10,14 +10,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from reprostats.errors import DamagedFileError, InputError
+from reprostats.errors import DamagedFileError, InputError, NotAvailableError
 from reprostats.files import write_atomically
+from reprostats.records.environments import read_environment
 from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.records.tensors import tensors_path
@@ -90,6 +92,27 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except (ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: is no table of results ({error}).") from None
+
+
+def read_environments(
+    folder: Path, records: Iterable[TrialRecord]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Read the descriptions of the environments in which trials of a study ran.
+
+    Returns
+    -------
+    tuple
+        The descriptions by name, and for each that cannot be read what is wrong with it.
+    """
+    # A study has thousands of records and few environments.
+    one_each = {str(record.environment): record for record in records if record.environment}
+    described, faults = {}, []
+    for name, record in one_each.items():
+        try:
+            described[name] = read_environment(folder / "environments", record)
+        except (DamagedFileError, NotAvailableError) as error:
+            faults.append(str(error))
+    return described, faults
 
 
 def kept_losses(folder: Path, trials: Iterable[str]) -> dict[str, NDArray[np.floating]]:

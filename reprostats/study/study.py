@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock
@@ -19,21 +18,25 @@ from reprostats import paths
 from reprostats.errors import (
     DamagedFileError,
     InputError,
-    NotAvailableError,
     PlanOnlyError,
     unknown_name,
 )
-from reprostats.records.checksum import canonical_json, digest
-from reprostats.records.environments import read_environment
+from reprostats.records.checksum import digest
 from reprostats.records.facts import gather_facts
 from reprostats.records.files import archive_record, read_record
 from reprostats.records.record import TrialRecord
-from reprostats.sources import CHOICES, SOURCES, STREAMS, Level
+from reprostats.sources import SOURCES, Level
 from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
 from reprostats.study.executors import Executor, run_tasks
-from reprostats.study.folder import kept_losses, trial_folder, write_results
+from reprostats.study.folder import (
+    kept_losses,
+    read_environments,
+    trial_folder,
+    write_results,
+)
 from reprostats.study.identity import plain_config
+from reprostats.study.notices import warn_of_idle_sources, warn_of_mixed_environments
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
@@ -212,8 +215,8 @@ class Study:
             description=self.name,
         )
         done |= {trial.identity: read_record(self._place(trial), TrialRecord) for trial in missing}
-        self._warn_of_idle_streams(done.values())
-        self._warn_of_mixed_environments(done.values())
+        warn_of_idle_sources(self.name, self.conditions.values(), done.values())
+        warn_of_mixed_environments(self.name, self.folder, done.values())
         results = self._table(done)
         write_results(self.folder, results, done)
         return results
@@ -333,7 +336,9 @@ class Study:
             title=title,
             losses=kept_losses(self.folder, done),
             facts=gather_run_facts(
-                done.values(), self._environments(done.values()), planned=len(self.trials)
+                done.values(),
+                read_environments(self.folder, done.values())[0],
+                planned=len(self.trials),
             ),
         )
 
@@ -400,50 +405,6 @@ class Study:
     def _tasks(self, trials: Iterable[PlannedTrial], time_limit: float | None) -> list[Task]:
         setup = worker_setup(self.function, self._code, self.folder)
         return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
-
-    def _warn_of_idle_streams(self, records: Iterable[TrialRecord]) -> None:
-        completed = [record for record in records if record.status == COMPLETED]
-        if not completed:
-            return
-        used = {name for record in completed for name in record.used}
-        varied = [group for each in self.conditions.values() for group in each.varied_together()]
-        idle = [group for group in varied if group <= {*STREAMS, *CHOICES} - used]
-        if idle:
-            names = ", ".join(sorted(set().union(*idle)))
-            warnings.warn(
-                f"varied, but never used by {self.name!r}: {names}. Use "
-                "trial.stream(NAME), trial.generator(NAME) or trial.level(NAME) in the trial "
-                "function.",
-                stacklevel=3,
-            )
-
-    def _environments(
-        self, records: Iterable[TrialRecord], *, warn: bool = False
-    ) -> dict[str, dict[str, Any]]:
-        """Read the descriptions of environments by name, without those that cannot be read."""
-        # A study has thousands of records and few environments.
-        one_each = {str(record.environment): record for record in records if record.environment}
-        described = {}
-        for name, record in one_each.items():
-            try:
-                described[name] = read_environment(self.folder / "environments", record)
-            except (DamagedFileError, NotAvailableError) as error:
-                if warn:
-                    warnings.warn(str(error), stacklevel=4)
-        return described
-
-    def _warn_of_mixed_environments(self, records: Iterable[TrialRecord]) -> None:
-        parts = ("python", "machine", "packages")
-        described = {
-            name: {part: content[part] for part in parts}
-            for name, content in self._environments(records, warn=True).items()
-        }
-        if len(set(map(canonical_json, described.values()))) > 1:
-            warnings.warn(
-                f"the trials of {self.name!r} ran on different machines or with different "
-                f"packages: compare {', '.join(sorted(described))} in {self.folder}/environments.",
-                stacklevel=3,
-            )
 
 
 def _checked_name(name: object) -> str:

@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, Runs, compare_matrices
+from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, compare_matrices
+from reprostats.stats.contrast import Runs
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from reprostats import compare_algorithms
 from reprostats.errors import InputError
-from reprostats.stats.algorithms import GENERALISATIONS, Contrast, compare_matrices
+from reprostats.stats.algorithms import GENERALISATIONS, compare_matrices
+from reprostats.stats.contrast import Contrast
 from tests.shared import SHARED, needs
 
 REFERENCE = SHARED / "reference" / "mrmc" / "continuous"
