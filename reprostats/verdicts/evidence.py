@@ -145,6 +145,12 @@ class Evidence:
             bool(self.common_cases) and self.common_cases[0] != WHOLE
         )
 
+    @property
+    def over_cases(self) -> str:
+        """Over how many cases the value of a training is a mean, in words; empty for one value."""
+        n = len(self.common_cases)
+        return f", the mean over {n} case{'s' if n > 1 else ''}" if self.has_cases else ""
+
     @cached_property
     def fingerprint(self) -> str | None:
         """The column by which trainings are compared bit for bit; None if none was kept."""

@@ -71,9 +71,8 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
         frame,
         f"{evidence.metric.name} by condition",
         dict.fromkeys(numbers, decimals) | {"sd": decimals + 1},
-        f"The unit is the training: the value of a training is its mean over "
-        f"{len(evidence.common_cases)} case(s); of several folds, over the cases of all. Trainings "
-        "that are equal bit for bit count once. Mean: with Student's "
+        f"The unit is the training: its value is its {evidence.metric.name}{evidence.over_cases}. "
+        "Trainings that are equal bit for bit count once. Mean: with Student's "
         f"{level} interval over trainings. SD: between trainings, ddof = 1. Median: with its exact "
         f"{level} interval, which has no end where trainings are few.",
         {
