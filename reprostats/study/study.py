@@ -24,7 +24,7 @@ from reprostats.errors import (
 from reprostats.records.checksum import digest
 from reprostats.records.facts import gather_facts
 from reprostats.records.files import archive_record, read_record
-from reprostats.records.record import TrialRecord
+from reprostats.records.record import COMPLETED, TrialRecord
 from reprostats.sources import SOURCES, Level
 from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
@@ -40,7 +40,7 @@ from reprostats.study.notices import warn_of_idle_sources, warn_of_mixed_environ
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
-from reprostats.study.results import COMPLETED, RecordedTrial, results_table
+from reprostats.study.results import RecordedTrial, results_table
 from reprostats.study.setup import worker_setup
 from reprostats.study.trial import Trial
 

@@ -17,7 +17,6 @@ import pandas as pd
 from reprostats.records.record import WHOLE, TrialRecord
 from reprostats.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.results import (
-    COMPLETED,
     FINGERPRINT,
     TRIAL_TIME,
     as_text,
