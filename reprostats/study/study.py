@@ -243,7 +243,7 @@ class Study:
             done[first.identity] = read_record(self._place(first), TrialRecord)
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},
-            {i: record.seconds for i, record in done.items() if record.status == COMPLETED},
+            {i: record.seconds for i, record in done.items() if record.completed},
             len(done),
             workers or self._default_workers(),
         )
@@ -374,7 +374,7 @@ class Study:
             raise DamagedFileError("\n".join(damaged))
         if not retry:
             return done
-        again = {identity for identity, record in done.items() if record.status != COMPLETED}
+        again = {identity for identity, record in done.items() if not record.completed}
         for identity in again:
             self._archive_record(identity)
         return {identity: each for identity, each in done.items() if identity not in again}

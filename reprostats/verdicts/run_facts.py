@@ -235,7 +235,7 @@ def gather_table_facts(results: pd.DataFrame, *, planned: int | None = None) -> 
 
 
 def _is_completed(record: TrialRecord) -> bool:
-    return record.status == COMPLETED
+    return record.completed
 
 
 def _known(values: Iterable[Any]) -> tuple[Any, ...] | None:
