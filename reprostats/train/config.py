@@ -22,7 +22,8 @@ from pydantic import (
 from reprostats.datasets.augmentation import Augmentation
 from reprostats.datasets.cohorts import Positive
 from reprostats.errors import InputError
-from reprostats.learning.schedules import Constant, Schedule
+from reprostats.learning.read_schedule import Schedule
+from reprostats.learning.schedules import Constant
 from reprostats.models.initialisers import INITIALISERS
 from reprostats.train import extensions
 from reprostats.train.extensions import ExtensionError, find, is_import_path, parameters_model
@@ -175,7 +176,7 @@ class TrainingConfig(BaseModel):
     optimiser
         ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"lars"``, or a class; its rate is the schedule's.
     schedule
-        Of the learning rate, see `reprostats.learning.schedules`; or a class of schedules.
+        Of the learning rate, see `reprostats.learning.read_schedule`; or a class of schedules.
     batch_size
         Samples that a worker takes in a step.
     batch_size_of

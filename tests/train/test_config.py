@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
-from reprostats.learning.schedules import Cosine, GreScale
+from reprostats.learning.scaled_schedules import GreScale
+from reprostats.learning.schedules import Cosine
 from reprostats.train.config import TrainingConfig, differences, read_config
 from reprostats.yaml_files.mistakes import YamlFileError
 
