@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from reprostats.errors import InputError
 from reprostats.learning.scaled_schedules import GreScale
 from reprostats.learning.schedules import Cosine
-from reprostats.train.config import TrainingConfig, differences, read_config
+from reprostats.train.config import (
+    TrainingConfig,
+    differences,
+)
+from reprostats.train.read_config import read_config
 from reprostats.yaml_files.mistakes import YamlFileError
 
 ROOT = Path(__file__).parent.parent.parent
