@@ -30,13 +30,18 @@ from reprostats.records.files import archive_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.sources import CHOICES, SOURCES, STREAMS, Level
 from reprostats.study.code import code_dependencies, function_name
-from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
+from reprostats.study.divergence import (
+    Detail,
+    Divergence,
+    first_divergence,
+)
 from reprostats.study.executors import Executor, run_tasks
 from reprostats.study.folder import kept_losses, trial_folder, write_results
 from reprostats.study.identity import plain_config
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
+from reprostats.study.rerun import Rerun
 from reprostats.study.results import COMPLETED, RecordedTrial, results_table
 from reprostats.study.setup import worker_setup
 from reprostats.study.trial import Trial
