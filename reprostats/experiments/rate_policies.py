@@ -7,10 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from reprostats.experiments.advisor_guideline import NotNegative, Optimiser, Rate, Settings
-from reprostats.learning.scaled_schedules import (
-    GreScale,
-    LinearScaling,
-)
+from reprostats.learning.scaled_schedules import GreScale, LinearScaling
 from reprostats.learning.schedule_base import LearningRateSchedule
 from reprostats.learning.schedules import Constant
 

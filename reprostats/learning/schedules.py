@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,9 +21,6 @@ from reprostats.learning.schedule_base import (
     Rate,
     Rule,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 class Constant(LearningRateSchedule):

@@ -30,11 +30,7 @@ from reprostats.records.files import archive_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.sources import CHOICES, SOURCES, STREAMS, Level
 from reprostats.study.code import code_dependencies, function_name
-from reprostats.study.divergence import (
-    Detail,
-    Divergence,
-    first_divergence,
-)
+from reprostats.study.divergence import Detail, Divergence, first_divergence
 from reprostats.study.executors import Executor, run_tasks
 from reprostats.study.folder import kept_losses, trial_folder, write_results
 from reprostats.study.identity import plain_config

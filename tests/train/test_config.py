@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 from reprostats.errors import InputError
 from reprostats.learning.scaled_schedules import GreScale
 from reprostats.learning.schedules import Cosine
-from reprostats.train.config import (
-    TrainingConfig,
-    differences,
-)
+from reprostats.train.config import TrainingConfig, differences
 from reprostats.train.read_config import read_config
 from reprostats.yaml_files.mistakes import YamlFileError
 
