@@ -54,7 +54,7 @@ class Settings(BaseModel):
 
         Of 100 epochs 5 are warm-up and 3/7 of the others decay; the rate falls by the same factor
         in a decay of another length. The thesis gives no coefficient; the default of
-        `reprostats.learning.schedules.GreScale` is taken.
+        `reprostats.learning.scaled_schedules.GreScale` is taken.
 
         Examples
         --------

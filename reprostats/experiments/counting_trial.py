@@ -29,15 +29,13 @@ from reprostats.datasets.cells import (
 from reprostats.errors import InputError
 from reprostats.experiments.fit_trial import fit_trial, network_with_adam
 from reprostats.learning.loop import predict
+from reprostats.metrics.cell_agreement import match_cells, pixel_agreement, pooled
 from reprostats.metrics.counting import (
     CountingFrame,
     PostProcessing,
     count_cells,
     error_rate,
     image_error_rates,
-    match_cells,
-    pixel_agreement,
-    pooled,
 )
 from reprostats.models.unet import UNet
 from reprostats.records.tensors import read_tensors

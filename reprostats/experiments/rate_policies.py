@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from reprostats.experiments.advisor_guideline import NotNegative, Optimiser, Rate, Settings
-from reprostats.learning.schedules import Constant, GreScale, LearningRateSchedule, LinearScaling
+from reprostats.learning.scaled_schedules import GreScale, LinearScaling
+from reprostats.learning.schedule_base import LearningRateSchedule
+from reprostats.learning.schedules import Constant
 
 PolicyName = Literal["constant", "linear", "linear, warm-up", "GreScale", "LARS"]
 
@@ -25,7 +27,7 @@ class RatePolicy(BaseModel):
     warmup_epochs
         Length of the warm-up of linear scaling and GreScale.
     decay, decay_epochs
-        Of GreScale; see `reprostats.learning.schedules.GreScale`.
+        Of GreScale; see `reprostats.learning.scaled_schedules.GreScale`.
     optimiser
         ``"sgd"`` and ``"lars"`` with the momentum of the training, or ``"adam"``.
     """

@@ -48,9 +48,9 @@ from reprostats.report.factorial import factorial_table
 from reprostats.report.figure import Figure
 from reprostats.sources import DTYPES, Level, seeds
 from reprostats.study.design import fractional_factorial, full_factorial
-from reprostats.study.divergence import TraceError
 from reprostats.study.folder import kept_losses, trial_folder
 from reprostats.study.plan import Condition
+from reprostats.study.rerun import TraceError
 from reprostats.study.results import is_completed, trials_of
 from reprostats.study.study import Study
 from reprostats.verdicts._base import NO

@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn import functional
 
-from reprostats.datasets.susceptibility import (
-    SusceptibilitySubject,
-    simulated_susceptibility,
-    training_patches,
-)
+from reprostats.datasets.simulated_susceptibility import simulated_susceptibility
+from reprostats.datasets.susceptibility import SusceptibilitySubject, training_patches
 from reprostats.experiments.reconstruction_task import Image, Method, ReconstructionCase, Samples
 from reprostats.learning.schedules import Exponential
 from reprostats.models.qsmnet import QSMNET_VERSIONS, QSMnet
@@ -38,7 +35,7 @@ class SusceptibilityMappingConfig(BaseModel):
     Parameters
     ----------
     training_subjects, test_subjects
-        Simulated heads; see `reprostats.datasets.susceptibility`.
+        Simulated heads; see `reprostats.datasets.simulated_susceptibility`.
     resolution, noise
         Side of a voxel in mm, and SD of the noise of the field in ppm.
     patch_size, patches

@@ -1,18 +1,12 @@
 """Checkpoints: an interrupted training goes on from one and ends with the bits of an undisturbed.
 
-A checkpoint is a folder: ``model.safetensors``, ``optimiser.safetensors``, ``progress.safetensors``
-(losses and states of random generators) and ``state.json`` (everything else, and a SHA-256 of each
-file and of itself). It appears under its name in one step when it is whole. Nothing is pickled.
+What is in it is decided here; its files are those of `reprostats.learning.checkpoint_files`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import nn
 
 from reprostats.errors import DamagedFileError, InputError, WorkerLostError
+from reprostats.learning.checkpoint_files import (
+    FORMAT,
+    Tensors,
+    checkpoint_name,
+    checkpoints_in,
+    newest_checkpoint,
+    read_checkpoint,
+    remove_unfinished,
+    set_aside,
+    write_checkpoint,
+)
 from reprostats.learning.loop import Callback, Run
-
-FORMAT = 1
-_STATE = "state.json"
-_NAME = re.compile(r"epoch-\d{6}-step-\d{8}")
-
-Tensors = dict[str, torch.Tensor]
 
 
 class Checkpoints(Callback):
@@ -105,8 +102,8 @@ class Checkpoints(Callback):
                 "newest; resume from it, or give another folder."
             )
         if run.strategy.rank == 0:
-            _remove_unfinished(self.folder)
-            _set_aside(self.folder, after=_name(run.epoch, run.step))
+            remove_unfinished(self.folder)
+            set_aside(self.folder, after=checkpoint_name(run.epoch, run.step))
         if not run.resumed:
             self._write(run, run.epoch, run.step)
 
@@ -133,7 +130,7 @@ class Checkpoints(Callback):
         tensors = _tensors_of(run)  # asks all workers for their random states
         if run.strategy.rank == 0:
             state = {**_plain_state(run), "epoch": epoch, "step": step}
-            _write_folder(self.folder / _name(epoch, step), tensors, state)
+            write_checkpoint(self.folder / checkpoint_name(epoch, step), tensors, state)
             for old in list(checkpoints_in(self.folder))[self.keep :]:
                 shutil.rmtree(old)
 
@@ -238,30 +235,15 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     damage = []
     for path in checkpoints_in(Path(folder)):
         try:
-            found = _read(path)
+            state, tensors = read_checkpoint(path)
         except DamagedFileError as error:
             damage.append(str(error))
             continue
         if damage:
             lines = "\n".join([*damage, f"{path.name}, which is older, is used instead."])
             warnings.warn(lines, stacklevel=2)
-        return found
+        return Checkpoint(path, state, *tensors)
     raise InputError("\n".join([f"{folder}: there is no whole checkpoint here.", *damage]))
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """Give the folder of the newest checkpoint, or None; whether it is damaged is not looked at."""
-    return next(checkpoints_in(Path(folder)), None)
-
-
-def checkpoints_in(folder: Path) -> Iterator[Path]:
-    """Give the folders of all checkpoints, the newest first."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    yield from sorted((path for path in found if _NAME.fullmatch(path.name)), reverse=True)
-
-
-def _name(epoch: int, step: int) -> str:
-    return f"epoch-{epoch:06d}-step-{step:08d}"
 
 
 def _tensors_of(run: Run) -> dict[str, Tensors]:
@@ -367,103 +349,3 @@ def _tensor_differences(then: Mapping[str, str], now: Mapping[str, str]) -> Iter
         if then.get(name) != now.get(name):
             kept, given = then.get(name, "not there"), now.get(name, "not there")
             yield f"{name}: {kept} in the checkpoint, {given} now."
-
-
-def _write_folder(path: Path, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
-    """Write a checkpoint in one step: it has its name when all of it is on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
-    try:
-        contents = {name: save(_own_copies(each)) for name, each in tensors.items()}
-        state["files"] = {name: _sha256(data) for name, data in contents.items()}
-        contents[_STATE] = _sealed(state)
-        for name, data in contents.items():
-            _write_to_disk(unfinished / name, data)
-        unfinished.chmod(0o755)
-        _sync(unfinished)
-        unfinished.replace(path)
-        _sync(path.parent)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-
-
-def _own_copies(tensors: Tensors) -> Tensors:
-    """Give tensors as safetensors wants them: in a row, and no two in the same memory."""
-    return {
-        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
-
-
-def _write_to_disk(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _sealed(state: Mapping[str, Any]) -> bytes:
-    """Give JSON of which a first line with its SHA-256 shows whether it is whole."""
-    text = json.dumps(state, indent=1)
-    return f'{{"sha256": "{_sha256(text.encode())}", "state":\n{text}\n}}\n'.encode()
-
-
-def _unsealed(data: bytes) -> Any:
-    first, _, rest = data.partition(b"\n")
-    text = rest.removesuffix(b"\n}\n")
-    if f'"{_sha256(text)}"'.encode() not in first:
-        raise ValueError("its checksum is wrong")
-    return json.loads(text)
-
-
-def _read(path: Path) -> Checkpoint:
-    """Read a checkpoint and check every byte of it."""
-    try:
-        state = _unsealed((path / _STATE).read_bytes())
-        if state["format"] != FORMAT:
-            raise InputError(
-                f"{path}: has format {state['format']}; this version reads format {FORMAT}."
-            )
-        tensors = [_read_tensors(path, name, wanted) for name, wanted in state["files"].items()]
-    except (OSError, ValueError, SafetensorError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = "a file is missing" if isinstance(error, FileNotFoundError) else error
-        raise DamagedFileError(f"{path}: damaged: {reason}.") from None
-    return Checkpoint(path, state, *tensors)
-
-
-def _read_tensors(path: Path, name: str, wanted: str) -> Tensors:
-    data = (path / name).read_bytes()
-    if _sha256(data) != wanted:
-        raise ValueError(f"the checksum of {name} is wrong")
-    return dict(load(data))
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove what a training that was killed while it wrote left behind."""
-    for path in folder.glob(".epoch-*.part"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _set_aside(folder: Path, after: str) -> None:
-    """Rename checkpoints beyond the one a training goes on from: they were damaged."""
-    for path in list(checkpoints_in(folder)):
-        if path.name > after:
-            aside = path.with_name(f"{path.name}.damaged")
-            shutil.rmtree(aside, ignore_errors=True)
-            path.replace(aside)

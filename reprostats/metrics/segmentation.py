@@ -117,8 +117,7 @@ def stack_metrics(
     >>> found["dice"], found["average_hausdorff"], found["slices_missed"]
     (0.5, 1.0, 1.0)
     """
-    actual, found = as_mask(truth), as_mask(prediction)
-    _check_shapes(actual, found)
+    actual, found = _alike_masks(truth, prediction)
     there, predicted = actual.any(axis=(1, 2)), found.any(axis=(1, 2))
     apart = [
         distances(*each, spacing=spacing)
@@ -295,8 +294,7 @@ def distances(
     >>> found["average_hausdorff"], round(found["hausdorff_95"], 3)
     (0.75, 1.425)
     """
-    actual, found = as_mask(truth), as_mask(prediction)
-    _check_shapes(actual, found)
+    actual, found = _alike_masks(truth, prediction)
     step = _checked_spacing(spacing, actual.ndim)
     if not actual.any() or not found.any():
         apart = 0.0 if actual.any() == found.any() else float("inf")
@@ -317,10 +315,8 @@ def volume_difference(
 
     Parameters
     ----------
-    truth, prediction
-        Masks of the same shape.
-    spacing
-        Distance of neighbouring pixels along each axis, in mm; default 1.
+    truth, prediction, spacing
+        As of `distances`.
 
     Returns
     -------
@@ -338,8 +334,7 @@ def volume_difference(
     >>> volume_difference([1, 1, 0], [1, 1, 1], spacing=[2.0])
     {'volume_difference': 2.0, 'relative_volume_difference': 0.5}
     """
-    actual, found = as_mask(truth), as_mask(prediction)
-    _check_shapes(actual, found)
+    actual, found = _alike_masks(truth, prediction)
     pixel = float(np.prod(_checked_spacing(spacing, actual.ndim)))
     true_count = int(np.count_nonzero(actual))
     extra = int(np.count_nonzero(found)) - true_count
@@ -375,6 +370,12 @@ def as_mask(values: ArrayLike) -> Mask:
             f"a mask holds 0 and 1 alone, not {other}; compare with a threshold or a label first."
         )
     return np.asarray(mask)
+
+
+def _alike_masks(truth: ArrayLike, prediction: ArrayLike) -> tuple[Mask, Mask]:
+    actual, found = as_mask(truth), as_mask(prediction)
+    _check_shapes(actual, found)
+    return actual, found
 
 
 def _labels(values: NDArray[np.generic], n_classes: int, name: str) -> Counts:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from reprostats.errors import InputError
 
@@ -177,6 +179,29 @@ def checked_direction(direction: Sequence[float]) -> tuple[float, ...]:
             "a unit vector is due, such as (0, 0, 1)."
         )
     return vector
+
+
+def check_mask(mask: NDArray[np.bool_], shape: Sequence[int]) -> None:
+    """Refuse a mask of another type or shape, or one that is True nowhere.
+
+    Raises
+    ------
+    InputError
+        If it is not boolean or not of this shape, or empty.
+
+    Examples
+    --------
+    >>> check_mask(np.zeros((2, 3), bool), (2, 3))
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: the mask of shape (2, 3) is empty.
+    """
+    if mask.dtype != np.bool_ or mask.shape != tuple(shape):
+        raise InputError(
+            f"the mask is {mask.dtype} of shape {mask.shape}; bool of shape {tuple(shape)} is due."
+        )
+    if not mask.any():
+        raise InputError(f"the mask of shape {mask.shape} is empty.")
 
 
 def _check_type(

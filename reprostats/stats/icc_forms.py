@@ -1,25 +1,6 @@
 """Forms of the intraclass correlation, and what mean squares say of each.
 
-The forms, and when each is meant:
-
-=========  ===========  ==========================================================================
-form       Shrout and   answers
-           Fleiss
-=========  ===========  ==========================================================================
-ICC(1,1)   ICC(1,1)     raters are not the same ones for every subject (one-way)
-ICC(A,1)   ICC(2,1)     do single ratings agree in absolute value (two-way)
-ICC(C,1)   ICC(3,1)     do single ratings agree up to a constant for each rater (two-way)
-ICC(.,k)   ICC(.,k)     the same for the mean of the k ratings
-=========  ===========  ==========================================================================
-
-References
-----------
-.. [1] K. O. McGraw and S. P. Wong, "Forming inferences about some intraclass correlation
-   coefficients", Psychological Methods 1(1), 30-46 (1996); correction in 1(4), 390.
-.. [2] P. E. Shrout and J. L. Fleiss, "Intraclass correlations: uses in assessing rater
-   reliability", Psychological Bulletin 86(2), 420-428 (1979).
-.. [3] F. E. Satterthwaite, "An approximate distribution of estimates of variance components",
-   Biometrics Bulletin 2(6), 110-114 (1946).
+`reprostats.stats.icc` says what they are and when each is meant, and names the sources.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from reprostats.records.files import archive_record, read_record
 from reprostats.records.record import COMPLETED, TrialRecord
 from reprostats.sources import SOURCES, Level
 from reprostats.study.code import code_dependencies, function_name
-from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
+from reprostats.study.divergence import Detail, Divergence, first_divergence
 from reprostats.study.executors import Executor, run_tasks
 from reprostats.study.folder import (
     kept_losses,
@@ -40,6 +40,7 @@ from reprostats.study.notices import warn_of_idle_sources, warn_of_mixed_environ
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
+from reprostats.study.rerun import Rerun
 from reprostats.study.results import RecordedTrial, results_table
 from reprostats.study.setup import worker_setup
 from reprostats.study.trial import Trial

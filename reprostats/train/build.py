@@ -216,7 +216,7 @@ def _schedule_of(config: TrainingConfig) -> Any:
         raise InputError(
             f"schedule {config.schedule.name}: has no method scheduler(optimiser, "
             "steps_per_epoch, epochs); derive it from "
-            "reprostats.learning.schedules.LearningRateSchedule."
+            "reprostats.learning.schedule_base.LearningRateSchedule."
         )
     return schedule
 

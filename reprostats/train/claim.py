@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reprostats.errors import InputError
 from reprostats.files import write_atomically
-from reprostats.learning.checkpoint import newest_checkpoint
+from reprostats.learning.checkpoint_files import newest_checkpoint
 from reprostats.records.checksum import checked_content, damaged, read_mapping, write_checked
 from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrainingRecord

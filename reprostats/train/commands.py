@@ -38,7 +38,7 @@ def add_commands(commands: Any) -> None:
 def _train(options: argparse.Namespace) -> None:
     from reprostats.train.build import is_worker
     from reprostats.train.claim import how_to_go_on
-    from reprostats.train.config import read_config
+    from reprostats.train.read_config import read_config
     from reprostats.train.reports import reporting
 
     with reporting():

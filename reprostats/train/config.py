@@ -1,11 +1,9 @@
-"""The configuration of a training, and how a file of it is read and checked."""
+"""The configuration of a training, and which of its settings do not fit together."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
@@ -22,14 +20,13 @@ from pydantic import (
 from reprostats.datasets.augmentation import Augmentation
 from reprostats.datasets.cohorts import Positive
 from reprostats.errors import InputError
-from reprostats.learning.schedules import Constant, Schedule
+from reprostats.learning.read_schedule import Schedule
+from reprostats.learning.schedules import Constant
 from reprostats.models.initialisers import INITIALISERS
-from reprostats.train import extensions
-from reprostats.train.extensions import ExtensionError, find, is_import_path, parameters_model
+from reprostats.train.extensions import is_import_path
 from reprostats.train.tasks import CohortData
-from reprostats.yaml_files.located import Document, Step, read_yaml
-from reprostats.yaml_files.mistakes import Mistake, YamlFileError
-from reprostats.yaml_files.validate import mistake, validate
+from reprostats.yaml_files.located import Step
+from reprostats.yaml_files.validate import mistake
 
 OWN = "own"
 """The initialiser that leaves a network the weights it gives itself."""
@@ -125,14 +122,16 @@ class TransferSettings(BaseModel):
     frozen: bool = False
 
 
-def _kind_of_data(written: object) -> str:
+def kind_of_data(written: object) -> str:
+    """Tell data of one's own, which go by import path, from those of a cohort."""
     named = isinstance(written, str | Extension) or (
         isinstance(written, Mapping) and "name" in written
     )
     return "import path" if named else "cohort"
 
 
-def _kind_of_schedule(written: object) -> str:
+def kind_of_schedule(written: object) -> str:
+    """Tell a schedule of one's own, which goes by import path, from one that is built in."""
     name = written.get("name") if isinstance(written, Mapping) else getattr(written, "name", "")
     own = isinstance(written, str) or (isinstance(name, str) and is_import_path(name))
     return "import path" if own else "built in"
@@ -175,7 +174,7 @@ class TrainingConfig(BaseModel):
     optimiser
         ``"adam"``, ``"sgd"``, ``"rmsprop"``, ``"lars"``, or a class; its rate is the schedule's.
     schedule
-        Of the learning rate, see `reprostats.learning.schedules`; or a class of schedules.
+        Of the learning rate, see `reprostats.learning.read_schedule`; or a class of schedules.
     batch_size
         Samples that a worker takes in a step.
     batch_size_of
@@ -218,13 +217,11 @@ class TrainingConfig(BaseModel):
     )
     initialiser: Annotated[str, AfterValidator(_known_initialiser)] = "pytorch"
     transfer: TransferSettings | None = None
-    data: Annotated[OwnData, Discriminator(_kind_of_data)] = CohortData()
+    data: Annotated[OwnData, Discriminator(kind_of_data)] = CohortData()
     augmentation: Augmentation = Augmentation()
     loss: Extension = Extension(name="one_minus_dice")
     optimiser: Extension = Extension(name="adam")
-    schedule: Annotated[OwnSchedule, Discriminator(_kind_of_schedule)] = Constant(
-        learning_rate=5e-3
-    )
+    schedule: Annotated[OwnSchedule, Discriminator(kind_of_schedule)] = Constant(learning_rate=5e-3)
     batch_size: Positive = 4
     batch_size_of: Literal["worker", "step"] = "worker"
     epochs: Positive = 6
@@ -253,55 +250,6 @@ class Problem(NamedTuple):
     location: tuple[Step, ...]
     text: str
     remedy: str
-
-
-def read_config(path: Path, settings: Sequence[str] = ()) -> TrainingConfig:
-    r"""Read the configuration of a training and check all of it.
-
-    Parameters
-    ----------
-    path
-        A YAML file.
-    settings
-        ``key=value`` with a dotted key, such as ``schedule.learning_rate=0.1``; the value is read
-        as YAML and takes the place of the file's.
-
-    Returns
-    -------
-    TrainingConfig
-        With import paths of files made absolute.
-
-    Raises
-    ------
-    YamlFileError
-        If the file is missing or is not YAML, or anything in it is wrong: a key or name that is
-        not known, a value of another type, an import path that gives nothing or raises, settings
-        that do not fit together. All mistakes are told at once, each with line and column.
-    InputError
-        If a setting is not ``key=value``.
-
-    Examples
-    --------
-    >>> path = getfixture("tmp_path") / "config.yaml"
-    >>> _ = path.write_text("epochs: 3\nmodel: {name: unet, parameters: {widths: [4, 8]}}")
-    >>> read_config(path, ["schedule.learning_rate=0.1", "schedule.name=cosine"]).schedule
-    Cosine(learning_rate=0.1, final_rate=0.0, name='cosine')
-    """
-    document = read_yaml(path)
-    if not isinstance(document.data, dict):
-        problem, remedy = "this is no configuration", "write settings, one 'name: value' a line"
-        raise YamlFileError([document.mistake((), problem, remedy)])
-    for setting in settings:
-        _set(document, setting)
-    config, mistakes = validate(document, TrainingConfig, typed=True)
-    mistakes += [*document.mistakes, *_mistakes_of_extensions(document, path.parent)]
-    if config is not None:
-        mistakes += [
-            document.mistake(each.location, each.text, each.remedy) for each in problems(config)
-        ]
-    if mistakes or config is None:
-        raise YamlFileError(_of_settings(mistakes, settings))
-    return _with_absolute_paths(config, path.parent)
 
 
 def problems(config: TrainingConfig) -> list[Problem]:
@@ -380,91 +328,6 @@ def _of_data(config: TrainingConfig) -> Iterator[Problem]:
 def _of_device(config: TrainingConfig) -> Iterator[Problem]:
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         yield Problem(("device",), "PyTorch finds no GPU here", "take the device cpu")
-
-
-def _mistakes_of_extensions(document: Document, folder: Path) -> Iterator[Mistake]:
-    """Look for what is named in a file, even if something else in it is wrong."""
-    for kind, location in _places_of_extensions(document.data):
-        written = document.value(location)
-        name = written.get("name") if isinstance(written, dict) else written
-        if not isinstance(name, str):
-            continue
-        try:
-            found = find(kind, name, folder)
-        except ExtensionError as error:
-            yield document.mistake((*location, "name"), error.problem, error.remedy)
-        else:
-            yield from _mistakes_of_parameters(document, (*location, "parameters"), kind, found)
-
-
-def _mistakes_of_parameters(
-    document: Document, location: tuple[Step, ...], kind: str, found: Any
-) -> list[Mistake]:
-    written = document.value(location) or {}
-    if not isinstance(written, dict):
-        return []
-    if kind == "optimiser" and "lr" in written:
-        problem, remedy = "the rate is that of the schedule", "give it there: learning_rate"
-        return [document.mistake((*location, "lr"), problem, remedy, at_key=True)]
-    model = parameters_model(found, given_to(kind, found))
-    return validate(document, model, within=location, typed=True)[1]
-
-
-def _places_of_extensions(data: object) -> Iterator[tuple[str, tuple[Step, ...]]]:
-    if not isinstance(data, dict):
-        return
-    for kind in ("task", "model", "loss", "optimiser", "strategy"):
-        if kind in data:
-            yield kind, (kind,)
-    if "data" in data and _kind_of_data(data["data"]) == "import path":
-        yield "data", ("data",)
-    if "schedule" in data and _kind_of_schedule(data["schedule"]) == "import path":
-        yield "schedule", ("schedule",)
-    callbacks = data.get("callbacks")
-    for number in range(len(callbacks) if isinstance(callbacks, list) else 0):
-        yield "callback", ("callbacks", number)
-
-
-def _with_absolute_paths(config: TrainingConfig, folder: Path) -> TrainingConfig:
-    def whole(part: Any) -> Any:
-        if not isinstance(part, Extension):
-            return part
-        return part.model_copy(update={"name": extensions.absolute(part.name, folder)})
-
-    changed = {kind: whole(getattr(config, kind)) for kind, _ in extensions_of(config)
-               if kind != "callback"}  # fmt: skip
-    callbacks = tuple(map(whole, config.callbacks))
-    transfer = config.transfer
-    if transfer and "://" not in transfer.store:
-        store = str((folder / transfer.store).resolve())
-        transfer = transfer.model_copy(update={"store": store})
-    return config.model_copy(update={**changed, "callbacks": callbacks, "transfer": transfer})
-
-
-def _set(document: Document, setting: str) -> None:
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {setting}: write key=value, such as epochs=10.")
-    read = read_yaml(Path(f"--set {setting}"), f"value: {text}")
-    location = key.split(".")
-    for depth in range(1, len(location)):
-        if isinstance(name := document.value(location[:depth]), str):
-            document.put(location[:depth], {"name": name})
-    document.put(location, read.value(["value"]))
-
-
-def _of_settings(mistakes: Sequence[Mistake], settings: Sequence[str]) -> Iterator[Mistake]:
-    """Name the setting that is to blame, where it is one, in place of a line of the file."""
-    for each in mistakes:
-        to_blame = [one for one in settings if _concerns(one.partition("=")[0], each)]
-        if to_blame:
-            yield replace(each, path=Path(f"--set {to_blame[-1]}"), line=0, column=0)
-        else:
-            yield each
-
-
-def _concerns(key: str, one: Mistake) -> bool:
-    return f"{one.where}.".startswith(f"{key}.")
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:

@@ -16,12 +16,8 @@ from filelock import FileLock, Timeout
 
 from reprostats.errors import DivergedError, InputError, WorkerLostError
 from reprostats.learning import distributed
-from reprostats.learning.checkpoint import (
-    Checkpoint,
-    Checkpoints,
-    load_checkpoint,
-    newest_checkpoint,
-)
+from reprostats.learning.checkpoint import Checkpoint, Checkpoints, load_checkpoint
+from reprostats.learning.checkpoint_files import newest_checkpoint
 from reprostats.learning.loop import Callback, Run, fit, predict
 from reprostats.learning.watching import Watch
 from reprostats.provenance import describe_environment, git_commit, lock_files

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from reprostats import paths
 from reprostats.train.build import build, examples_of
-from reprostats.train.config import TrainingConfig, read_config
+from reprostats.train.config import TrainingConfig
+from reprostats.train.read_config import read_config
 
 REPEATS = 30
 THESIS_MS = 139.0

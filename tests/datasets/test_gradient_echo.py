@@ -9,15 +9,15 @@ import pytest
 import torch
 from scipy import ndimage
 
+from reprostats.datasets.background_field import remove_background
 from reprostats.datasets.gradient_echo import (
     GradientEcho,
     fit_field,
     read_gradient_echo,
-    remove_background,
     signal_mask,
     unwrap,
 )
-from reprostats.datasets.susceptibility import simulated_susceptibility
+from reprostats.datasets.simulated_susceptibility import simulated_susceptibility
 from reprostats.errors import InputError
 from reprostats.mri.dipole import DipoleField, dipole_kernel
 

@@ -8,12 +8,8 @@ import torch
 from nilearn import datasets
 
 from reprostats.datasets import templates
-from reprostats.datasets.susceptibility import (
-    NUCLEI,
-    put_along,
-    simulated_susceptibility,
-    training_patches,
-)
+from reprostats.datasets.simulated_susceptibility import NUCLEI, put_along, simulated_susceptibility
+from reprostats.datasets.susceptibility import training_patches
 from reprostats.errors import InputError
 from reprostats.mri.dipole import DipoleField, dipole_kernel
 

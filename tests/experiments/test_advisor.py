@@ -343,7 +343,8 @@ class TestBadInput:
 
 def test_defaults_are_those_of_grescale():
     """5 epochs of warm-up, 4/7 and 3/7 of what remains (thesis, section 6.3.2)."""
-    from reprostats.learning.schedules import GreScale, Length
+    from reprostats.learning.scaled_schedules import GreScale
+    from reprostats.learning.schedule_base import Length
 
     usual, length = Settings(), Length(steps_per_epoch=7, epochs=100)
     given = usual.model_dump(exclude={"optimiser"})

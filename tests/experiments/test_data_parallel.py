@@ -28,7 +28,7 @@ from reprostats.experiments.segmentation_trial import (
     train_segmentation,
 )
 from reprostats.learning.loop import predict
-from reprostats.learning.schedules import GreScale
+from reprostats.learning.scaled_schedules import GreScale
 from reprostats.metrics.segmentation import class_agreement, confusion_matrix
 from reprostats.sources import complete_levels
 from reprostats.study.trial import Trial

@@ -12,13 +12,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from reprostats.errors import InputError, WorkerLostError
-from reprostats.learning import checkpoint as checkpoint_module
-from reprostats.learning.checkpoint import (
-    Checkpoints,
-    checkpoints_in,
-    load_checkpoint,
-    newest_checkpoint,
-)
+from reprostats.learning import checkpoint_files
+from reprostats.learning.checkpoint import Checkpoints, load_checkpoint
+from reprostats.learning.checkpoint_files import checkpoints_in, newest_checkpoint
 from reprostats.learning.loop import Callback, fit
 from reprostats.learning.strategies import SINGLE, VirtualWorkers
 from tests.learning import trainings
@@ -342,21 +338,21 @@ class TestDamage:
     def test_format_of_another_version(self, folder):
         path = newest_checkpoint(folder) / "state.json"
         state = json.loads(path.read_bytes())["state"] | {"format": 99}
-        path.write_bytes(checkpoint_module._sealed(state))
+        path.write_bytes(checkpoint_files._sealed(state))
         with pytest.raises(InputError, match="has format 99; this version reads format 1"):
             load_checkpoint(folder)
 
     @pytest.mark.parametrize("fails", [2, 3, 5])
     def test_full_disk_leaves_no_half(self, tmp_path, monkeypatch, fails):
         calls = iter(range(100))
-        write = checkpoint_module._write_to_disk
+        write = checkpoint_files._write_to_disk
 
         def full(path, data):
             if next(calls) == fails:
                 raise OSError(28, "No space left on device")
             write(path, data)
 
-        monkeypatch.setattr(checkpoint_module, "_write_to_disk", full)
+        monkeypatch.setattr(checkpoint_files, "_write_to_disk", full)
         with pytest.raises(OSError, match="No space left"):
             train(callbacks=[Checkpoints(tmp_path, every_steps=1)])
         assert len(list(tmp_path.iterdir())) == fails // 4

@@ -12,19 +12,18 @@ from torch.optim import lr_scheduler
 
 from reprostats.errors import InputError
 from reprostats.learning.loop import fit
+from reprostats.learning.read_schedule import read_schedule
+from reprostats.learning.scaled_schedules import GreScale, LinearScaling
+from reprostats.learning.schedule_base import Length
 from reprostats.learning.schedules import (
     Constant,
     Cosine,
     Cyclical,
     Exponential,
-    GreScale,
     InverseTime,
-    Length,
-    LinearScaling,
     Milestones,
     Polynomial,
     Step,
-    read_schedule,
 )
 
 OF_ONE_WORKER = [

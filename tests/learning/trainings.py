@@ -16,7 +16,8 @@ from torch import nn
 
 from reprostats.errors import ReprostatsError
 from reprostats.learning import distributed
-from reprostats.learning.checkpoint import Checkpoints, load_checkpoint, newest_checkpoint
+from reprostats.learning.checkpoint import Checkpoints, load_checkpoint
+from reprostats.learning.checkpoint_files import newest_checkpoint
 from reprostats.learning.fingerprint import optimiser_state
 from reprostats.learning.lars import LARS
 from reprostats.learning.loop import Callback, fit, steps_per_epoch

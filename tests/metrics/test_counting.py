@@ -14,17 +14,14 @@ from skimage import measure
 from sklearn import metrics as reference
 
 from reprostats.errors import InputError
+from reprostats.metrics.cell_agreement import Agreement, match_cells, pixel_agreement, pooled
 from reprostats.metrics.counting import (
-    Agreement,
     CountingFrame,
     PostProcessing,
     connected_cells,
     count_cells,
     error_rate,
     image_error_rates,
-    match_cells,
-    pixel_agreement,
-    pooled,
     separate_cells,
     without_small,
 )

@@ -9,7 +9,8 @@ from scipy import signal
 
 from reprostats.errors import InputError
 from reprostats.models.initialisers import INITIALISERS, build
-from reprostats.models.variational import PROJECTIONS, RadialBasis, VariationalNetwork
+from reprostats.models.radial_basis import RadialBasis
+from reprostats.models.variational import PROJECTIONS, VariationalNetwork
 from reprostats.mri.coils import simulated_sensitivities
 from reprostats.mri.masks import equispaced
 from reprostats.mri.sense import Sense

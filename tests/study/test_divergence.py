@@ -7,7 +7,7 @@ import torch
 
 from reprostats import Condition, Study
 from reprostats.errors import InputError
-from reprostats.study.divergence import TraceError
+from reprostats.study.rerun import TraceError
 from tests.study import planted
 from tests.study.planted import PLANTED_AT, STEPS
 

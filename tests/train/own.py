@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reprostats.learning.loop import Callback
-from reprostats.learning.schedules import LearningRateSchedule
+from reprostats.learning.schedule_base import LearningRateSchedule
 from reprostats.learning.strategies import Strategy
 
 

@@ -7,8 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
-from reprostats.learning.schedules import Cosine, GreScale
-from reprostats.train.config import TrainingConfig, differences, read_config
+from reprostats.learning.scaled_schedules import GreScale
+from reprostats.learning.schedules import Cosine
+from reprostats.train.config import TrainingConfig, differences
+from reprostats.train.read_config import read_config
 from reprostats.yaml_files.mistakes import YamlFileError
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,8 +14,9 @@ import pytest
 from reprostats.cli import main
 from reprostats.records.files import read_record
 from reprostats.train import run as run_module
-from reprostats.train.config import TrainingConfig, read_config
+from reprostats.train.config import TrainingConfig
 from reprostats.train.launch import _Launched
+from reprostats.train.read_config import read_config
 from reprostats.train.reports import Exit, Report, write_exits
 from reprostats.train.run import run
 

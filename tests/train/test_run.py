@@ -17,7 +17,7 @@ from reprostats.records.record import TrainingRecord
 from reprostats.study.streams import Streams
 from reprostats.train.build import torch_generator
 from reprostats.train.claim import claim
-from reprostats.train.config import read_config
+from reprostats.train.read_config import read_config
 from reprostats.train.run import run
 from tests.records import version_1
 
