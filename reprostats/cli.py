@@ -21,7 +21,7 @@ from reprostats.train import commands as training
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, or 1 after an error for people.
 
-    ``compare`` returns as ``diff`` does: 0 if equal, 1 if not, 2 after an error.
+    ``compare`` returns as ``diff`` does: 0 if equal, 1 if not or undetermined, 2 after an error.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser(
         "compare", help="say whether two runs are equal bit for bit, and what differs around them"
     )
-    compare.add_argument("one", type=Path, metavar="RUN_A", help="folder of a trial or a study")
+    compare.add_argument(
+        "one", type=Path, metavar="RUN_A", help="folder of a trial, a training or a study"
+    )
     compare.add_argument("other", type=Path, metavar="RUN_B", help="another one")
     compare.set_defaults(action=_compare, trouble=2)
     verdict = commands.add_parser(
@@ -106,22 +108,27 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from reprostats.study.compare import compare_studies, compare_trials, is_study, unmatched
+    from reprostats.records.compare import (
+        compare_records,
+        compare_studies,
+        is_study,
+        unmatched,
+    )
 
     if not is_study(options.one) and not is_study(options.other):
-        found = compare_trials(options.one, options.other)
-        print(found)
-        return int(not found.equal)
-    every = compare_studies(options.one, options.other)
-    for identity, each in every.items():
-        print(f"trial {identity}: {each}\n")
-    equal = sum(each.equal for each in every.values())
+        comparison = compare_records(options.one, options.other)
+        print(comparison)
+        return int(not comparison.equal)
+    comparisons = compare_studies(options.one, options.other)
+    for identity, comparison in comparisons.items():
+        print(f"trial {identity}: {comparison}\n")
+    equal = sum(comparison.equal for comparison in comparisons.values())
     alone = unmatched(options.one, options.other)
     print(
-        f"{equal} of {len(every)} trials that both have recorded are equal to the last bit; "
+        f"{equal} of {len(comparisons)} trials that both have recorded are equal to the last bit; "
         f"{len(alone)} are recorded on one side only."
     )
-    return int(equal < len(every) or bool(alone))
+    return int(equal < len(comparisons) or bool(alone))
 
 
 def _verdict(options: argparse.Namespace) -> None:

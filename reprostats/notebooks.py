@@ -18,6 +18,8 @@ _PLAIN = (bool, int, float, str, list, dict, tuple, types.NoneType)
 _OF_JUPYTER = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
 
 
+_START_TIMEOUT_S = 300  # papermill's minute is short on a machine that is busy with trials
+
 _SCRIPTS = (  # what pages would otherwise load from servers
     "require_js_url",
     "mathjax_url",
@@ -150,6 +152,7 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
             dict(values),
             kernel_name="python3",
             kernel_manager_class=_local_kernels(),
+            start_timeout=_START_TIMEOUT_S,
         )
     except PapermillExecutionError as error:
         what = str(error.evalue).strip()

@@ -118,19 +118,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
-
-
-def read_back() -> dict[str, bool | int | float | str]:
-    """Ask PyTorch and Python what this process really uses, whatever was asked for."""
-    import torch
-
-    return {
-        "threads": torch.get_num_threads(),
-        "isa": torch.backends.cpu.get_cpu_capability(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "memory_fill": torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-        "cudnn_benchmark": torch.backends.cudnn.benchmark,
-        "tf32": torch.backends.cudnn.allow_tf32,
-        "matmul_precision": torch.get_float32_matmul_precision(),
-        "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
-    }

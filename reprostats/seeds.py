@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 
 import numpy as np
 
@@ -42,3 +43,13 @@ def as_integer(sequence: np.random.SeedSequence) -> int:
     True
     """
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def seed_global_generators(sequence: np.random.SeedSequence) -> None:
+    """Seed ``random``, ``numpy.random`` and PyTorch (every device) from one sequence."""
+    import torch
+
+    of_python, of_numpy, of_torch = sequence.spawn(3)
+    random.seed(as_integer(of_python))
+    np.random.seed(of_numpy.generate_state(8))  # noqa: NPY002 - the legacy generator itself is meant
+    torch.manual_seed(as_integer(of_torch))

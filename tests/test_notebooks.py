@@ -30,10 +30,12 @@ SMALL = {
         "repeats": 2,
         "world_sizes": [1, 4],
         "policies": ["constant", "linear", "GreScale"],
-        "advisor": {"workers": [4], "fewest_workers": 4, "repeats": 2, "most_runs": 2},
+        "advisor": {"world_sizes": [4], "min_world_size": 4, "repeats": 2, "max_iterations": 2},
         "timing_repeats": 1,
     },
 }
+# These train again, each time they run, to see where two trainings diverge: a second run is slow.
+LONG = {"01_repeatability", "03_mr_reconstruction"}
 by_name = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -136,7 +138,25 @@ def test_page_leaves_out_progress_and_network(tmp_path):
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']http", page)
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed_of(long: set[str]) -> pytest.MarkDecorator:
+    """All notebooks, each executed once for the tests of it, which run in one process."""
+    marks = dict.fromkeys(long, pytest.mark.long)
+    return pytest.mark.parametrize(
+        "executed",
+        [
+            pytest.param(
+                path,
+                id=path.stem,
+                marks=[pytest.mark.xdist_group(path.stem), marks.get(path.stem, pytest.mark.slow)],
+            )
+            for path in NOTEBOOKS
+        ],
+        indirect=True,
+        scope="module",
+    )
+
+
+@pytest.fixture(scope="module")
 def executed(request, tmp_path_factory):
     """A notebook, executed small; the folder of its results and the environment for more."""
     notebook = request.param
@@ -155,15 +175,15 @@ def executed(request, tmp_path_factory):
     return runs / "reports" / notebook.stem, environment
 
 
-@pytest.mark.slow
+@executed_of(long=set())
 def test_writes_pages_tables_and_figures(executed):
     folder, _ = executed
-    assert {".ipynb", ".html", ".tex", ".csv", ".md"} <= {path.suffix for path in folder.iterdir()}
+    assert {".ipynb", ".html", ".tex", ".csv", ".md"} <= {path.suffix for path in folder.rglob("*")}
     page = (folder / f"{folder.name}.html").read_text()
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']http", page)
 
 
-@pytest.mark.slow
+@executed_of(long=LONG)
 def test_gives_the_same_outputs_again(executed):
     """nbval runs the executed notebook again, on the records now there, and compares outputs.
 
@@ -176,8 +196,9 @@ def test_gives_the_same_outputs_again(executed):
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
     nbformat.write(notebook, folder / "again.ipynb")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "-p",
-         "no:cacheprovider", "--rootdir", str(folder), "-c", os.devnull, "again.ipynb"],
+        [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env",
+         "--nbval-kernel-startup-timeout=300", "-q", "-p", "no:cacheprovider",
+         "--rootdir", str(folder), "-c", os.devnull, "again.ipynb"],
         env=environment,
         cwd=folder,
         capture_output=True,

@@ -12,6 +12,9 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
+pytestmark = pytest.mark.xdist_group("readme")  # the script runs once
+
+
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
     """What the README's blocks print, one after the other in one script."""

@@ -214,7 +214,7 @@ def resample(
     Parameters
     ----------
     maps
-        Shape (batch, channels, height, width). Whole numbers are exact up to 2**24.
+        Shape (batch, channels, height, width). Integers are exact up to 2**24.
     positions
         Shape (batch, height, width, 2): x and y in pixels from the centre.
     mode

@@ -56,7 +56,7 @@ class DrawnCells(BaseModel):
     side
         Of the square field, in pixels.
     fewest, most
-        Cells in a field; the number is drawn from the whole numbers between.
+        Cells in a field; the number is drawn from the integers between.
     radius
         Smallest and largest half of the long axis of a cell, in pixels.
     touching

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reprostats import paths
-from reprostats.datasets.decathlon import load_decathlon
-from reprostats.datasets.patients import Cohort, Patient, load_slices
+from reprostats.datasets.patients import Cohort, Patient
 from reprostats.datasets.preprocessing import crop_or_pad, downsample, resample
-from reprostats.datasets.simulated import simulated_cohort
-from reprostats.datasets.volumes import load_volumes
-from reprostats.errors import InputError
+from reprostats.datasets.registry import COHORTS
+from reprostats.yaml_files.validate import mistake
 
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _known_dataset(name: str) -> str:
+    if name not in COHORTS:
+        raise mistake(f"there is no data set {name!r}", "name a data set", tuple(COHORTS))
+    return name
 
 
 class Heads(BaseModel):
@@ -49,9 +51,9 @@ class Data(BaseModel):
     Parameters
     ----------
     dataset
-        ``"mni152"``: simulated heads; ``"slices"``: a folder of slices with the patient in the
-        name; ``"volumes"``: a folder of NIfTI volumes; ``"decathlon"``: a task of the Medical
-        Segmentation Decathlon.
+        A name of `reprostats.datasets.registry.COHORTS`. ``"mni152"``: simulated heads;
+        ``"slices"``: a folder of slices with the patient in the name; ``"volumes"``: a folder of
+        NIfTI volumes; ``"decathlon"``: a task of the Medical Segmentation Decathlon.
     folder
         Of the data set, inside the data folder (see `reprostats.paths`); not for ``"mni152"``.
     patient_pattern
@@ -74,7 +76,7 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dataset: Literal["mni152", "slices", "volumes", "decathlon"] = "mni152"
+    dataset: Annotated[str, AfterValidator(_known_dataset)] = "mni152"
     folder: str = ""
     patient_pattern: str = "^([^_]+)_"
     label: int | None = None
@@ -107,31 +109,7 @@ def load_cohort(data: Data) -> Cohort:
     def prepare(patient: Patient) -> Patient:
         return _prepared(patient, data)
 
-    if data.dataset == "mni152":
-        return _simulated(data.heads).changed(prepare)
-    if not data.folder:
-        raise InputError(f"dataset {data.dataset!r} needs the name of its folder.")
-    folder = paths.data(data.folder)
-    if data.dataset == "slices":
-        return load_slices(folder, data.patient_pattern, label=data.label, prepare=prepare)
-    if data.dataset == "volumes":
-        return load_volumes(
-            folder, label=data.label, channel=data.channel, every=data.every, prepare=prepare
-        )
-    return load_decathlon(
-        folder, label=data.label or 1, channel=data.channel, every=data.every, prepare=prepare
-    )
-
-
-def _simulated(heads: Heads) -> Cohort:
-    return simulated_cohort(
-        heads.patients,
-        np.random.default_rng(heads.seed),
-        structure=heads.structure,
-        n_slices=heads.slices,
-        resolution=heads.resolution,
-        noise=heads.noise,
-    )
+    return COHORTS[data.dataset](data, prepare)
 
 
 def _prepared(patient: Patient, data: Data) -> Patient:

@@ -118,7 +118,7 @@ def read_gradient_echo(
     field_strength
         B0 in T.
     half_turn
-        The stored value that means pi: 4096 for whole numbers from -4096 to 4095. The phase
+        The stored value that means pi: 4096 for integers from -4096 to 4095. The phase
         increases with the field; give a negative number where it is stored the other way round.
 
     Raises

@@ -116,7 +116,7 @@ def downsample(patient: Patient, factor: int) -> Patient:
     if not 1 <= factor <= min(patient.size):
         raise InputError(
             f"patient {patient.identity!r}: cannot downsample {patient.size} by {factor}; "
-            "need a whole number from 1 to its smaller side."
+            "need an integer from 1 to its smaller side."
         )
     if factor == 1:
         return patient

@@ -60,7 +60,7 @@ def load_qsm(
         If the folder does not exist or has no such files.
     InputError
         If files are missing, cannot be read, are complex, hold values that are not finite, or
-        differ in shape or affine; if a mask is empty or holds other than whole numbers; if a
+        differ in shape or affine; if a mask is empty or holds other than integers; if a
         number that the unit needs is missing; or if the field is beyond what tissue makes (a
         median above 1 ppm in the mask), as it is with a wrong unit. What is wrong with several
         subjects is said of all of them.
@@ -208,13 +208,13 @@ def read_mask(path: Path, like: Volume) -> NDArray[np.bool_]:
     Raises
     ------
     InputError
-        If it lies on another grid, is empty, or holds other than whole numbers, or as
+        If it lies on another grid, is empty, or holds other than integers, or as
         `read_real_volume`.
     """
     mask = read_real_volume(path)
     check_same_grid(like, mask)
     if not np.array_equal(mask.values, np.round(mask.values)):
-        raise InputError(f"{path}: a mask holds whole numbers, 0 for background.")
+        raise InputError(f"{path}: a mask holds integers, 0 for background.")
     if not mask.values.any():
         raise InputError(f"{path}: the mask of {mask.values.shape[::-1]} voxels is empty.")
     return np.asarray(mask.values != 0)

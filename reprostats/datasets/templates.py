@@ -77,7 +77,7 @@ class Template:
 
 @lru_cache(maxsize=2)
 def load_template(resolution: int = 4) -> Template:
-    """Load the MNI152 template at a whole number of millimetres.
+    """Load the MNI152 template at an integer of millimetres.
 
     nilearn takes seconds to do so; what it gave is kept under `reprostats.paths.runs`.
 

@@ -126,16 +126,16 @@ def read_patient(
     Raises
     ------
     InputError
-        If image and mask differ in shape or affine, the mask holds other than whole numbers, or
+        If image and mask differ in shape or affine, the mask holds other than integers, or
         as `read_volume` and `Patient`.
     """
     image, mask = read_volume(pair.image, channel), read_volume(pair.mask)
     _check_alike(image, mask)
     if not np.array_equal(mask.values, np.round(mask.values)):
-        raise InputError(f"{mask.path}: a mask holds whole numbers, 0 for background.")
+        raise InputError(f"{mask.path}: a mask holds integers, 0 for background.")
     inside = mask.values > 0 if label is None else mask.values == label
     if every < 1:
-        raise InputError(f"every is {every}; need a whole number from 1.")
+        raise InputError(f"every is {every}; need an integer from 1.")
     between, *plane = image.spacing
     spacing = (every * between, *plane)
     return Patient(pair.identity, image.values[::every], inside[::every], spacing, str(pair.image))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file
 from torch.nn import functional
 
 from reprostats import paths
@@ -41,6 +40,7 @@ from reprostats.metrics.counting import (
     pooled,
 )
 from reprostats.models.unet import UNet
+from reprostats.records.tensors import read_tensors
 from reprostats.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def cell_pictures(
     if config.held_out != "fixed":
         raise InputError("the test fields were drawn at random; only fixed ones can be shown.")
     _, tests = _fixed_division(config)
-    logits = load_file(trial_folder / "predictions.safetensors")["logits"]
+    logits = read_tensors(trial_folder, "predictions")["logits"]
     way = config.ways()["_separated" if separated else ""]
     outputs = _outputs(config, tests, logits)
     return [

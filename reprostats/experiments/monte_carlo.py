@@ -1,8 +1,8 @@
 """Does cross-validation repeat? A U-Net trained again and again, after Marrone et al. (2019).
 
-A Monte-Carlo repeat is a whole patient-based cross-validation: every patient is segmented once, by
-the network that has not seen them. Repeats share their seeds, as in the paper, or vary those that
-are named; and all of it can be done under several configurations of the machine and of training.
+A repetition is a whole patient-based cross-validation: every patient is segmented once, by the
+network that has not seen them. Repetitions share their seeds, as in the paper, or vary those that
+are named; and all of it can be done in several conditions of the machine and of training.
 
 Marrone, Olivieri, Piantadosi, Sansone: Reproducibility of deep CNN for biomedical image processing
 across frameworks and architectures. EUSIPCO (2019), doi:10.23919/EUSIPCO.2019.8902690.
@@ -28,20 +28,29 @@ from reprostats.learning.losses import one_minus_dice
 from reprostats.learning.schedules import InverseTime
 from reprostats.models.initialisers import build
 from reprostats.models.unet import UNet
+from reprostats.report.monte_carlo import (
+    case_figure,
+    cross_validation_table,
+    interval_figure,
+    repetition_tables,
+)
 from reprostats.seeds import seed_sequence
-from reprostats.study.levels import Level
+from reprostats.sources import Level, seeds
 from reprostats.study.plan import Condition
-from reprostats.study.sources import seeds
 from reprostats.study.study import Study
 from reprostats.study.trial import Trial
 from reprostats.train.tasks import by_measure, case_metrics
+from reprostats.verdicts.evidence import gather
+from reprostats.verdicts.overlap import ask_overlap
+from reprostats.verdicts.report import Report
 
 Stream = Literal["init", "batch_order", "augmentation", "split"]
 
 _TEST_BATCH = 32
+_TITLE = "Does cross-validation repeat?"
 
 
-class Training(Data):
+class MonteCarloConfig(Data):
     """What is trained and how. Defaults are small: a trial takes seconds.
 
     Parameters
@@ -59,8 +68,8 @@ class Training(Data):
     learning_rate_decay
         Inverse-time decay: at step t the rate is ``learning_rate / (1 + learning_rate_decay * t)``;
         the paper names the rule without the number.
-    augmentation
-        How far training slices are turned, enlarged, moved and bent; not in the paper.
+    slice_augmentation
+        How far training slices are rotated, scaled, shifted and deformed; not in the paper.
     """
 
     folds: int = Field(default=3, ge=2)
@@ -69,49 +78,51 @@ class Training(Data):
     batch_size: Positive = 4
     learning_rate: float = Field(default=5e-3, gt=0)
     learning_rate_decay: float = Field(default=1e-3, ge=0)
-    augmentation: Augmentation = Augmentation()
+    slice_augmentation: Augmentation = Augmentation()
 
 
-class Parameters(Training):
-    """The parameters of the notebook: a training, and how it is repeated.
+class MonteCarloParameters(MonteCarloConfig):
+    """The parameters of the notebook: what is trained, and how it is repeated.
 
     Parameters
     ----------
     repeats
-        Monte-Carlo repeats of the whole cross-validation; 50 in the paper.
+        Repetitions of the whole cross-validation; 50 in the paper.
     vary
-        Random streams that differ from repeat to repeat, of ``"init"``, ``"batch_order"``,
+        Random streams that differ from repetition to repetition, of ``"init"``, ``"batch_order"``,
         ``"augmentation"`` and ``"split"`` (who is in which fold). None in the paper, which keeps
-        all seeds to see what computing alone does: on a processor with one thread that is nothing.
-    configurations
-        By name, the levels of sources that it sets, for instance
+        all seeds to see what computing alone does: on a processor with one thread that is nothing,
+        and repetitions are copies.
+    conditions
+        By name, the levels of sources that a condition sets, for instance
         ``{"two threads": {"threads": 2}}``. The paper's are frameworks and GPUs.
     initialiser
-        Where a configuration names none; see `reprostats.models.initialisers`.
+        Where a condition names none; see `reprostats.models.initialisers`.
     threads
-        Threads of one operation where a configuration does not say.
+        Threads of one operation where a condition does not say.
     seed
         Of everything that does not vary, and what varying seeds are drawn from.
     workers
         Trials at a time. Times are comparable only with one.
     margin
-        Largest difference of mean DSC that does not matter, in percentage points.
+        Largest difference of mean DSC that does not matter, in its own unit from 0 to 1: 0.01 is
+        one percentage point.
     """
 
     repeats: int = Field(default=3, ge=1)
     vary: tuple[Stream, ...] = ("init", "batch_order", "augmentation")
-    configurations: dict[str, dict[str, Level]] = Field(
+    conditions: dict[str, dict[str, Level]] = Field(
         default={"reference": {}, "two threads": {"threads": 2}}, min_length=1
     )
     initialiser: str = "marrone_normal"
     threads: Positive = 1
     seed: int = Field(default=2019, ge=0)
     workers: Positive = 1
-    margin: float = Field(default=1.0, gt=0)
+    margin: float = Field(default=0.01, gt=0, lt=1)
 
-    def training(self) -> Training:
-        """Give the part that every trial shares."""
-        return Training(**self.model_dump(include=set(Training.model_fields)))
+    def config(self) -> MonteCarloConfig:
+        """Take out what every trial shares."""
+        return MonteCarloConfig(**self.model_dump(include=set(MonteCarloConfig.model_fields)))
 
 
 def train_unet(trial: Trial) -> dict[str, dict[str, float]]:
@@ -123,7 +134,7 @@ def train_unet(trial: Trial) -> dict[str, dict[str, float]]:
         The measures of `reprostats.metrics.segmentation` by name and patient. A measure that is
         not finite for any patient of the fold is left out.
     """
-    config = Training(**trial.config)
+    config = MonteCarloConfig(**trial.config)
     division = divided(load_cohort(config), trial, config.folds)
     model = trial.to(
         build(
@@ -137,7 +148,9 @@ def train_unet(trial: Trial) -> dict[str, dict[str, float]]:
     with trial.timed("training"):
         losses = _fitted(trial, config, model, division)
     with trial.timed("testing"):
-        predictions = {each.identity: _segmented(trial, model, each) for each in division.test}
+        predictions = {
+            patient.identity: _segmented(trial, model, patient) for patient in division.test
+        }
     trial.keep("weights", model.state_dict())
     trial.keep("losses", {"losses": losses})
     trial.keep("predictions", {name: torch.from_numpy(m) for name, m in predictions.items()})
@@ -167,36 +180,67 @@ def divided(cohort: Cohort, trial: Trial, n_folds: int) -> Division:
 
 
 def measured(patient: Patient, prediction: Masks) -> dict[str, float]:
-    """Give all measures of one patient: of a volume in space, of slices that stand alone apart."""
+    """Measure one patient: a volume in space, slices that stand alone one by one."""
     return case_metrics(patient.masks, prediction, patient.spacing)
 
 
-def conditions(parameters: Parameters) -> dict[str, Condition]:
-    """Give a condition for every configuration; the seeds of a repeat are the same in all."""
-    every = seeds(parameters.seed)
+def conditions(parameters: MonteCarloParameters) -> dict[str, Condition]:
+    """Plan every condition; a repetition has the same seeds in all of them."""
     fixed: dict[str, Level] = {
-        **{name: seed for name, seed in every.items() if name not in parameters.vary},
+        **{
+            stream: seed
+            for stream, seed in seeds(parameters.seed).items()
+            if stream not in parameters.vary
+        },
         "initialiser": parameters.initialiser,
         "threads": parameters.threads,
     }
     return {
         name: _condition({**fixed, **levels}, parameters)
-        for name, levels in parameters.configurations.items()
+        for name, levels in parameters.conditions.items()
     }
 
 
-def study(parameters: Parameters) -> Study:
-    """Plan the study: configurations x repeats x folds."""
-    return Study(
+def studies(parameters: MonteCarloParameters) -> dict[str, Study]:
+    """Plan the study, ``"monte_carlo"``: conditions x repetitions x folds."""
+    study = Study(
         train_unet,
-        config=parameters.training(),
+        config=parameters.config(),
         conditions=conditions(parameters),
         folds=parameters.folds,
         name="monte_carlo",
     )
+    return {study.name: study}
 
 
-def _condition(fixed: Mapping[str, Level], parameters: Parameters) -> Condition:
+def report(parameters: MonteCarloParameters) -> Report:
+    """Run what is missing, and report on it.
+
+    Returns
+    -------
+    Report
+        The report of every study for the metric ``"dice"``, extended by the paper's own: the
+        question whether the intervals of all repetitions overlap; the tables ``repetitions_1``,
+        ... (its Tables I to V, one for each condition) and ``cross_validations`` (Table VI); and
+        the figures ``cases_by_repetition`` (Figure 2) and ``repetition_intervals``.
+
+    Raises
+    ------
+    InputError
+        If no trial completed; the message says why.
+    """
+    study = studies(parameters)["monte_carlo"]
+    results = study.run(workers=parameters.workers)
+    tables = [*repetition_tables(results), cross_validation_table(results)]
+    common = study.report(metric="dice", margin=parameters.margin, title=_TITLE)
+    return common.extended(
+        verdicts=ask_overlap(gather(results, "dice")),
+        tables=tables,
+        figures=[case_figure(results), interval_figure(results)],
+    )
+
+
+def _condition(fixed: Mapping[str, Level], parameters: MonteCarloParameters) -> Condition:
     if not parameters.vary:
         return Condition(fixed, repeats=parameters.repeats)
     drawn = seed_sequence("monte_carlo", parameters.seed).generate_state(parameters.repeats)
@@ -204,7 +248,7 @@ def _condition(fixed: Mapping[str, Level], parameters: Parameters) -> Condition:
 
 
 def _fitted(
-    trial: Trial, config: Training, model: torch.nn.Module, division: Division
+    trial: Trial, config: MonteCarloConfig, model: torch.nn.Module, division: Division
 ) -> torch.Tensor:
     images, masks = division.training_slices()
     epsilon = float(trial.level("adam_epsilon"))
@@ -213,7 +257,7 @@ def _fitted(
     )
     decaying = InverseTime(learning_rate=config.learning_rate, decay=config.learning_rate_decay)
     steps = math.ceil(len(images) / config.batch_size)
-    augmentation = config.augmentation
+    augmentation = config.slice_augmentation
     return fit(
         model,
         trial.to(torch.from_numpy(images[:, None])),
@@ -232,19 +276,21 @@ def _fitted(
 
 
 def _segmented(trial: Trial, model: torch.nn.Module, patient: Patient) -> Masks:
-    """Give the predicted mask of every slice: where the network says more likely than not."""
+    """Predict the mask of every slice: where the network says more likely than not."""
     images = trial.to(torch.from_numpy(patient.images[:, None]))
     outputs = predict(model, images, _TEST_BATCH, trial.autocast)
     return np.asarray((outputs[:, 0] > 0).cpu().numpy())
 
 
-def _describe(trial: Trial, config: Training, division: Division) -> None:
+def _describe(trial: Trial, config: MonteCarloConfig, division: Division) -> None:
     trial.describe(
         dataset=config.folder or config.dataset,
         training=sum(len(patient) for patient in division.training),
         validation=0,
         test=sum(len(patient) for patient in division.test),
-        augmentation="none" if config.augmentation.changes_nothing else str(config.augmentation),
+        augmentation="none"
+        if config.slice_augmentation.changes_nothing
+        else str(config.slice_augmentation),
         loss="1 - DSC",
         optimiser="Adam",
         training_patients=division.fold.training,

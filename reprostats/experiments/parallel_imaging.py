@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats.datasets.simulated_kspace import KspaceSubject, simulated_kspace
-from reprostats.experiments.reconstruction_task import Case, Image, Method, Samples
+from reprostats.experiments.reconstruction_task import Image, Method, ReconstructionCase, Samples
 from reprostats.models.variational import VariationalNetwork
 from reprostats.mri import masks
 from reprostats.mri.losses import complex_mse, magnitude_error
@@ -32,7 +32,7 @@ _TIKHONOV = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
 _ITERATIONS = 30
 
 
-class Training(BaseModel):
+class ParallelImagingConfig(BaseModel):
     """Who is scanned, and what is trained on them. Defaults are small: a trial takes seconds.
 
     Parameters
@@ -94,19 +94,23 @@ class Training(BaseModel):
 
 
 class ParallelImaging:
-    """The task as the experiment needs it; see `reprostats.experiments.reconstruction_task.Task`.
+    """The task as the experiment needs it.
+
+    The methods are those of `reprostats.experiments.reconstruction_task.ReconstructionTask`.
 
     Examples
     --------
-    >>> task = ParallelImaging(Training(training_subjects=1, test_subjects=1, slices=2))
+    >>> config = ParallelImagingConfig(training_subjects=1, test_subjects=1, slices=2)
+    >>> task = ParallelImaging(config)
     >>> inputs, (images,) = task.samples()
     >>> [tuple(each.shape) for each in (*inputs, images)]
     [(2, 4, 56, 48), (2, 4, 56, 48), (2, 56, 48), (2, 56, 48)]
     """
 
     volume = False
+    unit = ""
 
-    def __init__(self, config: Training) -> None:
+    def __init__(self, config: ParallelImagingConfig) -> None:
         self.config = config
         generator = np.random.default_rng(config.data_seed)
         heads, lines = generator.spawn(2)
@@ -122,19 +126,19 @@ class ParallelImaging:
         )
 
     def samples(self) -> tuple[Samples, Samples]:
-        """Give (k-space, sensitivities, masks) and (images,) of all training slices."""
-        cases = [self._case(each) for each in self._subjects[: self.config.training_subjects]]
-        inputs = tuple(torch.cat(each) for each in zip(*(c.inputs for c in cases), strict=True))
+        """Stack (k-space, sensitivities, masks) and (images,) of all training slices."""
+        cases = self.training_cases()
+        inputs = tuple(map(torch.cat, zip(*(case.inputs for case in cases), strict=True)))
         truth = torch.from_numpy(np.concatenate([case.truth for case in cases]))
         return inputs, (truth,)
 
-    def training_cases(self) -> list[Case]:
-        """Give the subjects that are trained on."""
-        return [self._case(each) for each in self._subjects[: self.config.training_subjects]]
+    def training_cases(self) -> list[ReconstructionCase]:
+        """List the subjects that are trained on."""
+        return [self._case(subject) for subject in self._subjects[: self.config.training_subjects]]
 
-    def test_cases(self) -> list[Case]:
-        """Give the subjects that are not trained on."""
-        return [self._case(each) for each in self._subjects[self.config.training_subjects :]]
+    def test_cases(self) -> list[ReconstructionCase]:
+        """List the subjects that are not trained on."""
+        return [self._case(subject) for subject in self._subjects[self.config.training_subjects :]]
 
     def network(self) -> torch.nn.Module:
         """Make the network, with weights still to be drawn."""
@@ -147,50 +151,52 @@ class ParallelImaging:
         )
 
     def loss(self, output: torch.Tensor, *targets: torch.Tensor) -> torch.Tensor:
-        """Give the configured difference of images."""
+        """Compare images as configured."""
         return _LOSSES[self.config.loss](output, *targets)
 
     def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
-        """Give Adam, which projects the kernels after every step if that is configured."""
-        found = torch.optim.Adam(model.parameters(), self.config.learning_rate, eps=epsilon)
+        """Make Adam, which projects the kernels after every step if that is configured."""
+        adam = torch.optim.Adam(model.parameters(), self.config.learning_rate, eps=epsilon)
         if self.config.projection == "every_step":
-            found.register_step_post_hook(lambda *_: model.project())  # type: ignore[operator]
-        return found
+            adam.register_step_post_hook(lambda *_: model.project())  # type: ignore[operator]
+        return adam
 
-    def reconstructed(self, case: Case, output: torch.Tensor) -> Image:
-        """Give the network's images as they are."""
+    def reconstructed(self, case: ReconstructionCase, output: torch.Tensor) -> Image:
+        """Take the images of the network as they are."""
         return np.asarray(output.cpu().numpy()).reshape(case.truth.shape)
 
     def schedule(self, optimiser: torch.optim.Optimizer, steps_per_epoch: int) -> None:
-        """Give none: the learning rate is constant."""
+        """Make none: the learning rate is constant."""
 
     def classical(self) -> dict[str, dict[str, Method]]:
-        """Give the zero-filled image, and SENSE by conjugate gradients with Tikhonov's lambda."""
+        """List the zero-filled image, and SENSE by conjugate gradients with Tikhonov's lambda."""
         return {
             "zero-filled": {"": _zero_filled},
-            "SENSE": {f"lambda {each:g}": _conjugate_gradients(each) for each in _TIKHONOV},
+            "SENSE": {f"lambda {weight:g}": _conjugate_gradients(weight) for weight in _TIKHONOV},
         }
 
-    def compared(self, image: Image, case: Case) -> NDArray[np.float64]:  # noqa: ARG002
-        """Give the magnitude, which is what is looked at."""
+    def compared(self, image: Image, case: ReconstructionCase) -> NDArray[np.float64]:  # noqa: ARG002
+        """Take the magnitude, which is what is looked at."""
         return np.abs(image).astype(np.float64)
 
     def facts(self) -> dict[str, object]:
-        """Give what a checklist asks for."""
+        """State what a checklist asks for."""
         return {
             "dataset": "mni152, simulated k-space",
             "loss": self.config.loss.replace("_", " "),
             "optimiser": "Adam",
         }
 
-    def _case(self, subject: KspaceSubject) -> Case:
+    def _case(self, subject: KspaceSubject) -> ReconstructionCase:
         mask = self._mask.expand(len(subject.images), -1, -1)
         kspace = torch.from_numpy(subject.kspace) * mask[:, None]
         sensitivities = torch.from_numpy(subject.sensitivities)
-        return Case(subject.identity, (kspace, sensitivities, mask), subject.images, subject.brain)
+        return ReconstructionCase(
+            subject.identity, (kspace, sensitivities, mask), subject.images, subject.brain
+        )
 
 
-def _mask(config: Training, generator: np.random.Generator) -> torch.Tensor:
+def _mask(config: ParallelImagingConfig, generator: np.random.Generator) -> torch.Tensor:
     size, acceleration, centre = config.size, config.acceleration, config.centre
     if config.sampling == "equispaced":
         return masks.equispaced(size, acceleration=acceleration, centre=centre)
@@ -200,16 +206,16 @@ def _mask(config: Training, generator: np.random.Generator) -> torch.Tensor:
     return masks.poisson_disc(size, generator, acceleration=acceleration, centre=block)
 
 
-def _zero_filled(case: Case) -> Image:
+def _zero_filled(case: ReconstructionCase) -> Image:
     kspace, sensitivities, mask = case.inputs
     return np.asarray(Sense(sensitivities, mask[0]).adjoint(kspace).numpy())
 
 
 def _conjugate_gradients(tikhonov: float) -> Method:
-    def reconstruct(case: Case) -> Image:
+    def reconstruct(case: ReconstructionCase) -> Image:
         kspace, sensitivities, mask = case.inputs
         sense = Sense(sensitivities, mask[0])
-        found = least_squares(sense, kspace, tikhonov=tikhonov, iterations=_ITERATIONS)
-        return np.asarray(found.image.numpy())
+        solution = least_squares(sense, kspace, tikhonov=tikhonov, iterations=_ITERATIONS)
+        return np.asarray(solution.image.numpy())
 
     return reconstruct

@@ -5,7 +5,8 @@ every reconstructed image. Then each source is changed alone: hardware (on a pro
 of threads and the instruction set), the benchmarking and the determinism of convolutions, the data
 type, the order of the mini-batches, the initial weights. What became of the images is measured
 against the truth and against the baseline, after training and in inference with one trained
-network. Beyond the paper: a factorial design, which ranks the sources and their interactions.
+network. Beyond the paper: a factorial design, which ranks the sources and their interactions, and
+the step in which two trainings diverge.
 
 Oh, Jung, Lee: Intrinsic reproducibility issues in deep learning-based MR reconstruction. Abstract
 of a conference of the ISMRM.
@@ -15,44 +16,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Any, Literal, get_args
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.numpy import load_file
 
-from reprostats.errors import InputError, NotAvailableError
-from reprostats.experiments.parallel_imaging import Training as ParallelImagingTraining
-from reprostats.experiments.reconstruction_task import Case, Image, Task
-from reprostats.experiments.reconstruction_trial import (
-    kept_images,
-    measures,
-    reconstruct_again,
-    task_of,
-    train_network,
+from reprostats.errors import NotAvailableError
+from reprostats.experiments.parallel_imaging import ParallelImagingConfig
+from reprostats.experiments.reconstruction_images import (
+    BASELINE,
+    classical,
+    differences,
+    first_of_baseline,
+    slices,
+    task_of_study,
+)
+from reprostats.experiments.reconstruction_trial import reconstruct_again, train_network
+from reprostats.experiments.reconstruction_verdicts import (
+    TrainingsDiverge,
+    ask_baseline,
+    ask_classical,
+    ask_sharing,
 )
 from reprostats.experiments.regimes import drawn_seeds, on_other_hardware
-from reprostats.experiments.susceptibility_mapping import Training as SusceptibilityTraining
+from reprostats.experiments.susceptibility_mapping import SusceptibilityMappingConfig
 from reprostats.learning.loop import steps_per_epoch
-from reprostats.metrics.reconstruction import nrmse
+from reprostats.report import reconstruction as tables
+from reprostats.report.divergence import growth_plot
+from reprostats.report.factorial import factorial_table
+from reprostats.report.figure import Figure
+from reprostats.sources import DTYPES, Level, seeds
 from reprostats.study.design import fractional_factorial, full_factorial
-from reprostats.study.levels import Level
+from reprostats.study.divergence import TraceError
+from reprostats.study.folder import kept_losses, trial_folder
 from reprostats.study.plan import Condition
-from reprostats.study.sources import DTYPES, seeds
+from reprostats.study.results import is_completed, trials_of
 from reprostats.study.study import Study
+from reprostats.verdicts._base import NO
+from reprostats.verdicts.learned import Learned
+from reprostats.verdicts.report import Report
 
-TaskName = Literal["parallel_imaging", "susceptibility_mapping"]
-Config = ParallelImagingTraining | SusceptibilityTraining
+TaskName = Literal["susceptibility_mapping", "parallel_imaging"]
+Config = ParallelImagingConfig | SusceptibilityMappingConfig
 
-BASELINE = "baseline"
 _OF_TRAINING = ("mini-batch order", "weight initialisation")
 _FEWEST_STEPS = 2
+_ERROR_OF_NOTHING = 100.0  # NRMSE in percent of an image that is 0 everywhere
 
 
-class Parameters(BaseModel):
+class ReconstructionParameters(BaseModel):
     """The parameters of the notebook.
 
     Parameters
@@ -88,8 +101,8 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    parallel_imaging: ParallelImagingTraining = ParallelImagingTraining()
-    susceptibility_mapping: SusceptibilityTraining = SusceptibilityTraining()
+    parallel_imaging: ParallelImagingConfig = ParallelImagingConfig()
+    susceptibility_mapping: SusceptibilityMappingConfig = SusceptibilityMappingConfig()
     networks: int = Field(default=5, ge=2)
     verified_steps: int = Field(default=1000, ge=_FEWEST_STEPS)
     initialiser: str = "glorot_uniform"
@@ -105,8 +118,8 @@ class Parameters(BaseModel):
     time_limit: float | None = Field(default=None, gt=0)
     workers: int = Field(default=1, ge=1)
 
-    def of(self, task: TaskName) -> Config:
-        """Give the training of a task."""
+    def config_of(self, task: TaskName) -> Config:
+        """Give what is trained in a task."""
         return self.parallel_imaging if task == "parallel_imaging" else self.susceptibility_mapping
 
     def baseline(self) -> dict[str, Level]:
@@ -114,7 +127,7 @@ class Parameters(BaseModel):
 
         Examples
         --------
-        >>> Parameters().baseline()["cudnn_benchmark"]
+        >>> ReconstructionParameters().baseline()["cudnn_benchmark"]
         False
         """
         return {
@@ -128,48 +141,49 @@ class Parameters(BaseModel):
         }
 
 
-def verification(parameters: Parameters, task: TaskName) -> Study:
-    """Plan to train the baseline twice, for as many steps as shall be compared."""
-    config = parameters.of(task)
-    steps = steps_per_epoch(config.samples, config.batch_size)
-    longer = config.model_copy(update={"epochs": math.ceil(parameters.verified_steps / steps)})
-    return Study(
-        train_network,
-        config=longer,
-        conditions={BASELINE: Condition(parameters.baseline(), repeats=2)},
-        name=f"{task}_verification",
-    )
+def studies(parameters: ReconstructionParameters, task: TaskName) -> dict[str, Study]:
+    """Plan what is trained: the verification of the baseline, the sources, the factorial design.
 
+    Parameters
+    ----------
+    parameters
+        Of the notebook.
+    task
+        ``"susceptibility_mapping"`` or ``"parallel_imaging"``.
 
-def sources(parameters: Parameters, task: TaskName) -> Study:
-    """Plan to train with each source changed alone; those that this machine lacks are left out.
+    Returns
+    -------
+    dict
+        ``"verification"``: the baseline, twice, for as many steps as shall be compared.
+        ``"sources"``: the baseline, and each source changed alone; those that this machine lacks
+        are left out (`not_available`). ``"factorial"``: the sources of ``factors``, crossed.
 
     Raises
     ------
     NotAvailableError
         If this machine cannot give the baseline.
+    InputError
+        If the factorial design cannot be made; see `reprostats.study.design`.
     """
-    return Study(
-        train_network,
-        config=parameters.of(task),
-        conditions=_available(_training_conditions(parameters)),
-        name=f"{task}_sources",
-    )
-
-
-def not_available(parameters: Parameters) -> dict[str, str]:
-    """Give the sources that cannot be changed here, and why."""
-    found = {}
-    if parameters.device == "cpu":
-        found["convolution benchmarking"] = "cuDNN has it, and the trials are on a processor"
-    lacking = _lacking(_training_conditions(parameters))
-    return found | {name: str(error) for name, error in lacking.items()}
+    config, base = parameters.config_of(task), parameters.baseline()
+    steps = steps_per_epoch(config.samples, config.batch_size)
+    longer = config.model_copy(update={"epochs": math.ceil(parameters.verified_steps / steps)})
+    fixed = {name: level for name, level in base.items() if name not in parameters.factors}
+    planned: dict[str, tuple[Config, dict[str, Condition]]] = {
+        "verification": (longer, {BASELINE: Condition(base, repeats=2)}),
+        "sources": (config, _available(source_conditions(parameters))),
+        "factorial": (config, {"factorial": Condition(fixed, _crossed(parameters))}),
+    }
+    return {
+        name: Study(train_network, config=what, conditions=conditions, name=f"{task}_{name}")
+        for name, (what, conditions) in planned.items()
+    }
 
 
 def inference(
-    parameters: Parameters, task: TaskName, trained: Study, results: pd.DataFrame
+    parameters: ReconstructionParameters, task: TaskName, trained: Study, results: pd.DataFrame
 ) -> Study:
-    """Plan to load the first network of the baseline in other environments and reconstruct again.
+    """Plan to use the baseline's first network in other environments, on the same test cases.
 
     The order of mini-batches and initial weights play no part. The paper leaves the data type out;
     here it is tried, since weights that are shared may be used in any.
@@ -177,177 +191,96 @@ def inference(
     Parameters
     ----------
     parameters, task
-        As of `sources`.
+        As of `studies`.
     trained
-        The study whose baseline is taken.
+        The study of sources, whose baseline is taken.
     results
         Its results.
 
     Raises
     ------
     InputError
-        If no trial of the baseline ended well.
+        If no trial of the baseline completed.
     """
-    first = results.loc[results["trial"] == _first(results)].iloc[0]
-    conditions = {BASELINE: Condition(parameters.baseline(), repeats=2)}
-    every = _training_conditions(parameters)
-    conditions |= {name: every[name] for name in every if name not in (BASELINE, *_OF_TRAINING)}
+    trial = first_of_baseline(results)
+    trials = trials_of(results).drop_duplicates("trial").set_index("trial")
+    every = source_conditions(parameters)
+    conditions = {name: every[name] for name in every if name not in _OF_TRAINING}
     return Study(
         reconstruct_again,
         config={
-            "training": parameters.of(task).model_dump(),
-            "folder": str(trained.folder / "trials" / first["trial"]),
-            "weights": first["weights_sha256"],
+            "training": parameters.config_of(task).model_dump(),
+            "folder": str(trial_folder(trained.folder, trial)),
+            "weights": trials.loc[trial, "weights_sha256"],
         },
         conditions=_available(conditions),
         name=f"{task}_inference",
     )
 
 
-def factorial(parameters: Parameters, task: TaskName) -> Study:
-    """Plan a factorial design over the sources of ``factors``.
-
-    Raises
-    ------
-    InputError
-        See `reprostats.study.design`.
-    """
-    if parameters.runs is None:
-        settings = full_factorial(parameters.factors)
-    else:
-        settings = fractional_factorial(parameters.factors, parameters.runs)
-    fixed = {n: each for n, each in parameters.baseline().items() if n not in parameters.factors}
-    return Study(
-        train_network,
-        config=parameters.of(task),
-        conditions={"factorial": Condition(fixed, settings)},
-        name=f"{task}_factorial",
-    )
+def reports(parameters: ReconstructionParameters) -> dict[str, Report]:
+    """Report on both tasks, by name; see `report`."""
+    return {task: report(parameters, task) for task in get_args(TaskName)}
 
 
-def classical(config: Config) -> pd.DataFrame:
-    """Reconstruct the test subjects without training.
-
-    Settings are chosen by the mean NRMSE of the training subjects.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per method and test subject: ``method``, ``setting``, ``case``, ``nrmse``
-        (percent), ``psnr`` (dB), ``ssim``.
-    """
-    task = task_of(config.model_dump())
-    rows = []
-    for method, settings in task.classical().items():
-        known = task.training_cases() if len(settings) > 1 else []
-        errors = {
-            setting: sum(measures(task, case, reconstruct(case))["nrmse"] for case in known)
-            for setting, reconstruct in settings.items()
-        }
-        best = min(errors, key=errors.__getitem__)
-        rows += [
-            {"method": method, "setting": best, "case": case.identity}
-            | measures(task, case, settings[best](case))
-            for case in task.test_cases()
-        ]
-    return pd.DataFrame(rows)
-
-
-def losses(study: Study, results: pd.DataFrame) -> pd.DataFrame:
-    """Give the loss of every step: columns ``condition``, ``trial``, ``step`` and ``loss``.
-
-    Raises
-    ------
-    InputError
-        If no trial ended well.
-    """
-    _first(results)
-    tables = []
-    for _, each in _ended_well(results).iterrows():
-        kept = load_file(_folder(study, each["trial"]) / "losses.safetensors")["losses"].ravel()
-        steps = np.arange(1, len(kept) + 1)
-        tables.append(
-            pd.DataFrame({"step": steps, "loss": kept}).assign(
-                condition=each["condition"], trial=each["trial"]
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
-
-
-def differences(study: Study, results: pd.DataFrame) -> pd.DataFrame:
-    """Compare the images of every trial with those of the baseline's first.
+def report(parameters: ReconstructionParameters, task: TaskName) -> Report:
+    """Run what is missing, and tell what moves the reconstructions of a task.
 
     Parameters
     ----------
-    study
-        What was run.
-    results
-        Its results.
+    parameters, task
+        As of `studies`.
 
     Returns
     -------
-    pandas.DataFrame
-        One row per trial that ended well and test subject: ``condition``, ``trial``, ``case``,
-        ``difference`` (NRMSE against the baseline in percent), ``largest`` (largest absolute
-        difference, in the unit of the image), both inside the brain and of what is compared with
-        the truth too, and ``equal`` (the whole image, bit for bit).
+    Report
+        That of the study of sources, for the NRMSE of the test cases in percent, extended by the
+        questions ``"baseline"``, ``"sharing"``, ``"classical"`` and ``"divergence"``; the tables
+        ``baseline``, ``images``, ``inference_of_one_network``, ``methods_for_one_network`` and
+        ``factorial``; and the figures ``images_moved``, ``slices`` and ``growth``.
 
     Raises
     ------
     InputError
-        If no trial of the baseline ended well.
+        If no trial of the baseline completed, or as `studies`.
     """
-    task = _task(study)
-    cases = task.test_cases()
-    known = kept_images(_folder(study, _first(results)), cases)
-    rows = []
-    for _, each in _ended_well(results).iterrows():
-        found = kept_images(_folder(study, each["trial"]), cases)
-        rows += [
-            {"condition": each["condition"], "trial": each["trial"], "case": case.identity}
-            | _difference(task, case, known[case.identity], found[case.identity])
-            for case in cases
+    planned = studies(parameters, task)
+    sources = planned["sources"]
+    verified = planned["verification"].run(workers=parameters.workers)
+    limits: dict[str, Any] = {"workers": parameters.workers, "time_limit": parameters.time_limit}
+    results = sources.run(**limits)
+    shared = inference(parameters, task, sources, results)
+    inferred, crossed = shared.run(**limits), planned["factorial"].run(**limits)
+    common = sources.report(
+        metric="nrmse",
+        margin=parameters.margin,
+        baseline=BASELINE,
+        trivial_value=_ERROR_OF_NOTHING,
+        title=f"{task.replace('_', ' ').capitalize()}: what moves a learned reconstruction?",
+    )
+    checked = _with_verification(common, planned["verification"], verified)
+    moved = _with_images(checked, sources, results, shared, inferred)
+    compared = _with_methods(moved, sources, results, parameters.margin)
+    ranked = compared.extended(
+        tables=[
+            tables.inference_table(inferred, margin=parameters.margin),
+            factorial_table(crossed, list(parameters.factors), metric="nrmse"),
         ]
-    return pd.DataFrame(rows)
+    )
+    diverged = _with_divergence(ranked, sources, results, parameters.workers)
+    return _noted(diverged, _notes(parameters))
 
 
-def pictures(study: Study, results: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Give the middle slice of the first test subject: truth, baseline, and each source's change.
-
-    Returns
-    -------
-    dict
-        Real images by name: ``"truth"``, ``"baseline"``, and the difference from the baseline of
-        the last network of every source that changed a bit of the slice.
-    """
-    task = _task(study)
-    case = task.test_cases()[0]
-
-    def image(trial: str) -> NDArray[np.float64]:
-        found = kept_images(_folder(study, trial), [case])
-        return np.asarray(task.compared(found[case.identity], case))
-
-    well = _ended_well(results).groupby("condition", sort=False)["trial"].last()
-    baseline = image(_first(results))
-    middle = len(baseline) // 2
-    shown = {"truth": task.compared(case.truth, case), BASELINE: baseline}
-    for name, trial in well.drop(BASELINE).items():
-        change = image(trial) - baseline
-        if change[middle].any():
-            shown[str(name)] = change
-    return {name: image[middle] for name, image in shown.items()}
+def not_available(parameters: ReconstructionParameters) -> dict[str, str]:
+    """Give the sources that cannot be changed here, and why."""
+    lacking = _lacking(source_conditions(parameters))
+    reasons = {name: str(error).rstrip(".") for name, error in lacking.items()}
+    if parameters.device == "cpu":
+        reasons["convolution benchmarking"] = "cuDNN has it, and the trials are on a processor"
+    return reasons
 
 
-def _difference(task: Task, case: Case, known: Image, found: Image) -> dict[str, object]:
-    before, after = task.compared(known, case), task.compared(found, case)
-    return {
-        "difference": nrmse(before, after, mask=case.brain),
-        "largest": float(np.abs(after - before)[case.brain].max()),
-        "equal": known.dtype == found.dtype and known.tobytes() == found.tobytes(),
-    }
-
-
-def _training_conditions(parameters: Parameters) -> dict[str, Condition]:
+def source_conditions(parameters: ReconstructionParameters) -> dict[str, Condition]:
     """Give the baseline, and each of the six sources changed alone."""
     base, count = parameters.baseline(), parameters.networks
     drawn = drawn_seeds(parameters.seed, count)
@@ -372,15 +305,101 @@ def _training_conditions(parameters: Parameters) -> dict[str, Condition]:
     }
 
 
+def _with_verification(report: Report, study: Study, results: pd.DataFrame) -> Report:
+    """Add whether the baseline repeats in every step."""
+    losses = kept_losses(study.folder, results["trial"].unique())
+    verdict = ask_baseline(losses, differences(study, results))
+    return report.extended(verdicts=[verdict], tables=[tables.baseline_table(verdict.numbers)])
+
+
+def _with_images(
+    report: Report, sources: Study, results: pd.DataFrame, shared: Study, inferred: pd.DataFrame
+) -> Report:
+    """Add how far images move from the baseline's, after training and in inference."""
+    unit = task_of_study(sources).unit
+    trained, used = differences(sources, results), differences(shared, inferred)
+    moved = tables.moved_images(trained, used)
+    return report.extended(
+        verdicts=[ask_sharing(moved)],
+        tables=[tables.image_table(moved, unit)],
+        figures=[
+            tables.image_figure(trained, used),
+            tables.slice_figure(slices(sources, results), unit),
+        ],
+    )
+
+
+def _with_methods(report: Report, sources: Study, results: pd.DataFrame, margin: float) -> Report:
+    """Add the methods that need no training."""
+    methods = tables.method_values(classical(task_of_study(sources)), results)
+    compared = tables.method_comparison(methods, margin=margin)
+    untrained = any(
+        isinstance(verdict, Learned) and verdict.condition == BASELINE and verdict.answer == NO
+        for verdict in report.verdicts
+    )
+    return report.extended(
+        verdicts=ask_classical(
+            compared, network=tables.NETWORK, margin=margin, untrained=untrained
+        ),
+        tables=[tables.method_table(methods, compared, margin=margin)],
+    )
+
+
+def _with_divergence(report: Report, sources: Study, results: pd.DataFrame, workers: int) -> Report:
+    """Add where a training on other hardware diverges from the baseline, if one can be traced."""
+    trials = trials_of(results)
+    last = trials[is_completed(trials)].groupby("condition", sort=False)["trial"].last()
+    if "hardware" not in last:
+        return _noted(report, ["No training on other hardware completed: none was traced."])
+    try:
+        divergence = sources.first_divergence(
+            last[BASELINE], last["hardware"], workers=workers, progress=False
+        )
+    except TraceError as error:
+        return _noted(report, [f"Where trainings diverge is not known: {error}"])
+    growth = Figure(
+        "growth",
+        growth_plot(divergence.growth, "Baseline and other hardware"),
+        "How far the weights of a training of the baseline and of one on other hardware are apart: "
+        "the Euclidean norm of the difference over that of the weights, after each step (point) "
+        "that was looked at. Steps with equal weights are not drawn. Dashed: half a unit in the "
+        "last place of float32.",
+    )
+    return report.extended(verdicts=[TrainingsDiverge("hardware", divergence)], figures=[growth])
+
+
+def _noted(report: Report, notes: Sequence[str]) -> Report:
+    return replace(report, notes=(*report.notes, *notes))
+
+
+def _notes(parameters: ReconstructionParameters) -> list[str]:
+    lacking = not_available(parameters)
+    held = (
+        "The baseline is one training, repeated with the same seeds, so that a comparison with it "
+        "holds for these networks. How far new trainings differ is the spread of mini-batch order "
+        "and weight initialisation."
+    )
+    return [
+        held,
+        *(f"Not changed on this machine: {name} ({why})." for name, why in lacking.items()),
+    ]
+
+
+def _crossed(parameters: ReconstructionParameters) -> list[dict[str, Level]]:
+    if parameters.runs is None:
+        return full_factorial(parameters.factors)
+    return fractional_factorial(parameters.factors, parameters.runs)
+
+
 def _lacking(conditions: Mapping[str, Condition]) -> dict[str, NotAvailableError]:
     """Give the conditions that this machine lacks, and why."""
-    found = {}
+    errors = {}
     for name, condition in conditions.items():
         try:
             list(condition.settings())
         except NotAvailableError as error:
-            found[name] = error
-    return found
+            errors[name] = error
+    return errors
 
 
 def _available(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
@@ -388,26 +407,3 @@ def _available(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
     if BASELINE in lacking:
         raise lacking[BASELINE]
     return {name: each for name, each in conditions.items() if name not in lacking}
-
-
-def _task(study: Study) -> Task:
-    config = study.trials[0].config
-    training = config.get("training", config)
-    return task_of(training)  # type: ignore[arg-type]
-
-
-def _ended_well(results: pd.DataFrame) -> pd.DataFrame:
-    return results[results["status"] == "ok"].drop_duplicates(["condition", "trial"])
-
-
-def _first(results: pd.DataFrame) -> str:
-    """Give the first trial of the baseline that ended well."""
-    well = _ended_well(results)
-    chosen = well.loc[well["condition"] == BASELINE, "trial"]
-    if chosen.empty:
-        raise InputError("no trial of the baseline ended well: there is nothing to compare with.")
-    return str(chosen.iloc[0])
-
-
-def _folder(study: Study, trial: str) -> Path:
-    return study.folder / "trials" / trial

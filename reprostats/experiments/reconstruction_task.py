@@ -1,4 +1,4 @@
-"""What a reconstruction task is: its subjects, its network, its loss.
+"""What a reconstruction task is: its cases, its network, its loss.
 
 The tasks are `reprostats.experiments.parallel_imaging` and
 `reprostats.experiments.susceptibility_mapping`.
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.inexact[Any]]
 Samples = tuple[torch.Tensor, ...]
-Method = Callable[["Case"], Image]
+Method = Callable[["ReconstructionCase"], Image]
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class ReconstructionCase:
     """One subject.
 
     Parameters
@@ -41,46 +41,48 @@ class Case:
     brain: NDArray[np.bool_]
 
 
-class Task(Protocol):
+class ReconstructionTask(Protocol):
     """Data, network and loss of a reconstruction."""
 
     config: Any
     """``epochs`` and ``batch_size`` at least."""
     volume: bool
-    """Whether a subject is one volume, or a stack of slices that stand alone."""
+    """Whether a case is one volume, or a stack of slices that stand alone."""
+    unit: str
+    """Of the images; empty if it is arbitrary."""
 
     def samples(self) -> tuple[Samples, Samples]:
-        """Give inputs and targets to train on."""
+        """Collect inputs and targets to train on."""
 
-    def training_cases(self) -> Sequence[Case]:
-        """Give the subjects that are trained on."""
+    def training_cases(self) -> Sequence[ReconstructionCase]:
+        """List the cases that are trained on."""
 
-    def test_cases(self) -> Sequence[Case]:
-        """Give the subjects that are not."""
+    def test_cases(self) -> Sequence[ReconstructionCase]:
+        """List the cases that are not."""
 
     def network(self) -> torch.nn.Module:
         """Make the network, with weights still to be drawn."""
 
     @property
     def loss(self) -> Callable[..., torch.Tensor]:
-        """Give the mean loss of a batch from the output and the targets."""
+        """The mean loss of a batch, a function of the output and the targets."""
 
     def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
-        """Give the optimiser, bound to the network."""
+        """Make the optimiser, bound to the network."""
 
     def schedule(
         self, optimiser: torch.optim.Optimizer, steps_per_epoch: int
     ) -> torch.optim.lr_scheduler.LRScheduler | None:
-        """Give the schedule of the learning rate, if there is one."""
+        """Make the schedule of the learning rate, if there is one."""
 
-    def reconstructed(self, case: Case, output: torch.Tensor) -> Image:
-        """Give the image of a subject from the output of the network, in the unit of the truth."""
+    def reconstructed(self, case: ReconstructionCase, output: torch.Tensor) -> Image:
+        """Make the image of a case from the output of the network, in the unit of the truth."""
 
     def classical(self) -> Mapping[str, Mapping[str, Method]]:
-        """Give the reconstructions without training by name, each with its possible settings."""
+        """List the reconstructions without training by name, each with its possible settings."""
 
-    def compared(self, image: Image, case: Case) -> NDArray[np.float64]:
-        """Give what of an image is compared with the truth."""
+    def compared(self, image: Image, case: ReconstructionCase) -> NDArray[np.float64]:
+        """Take from an image what is compared with the truth."""
 
     def facts(self) -> Mapping[str, object]:
-        """Give what a checklist asks for."""
+        """State what a checklist asks for."""

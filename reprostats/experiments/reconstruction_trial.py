@@ -1,6 +1,6 @@
 """The two trial functions that all reconstruction tasks share.
 
-`train_network` trains a network and reconstructs the test subjects; `reconstruct_again` loads a
+`train_network` trains a network and reconstructs the test cases; `reconstruct_again` loads a
 network that was trained before and reconstructs them with it.
 """
 
@@ -17,16 +17,28 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from reprostats.errors import DivergedError, InputError
-from reprostats.experiments import parallel_imaging, susceptibility_mapping
-from reprostats.experiments.reconstruction_task import Case, Image, Samples, Task
+from reprostats.experiments.parallel_imaging import ParallelImaging, ParallelImagingConfig
+from reprostats.experiments.reconstruction_task import (
+    Image,
+    ReconstructionCase,
+    ReconstructionTask,
+    Samples,
+)
+from reprostats.experiments.susceptibility_mapping import (
+    SusceptibilityMapping,
+    SusceptibilityMappingConfig,
+)
 from reprostats.learning.fingerprint import fingerprint, optimiser_state
 from reprostats.learning.loop import fit, steps_per_epoch
 from reprostats.metrics.reconstruction import nrmse, psnr, ssim
 from reprostats.models.initialisers import build
+from reprostats.records.tensors import read_tensors
 from reprostats.study.trial import Trial
 
+_METRICS = ("nrmse", "psnr", "ssim")
 
-def task_of(config: Mapping[str, Any]) -> Task:
+
+def task_of(config: Mapping[str, Any]) -> ReconstructionTask:
     """Make the task that a configuration names.
 
     Raises
@@ -35,27 +47,27 @@ def task_of(config: Mapping[str, Any]) -> Task:
         If it names none.
     """
     if config.get("task") == "parallel_imaging":
-        return _task(parallel_imaging.Training(**config))
+        return _task(ParallelImagingConfig(**config))
     if config.get("task") == "susceptibility_mapping":
-        return _task(susceptibility_mapping.Training(**config))
+        return _task(SusceptibilityMappingConfig(**config))
     raise InputError(f"the configuration names no reconstruction task: {config.get('task')!r}.")
 
 
 @lru_cache(maxsize=2)
-def _task(training: parallel_imaging.Training | susceptibility_mapping.Training) -> Task:
+def _task(config: ParallelImagingConfig | SusceptibilityMappingConfig) -> ReconstructionTask:
     """Make a task, once for all that a process asks of it: its subjects are simulated."""
-    if isinstance(training, parallel_imaging.Training):
-        return parallel_imaging.ParallelImaging(training)
-    return susceptibility_mapping.SusceptibilityMapping(training)
+    if isinstance(config, ParallelImagingConfig):
+        return ParallelImaging(config)
+    return SusceptibilityMapping(config)
 
 
 def train_network(trial: Trial) -> dict[str, dict[str, float]]:
-    """Train a network and reconstruct the test subjects.
+    """Train a network and reconstruct the test cases.
 
     Returns
     -------
     dict
-        ``nrmse`` (percent), ``psnr`` (dB) and ``ssim`` of every test subject against the truth.
+        ``nrmse`` (percent), ``psnr`` (dB) and ``ssim`` of every test case against the truth.
     """
     task = task_of(trial.config)
     model = trial.to(
@@ -89,7 +101,7 @@ def train_network(trial: Trial) -> dict[str, dict[str, float]]:
 
 
 def reconstruct_again(trial: Trial) -> dict[str, dict[str, float]]:
-    """Reconstruct the test subjects with a network that was trained and shared.
+    """Reconstruct the test cases with a network that was trained and shared.
 
     The configuration holds that of the training (``training``), the ``folder`` with
     ``weights.safetensors``, and the fingerprint of the ``weights``.
@@ -114,10 +126,10 @@ def reconstruct_again(trial: Trial) -> dict[str, dict[str, float]]:
     return _reconstructed(trial, task, trial.to(model), task.test_cases())
 
 
-def measures(task: Task, case: Case, image: Image) -> dict[str, float]:
+def measures(task: ReconstructionTask, case: ReconstructionCase, image: Image) -> dict[str, float]:
     """Measure a reconstruction against the truth, inside the brain.
 
-    NRMSE and PSNR count all pixels of the subject together; SSIM of slices that stand alone is the
+    NRMSE and PSNR count all pixels of the case together; SSIM of slices that stand alone is the
     mean over slices.
 
     Returns
@@ -125,21 +137,21 @@ def measures(task: Task, case: Case, image: Image) -> dict[str, float]:
     dict
         ``nrmse`` in percent, ``psnr`` in dB, ``ssim``.
     """
-    truth, found = task.compared(case.truth, case), task.compared(image, case)
+    truth, compared = task.compared(case.truth, case), task.compared(image, case)
     width = float(np.ptp(truth[case.brain]))
     return {
-        "nrmse": nrmse(truth, found, mask=case.brain),
-        "psnr": psnr(truth, found, mask=case.brain, data_range=width),
-        "ssim": _similarity(truth, found, case.brain, width, volume=task.volume),
+        "nrmse": nrmse(truth, compared, mask=case.brain),
+        "psnr": psnr(truth, compared, mask=case.brain, data_range=width),
+        "ssim": _similarity(truth, compared, case.brain, width, volume=task.volume),
     }
 
 
 def _similarity(
-    truth: Image, found: Image, brain: NDArray[np.bool_], width: float, *, volume: bool
+    truth: Image, image: Image, brain: NDArray[np.bool_], width: float, *, volume: bool
 ) -> float:
     if volume:
-        return ssim(truth, found, mask=brain, data_range=width)
-    slices = zip(truth, found, brain, strict=True)
+        return ssim(truth, image, mask=brain, data_range=width)
+    slices = zip(truth, image, brain, strict=True)
     return float(
         np.mean(
             [ssim(t, f, mask=inside, data_range=width) for t, f, inside in slices if inside.any()]
@@ -148,25 +160,27 @@ def _similarity(
 
 
 def _reconstructed(
-    trial: Trial, task: Task, model: torch.nn.Module, cases: Sequence[Case]
+    trial: Trial,
+    task: ReconstructionTask,
+    model: torch.nn.Module,
+    cases: Sequence[ReconstructionCase],
 ) -> dict[str, dict[str, float]]:
     """Reconstruct, keep the images, and measure them."""
     with trial.timed("testing"):
         images = {case.identity: _image(trial, task, model, case) for case in cases}
     trial.keep("reconstructions", {name: _as_real(image) for name, image in images.items()})
-    found = {case.identity: measures(task, case, images[case.identity]) for case in cases}
-    names = ("nrmse", "psnr", "ssim")
-    return {name: {who: each[name] for who, each in found.items()} for name in names}
+    values = {case.identity: measures(task, case, images[case.identity]) for case in cases}
+    return {name: {case: value[name] for case, value in values.items()} for name in _METRICS}
 
 
-def kept_images(folder: Path, cases: Sequence[Case]) -> dict[str, Image]:
-    """Read the images that a trial kept in its folder, by subject."""
-    kept = load_file(folder / "reconstructions.safetensors")
-    return {each.identity: _like(each.truth, kept[each.identity]) for each in cases}
+def kept_images(folder: Path, cases: Sequence[ReconstructionCase]) -> dict[str, Image]:
+    """Read the images that a trial kept in its folder, by case."""
+    kept = read_tensors(folder, "reconstructions")
+    return {case.identity: _like(case.truth, kept[case.identity]) for case in cases}
 
 
 def _as_real(image: Image) -> torch.Tensor:
-    """Give complex numbers as pairs along a last axis: files know none of double precision."""
+    """Write complex numbers as pairs along a last axis: files know none of double precision."""
     tensor = torch.from_numpy(image.copy())
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
@@ -176,7 +190,9 @@ def _like(truth: Image, kept: torch.Tensor) -> Image:
 
 
 @torch.no_grad()
-def _image(trial: Trial, task: Task, model: torch.nn.Module, case: Case) -> Image:
+def _image(
+    trial: Trial, task: ReconstructionTask, model: torch.nn.Module, case: ReconstructionCase
+) -> Image:
     model.eval()
     with trial.autocast():
         output = model(*_placed(trial, case.inputs))
@@ -188,7 +204,7 @@ def _image(trial: Trial, task: Task, model: torch.nn.Module, case: Case) -> Imag
 
 def _placed(trial: Trial, tensors: Samples) -> Samples:
     """Move tensors to the trial's device, complex numbers in the precision of its type."""
-    return tuple(_complex(trial, each) if each.is_complex() else trial.to(each) for each in tensors)
+    return tuple(_complex(trial, x) if x.is_complex() else trial.to(x) for x in tensors)
 
 
 def _complex(trial: Trial, tensor: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats.seeds import seed_sequence
-from reprostats.study.levels import Level
+from reprostats.sources import Level, instruction_sets, seeds
 from reprostats.study.plan import Condition
-from reprostats.study.sources import instruction_sets, seeds
 
 
 class Regimes(BaseModel):

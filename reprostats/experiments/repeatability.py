@@ -40,12 +40,11 @@ from reprostats.report.repeatability import (
     retest_table,
     trial_table,
 )
+from reprostats.sources import Level, seeds
 from reprostats.study.divergence import Divergence
 from reprostats.study.folder import trial_folder
-from reprostats.study.levels import Level
 from reprostats.study.plan import Condition
 from reprostats.study.results import commonest_reason, is_completed, trials_of
-from reprostats.study.sources import seeds
 from reprostats.study.study import Study
 from reprostats.verdicts.report import Report
 

@@ -21,7 +21,7 @@ from reprostats.datasets.susceptibility import (
     simulated_susceptibility,
     training_patches,
 )
-from reprostats.experiments.reconstruction_task import Case, Image, Method, Samples
+from reprostats.experiments.reconstruction_task import Image, Method, ReconstructionCase, Samples
 from reprostats.learning.schedules import Exponential
 from reprostats.models.qsmnet import QSMNET_VERSIONS, QSMnet
 from reprostats.mri.dipole import dipole_kernel, thresholded_division
@@ -32,7 +32,7 @@ Positive = Annotated[int, Field(ge=1)]
 _THRESHOLDS = (0.05, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3)
 
 
-class Training(BaseModel):
+class SusceptibilityMappingConfig(BaseModel):
     """Who is scanned, and what is trained on them. Defaults are small: a trial takes seconds.
 
     Parameters
@@ -84,22 +84,26 @@ class Training(BaseModel):
 
 
 class SusceptibilityMapping:
-    """The task as the experiment needs it; see `reprostats.experiments.reconstruction_task.Task`.
+    """The task as the experiment needs it.
+
+    The methods are those of `reprostats.experiments.reconstruction_task.ReconstructionTask`.
 
     Susceptibility is defined up to a constant, since the dipole kernel is 0 at the centre of
     k-space; all maps are compared after their mean in the brain was taken away.
 
     Examples
     --------
-    >>> task = SusceptibilityMapping(Training(training_subjects=1, test_subjects=1, patches=2))
+    >>> config = SusceptibilityMappingConfig(training_subjects=1, test_subjects=1, patches=2)
+    >>> task = SusceptibilityMapping(config)
     >>> (fields,), (maps, masks) = task.samples()
     >>> fields.shape, maps.shape, masks.shape
     (torch.Size([2, 1, 12, 12, 12]), torch.Size([2, 1, 12, 12, 12]), torch.Size([2, 1, 12, 12, 12]))
     """
 
     volume = True
+    unit = "ppm"
 
-    def __init__(self, config: Training) -> None:
+    def __init__(self, config: SusceptibilityMappingConfig) -> None:
         self.config = config
         self._version = QSMNET_VERSIONS[config.version]
         heads, self._draw = np.random.default_rng(config.data_seed).spawn(2)
@@ -132,17 +136,17 @@ class SusceptibilityMapping:
         return _fitted(self._patches[1], self._patches[2])
 
     def samples(self) -> tuple[Samples, Samples]:
-        """Give (fields,) and (maps, masks) of all patches; fields and maps normalised."""
+        """Draw (fields,) and (maps, masks) of all patches; fields and maps normalised."""
         fields, maps, masks = self._patches
         return (self._field_scale.apply(fields),), (self._map_scale.apply(maps), masks)
 
-    def training_cases(self) -> list[Case]:
-        """Give the subjects that are trained on, whole."""
-        return [self._case(each) for each in self._trained]
+    def training_cases(self) -> list[ReconstructionCase]:
+        """List the subjects that are trained on, whole."""
+        return [self._case(subject) for subject in self._trained]
 
-    def test_cases(self) -> list[Case]:
-        """Give the subjects that are not trained on, whole."""
-        return [self._case(each) for each in self._tested]
+    def test_cases(self) -> list[ReconstructionCase]:
+        """List the subjects that are not trained on, whole."""
+        return [self._case(subject) for subject in self._tested]
 
     def network(self) -> torch.nn.Module:
         """Make the network, with weights still to be drawn."""
@@ -167,7 +171,7 @@ class SusceptibilityMapping:
         )
 
     def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
-        """Give the optimiser of the version."""
+        """Make the optimiser of the version."""
         if self._version.optimiser == "rmsprop":
             return torch.optim.RMSprop(model.parameters(), self.config.learning_rate)
         return torch.optim.Adam(model.parameters(), self.config.learning_rate, eps=epsilon)
@@ -175,7 +179,7 @@ class SusceptibilityMapping:
     def schedule(
         self, optimiser: torch.optim.Optimizer, steps_per_epoch: int
     ) -> torch.optim.lr_scheduler.LRScheduler | None:
-        """Give the decay of the learning rate, if there is one."""
+        """Make the decay of the learning rate, if there is one."""
         if self.config.learning_rate_decay == 1:
             return None
         decay = Exponential(
@@ -183,44 +187,46 @@ class SusceptibilityMapping:
         )
         return decay.scheduler(optimiser, steps_per_epoch, self.config.epochs)
 
-    def reconstructed(self, case: Case, output: torch.Tensor) -> Image:
-        """Give the map in ppm, 0 outside the brain."""
+    def reconstructed(self, case: ReconstructionCase, output: torch.Tensor) -> Image:
+        """Restore the map in ppm, 0 outside the brain."""
         whole = self._map_scale.restore(output.float())[0, 0].cpu().numpy()
         inside = whole[tuple(slice(side) for side in case.truth.shape)]
         return np.asarray(np.where(case.brain, inside, 0))
 
     def classical(self) -> dict[str, dict[str, Method]]:
-        """Give the thresholded division in k-space, at several thresholds."""
+        """List the thresholded division in k-space, at several thresholds."""
         return {
             "thresholded division": {
-                f"threshold {each:g}": self._division(each) for each in _THRESHOLDS
+                f"threshold {threshold:g}": self._division(threshold) for threshold in _THRESHOLDS
             }
         }
 
-    def compared(self, image: Image, case: Case) -> NDArray[np.float64]:
-        """Give the map with its mean in the brain taken away, 0 outside."""
+    def compared(self, image: Image, case: ReconstructionCase) -> NDArray[np.float64]:
+        """Take the mean in the brain away from the map; 0 outside."""
         values = np.asarray(image, dtype=np.float64)
         return np.where(case.brain, values - values[case.brain].mean(), 0)
 
     def facts(self) -> dict[str, object]:
-        """Give what a checklist asks for."""
+        """State what a checklist asks for."""
         return {
             "dataset": "mni152, simulated susceptibility",
             "loss": "L1 of map, field and gradients",
             "optimiser": self._version.optimiser,
         }
 
-    def _case(self, subject: SusceptibilitySubject) -> Case:
+    def _case(self, subject: SusceptibilitySubject) -> ReconstructionCase:
         multiple = 2 ** (len(self.config.widths) - 1)
         field = self._field_scale.apply(torch.from_numpy(subject.field)[None, None])
         missing = [(0, -side % multiple) for side in reversed(subject.field.shape)]
         padded = functional.pad(field, [n for pair in missing for n in pair])
-        return Case(subject.identity, (padded,), subject.susceptibility, subject.brain)
+        return ReconstructionCase(
+            subject.identity, (padded,), subject.susceptibility, subject.brain
+        )
 
     def _division(self, threshold: float) -> Method:
-        subjects = {each.identity: each for each in (*self._trained, *self._tested)}
+        subjects = {subject.identity: subject for subject in (*self._trained, *self._tested)}
 
-        def reconstruct(case: Case) -> Image:
+        def reconstruct(case: ReconstructionCase) -> Image:
             subject = subjects[case.identity]
             kernel = dipole_kernel(subject.field.shape, subject.spacing, subject.b0)
             field = torch.from_numpy(subject.field)
@@ -230,6 +236,6 @@ class SusceptibilityMapping:
 
 
 def _fitted(values: torch.Tensor, masks: torch.Tensor) -> Normalisation:
-    """Give mean and standard deviation inside the brains of the training patches."""
+    """Take mean and standard deviation inside the brains of the training patches."""
     inside = values[masks].double()
     return Normalisation(mean=float(inside.mean()), sd=float(inside.std()))

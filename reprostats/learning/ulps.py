@@ -64,7 +64,7 @@ def ulps(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        Whole numbers of 64 bits. Zero and minus zero are 0 apart. A distance in float64 that
+        Integers of 64 bits. Zero and minus zero are 0 apart. A distance in float64 that
         does not fit is given as the largest that does.
 
     Raises

@@ -336,7 +336,7 @@ def error_rate(true: ArrayLike, found: ArrayLike) -> float:
     """Give |true - found| / true of the total counts of all images, in percent: the paper's Eq. 3.
 
     The paper takes the totals of an animal, not the mean over its images: each error rate of its
-    Tables 3 to 5 is a whole number out of 535, cut after two places, and 535 is the least number
+    Tables 3 to 5 is an integer out of 535, cut after two places, and 535 is the least number
     for which that holds. Images counted too high and too low cancel therefore;
     `image_error_rates` shows each.
 
@@ -447,7 +447,7 @@ def _paired_counts(true: ArrayLike, found: ArrayLike) -> tuple[np.ndarray, np.nd
             f"{expected.size} true counts and {counted.size} found; need one of each per image."
         )
     if (expected < 0).any() or (counted < 0).any() or not np.isfinite(expected + counted).all():
-        raise InputError("counts must be whole numbers from 0.")
+        raise InputError("counts must be integers from 0.")
     return expected, counted
 
 

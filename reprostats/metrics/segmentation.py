@@ -140,7 +140,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, n_classes: int = 2
     Parameters
     ----------
     truth, prediction
-        Label maps of the same shape, whole numbers from 0 to ``n_classes - 1``.
+        Label maps of the same shape, integers from 0 to ``n_classes - 1``.
     n_classes
         Number of classes, background included.
 
@@ -382,7 +382,7 @@ def _labels(values: NDArray[np.generic], n_classes: int, name: str) -> Counts:
     if outside.any():
         raise InputError(
             f"{name} holds {values[outside].ravel()[0]}; labels of {n_classes} classes are the "
-            f"whole numbers from 0 to {n_classes - 1}."
+            f"integers from 0 to {n_classes - 1}."
         )
     return values.astype(np.int64)
 

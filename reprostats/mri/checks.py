@@ -116,16 +116,14 @@ def checked_shape(shape: Sequence[int], numbers_of_axes: Sequence[int], name: st
     >>> checked_shape((8, 0), (2, 3), "mask")
     Traceback (most recent call last):
         ...
-    reprostats.errors.InputError: mask: the shape is (8, 0); 2 or 3 whole numbers above 0 are due.
+    reprostats.errors.InputError: mask: the shape is (8, 0); 2 or 3 integers above 0 are due.
     """
     sides = list(shape)
     if len(sides) not in numbers_of_axes or not all(
         isinstance(side, int) and side > 0 for side in sides
     ):
         due = " or ".join(map(str, numbers_of_axes))
-        raise InputError(
-            f"{name}: the shape is {tuple(sides)}; {due} whole numbers above 0 are due."
-        )
+        raise InputError(f"{name}: the shape is {tuple(sides)}; {due} integers above 0 are due.")
     return sides
 
 

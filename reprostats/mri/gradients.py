@@ -56,7 +56,7 @@ class Gradient:
         Raises
         ------
         InputError
-            If the image holds whole numbers, is empty or has too few axes.
+            If the image holds integers, is empty or has too few axes.
         """
         self._check(image, "image", more=0)
         slopes = [
@@ -81,7 +81,7 @@ class Gradient:
         Raises
         ------
         InputError
-            If slopes hold whole numbers, are empty or of another shape.
+            If slopes hold integers, are empty or of another shape.
         """
         self._check(slopes, "slopes", more=1)
         along = slopes.unbind(self.axes[0] - 1)

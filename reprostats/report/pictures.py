@@ -52,14 +52,14 @@ def picture_row(
     unit: str,
     columns: int = 4,
 ) -> alt.ConcatChart:
-    """Show images in grey, and differences each on a scale of its own, which its title states.
+    """Show images in grey, and differences, each on a scale of its own, which its title states.
 
     Parameters
     ----------
     pictures, differences
         Real images of shape (height, width) by name.
     unit
-        Of the differences.
+        Of all of them.
     columns
         Images side by side.
 
@@ -74,7 +74,12 @@ def picture_row(
     >>> [each["title"]["text"] for each in chart.to_dict()["concat"]]
     ['truth', 'order']
     """
-    charts = [_titled(grey_picture(image), name, "", image) for name, image in pictures.items()]
+    charts = []
+    for name, image in pictures.items():
+        low, high = np.percentile(image, _PERCENTILES)
+        # Every panel has a second line, so that all of a row begin at the same height.
+        scale = f"{low:.2g} to {high:.2g} {unit}".rstrip()
+        charts.append(_titled(grey_picture(image), name, scale, image))
     for name, image in differences.items():
         largest = float(np.abs(image).max())
         scale = f"±{largest:.2g} {unit}".rstrip()

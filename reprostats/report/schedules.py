@@ -62,8 +62,8 @@ def schedule_plot(
     steps_per_epoch: int,
     *,
     logarithmic: bool = False,
-    title: str = "Learning-rate schedules",
-) -> alt.Chart | alt.FacetChart:
+    title: str = "",
+) -> alt.Chart | alt.ConcatChart:
     """Draw the learning rate over the epochs, one line for each schedule.
 
     Up to four schedules are drawn in one panel, the first with the broadest line, so that lines
@@ -98,7 +98,7 @@ def schedule_plot(
     )
     names = list(rates)
     if len(names) > _MOST_IN_ONE_PANEL:
-        return _in_panels(lines, names).properties(title=title)
+        return _in_panels(lines, points, names).properties(title=title)
     return _in_one(lines, names).properties(title=title, width=480, height=280)
 
 
@@ -123,11 +123,13 @@ def _in_one(lines: alt.Chart, names: list[str]) -> alt.Chart:
     return chart
 
 
-def _in_panels(lines: alt.Chart, names: list[str]) -> alt.FacetChart:
-    chart: alt.FacetChart = lines.properties(width=200, height=120).facet(
-        facet=alt.Facet("schedule", sort=names, title=None, header=alt.Header(labelFontSize=12)),
-        columns=3,
-    )
+def _in_panels(lines: alt.Chart, points: pd.DataFrame, names: list[str]) -> alt.ConcatChart:
+    # Facets would draw an axis below the empty places of the last row.
+    panels = [
+        lines.properties(data=points[points["schedule"] == name], width=200, height=120, title=name)
+        for name in names
+    ]
+    chart: alt.ConcatChart = alt.concat(*panels, columns=3).resolve_scale(x="shared", y="shared")
     return chart
 
 

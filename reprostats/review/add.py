@@ -5,7 +5,6 @@ Only lines are added. What stands in the file stays as it is, with its comments 
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -18,9 +17,9 @@ from reprostats.review.form import FieldForm, Form, SectionForm
 from reprostats.review.load import load_papers
 from reprostats.review.references import identified
 from reprostats.review.vocabulary import UNREAD, Vocabulary
-from reprostats.yaml_files.located import Document, read_yaml, resolved
+from reprostats.yaml_files.located import Document, read_yaml
+from reprostats.yaml_files.written import flow, scalar
 
-_PLAIN = re.compile(r"[\w(][\w .()/+–≤≥-]*", re.UNICODE)
 _IN_COMMENT = 60
 
 
@@ -116,7 +115,7 @@ def _head(key: str, bibliography: Mapping[str, Any]) -> Iterator[str]:
     for field in ("title", "authors", "venue", "year", "doi", "arxiv", "url", "inferred"):
         value = bibliography.get(field)
         if value:
-            yield f"  {field}: {_flow(value)}"
+            yield f"  {field}: {flow(value)}"
         elif field in {"title", "authors", "venue", "year"}:
             yield f"  {field}: {UNREAD}"
 
@@ -173,30 +172,6 @@ def _limits(field: FieldForm) -> str:
         "at most": field.at_most,
     }
     return " and ".join(f"{word} {limit:g}" for word, limit in limits.items() if limit is not None)
-
-
-def scalar(value: object) -> str:
-    """Write a value so that YAML reads it as it is.
-
-    Examples
-    --------
-    >>> print(scalar("On sheep"), scalar("a: b"), scalar("1608.05895"), scalar(3), scalar("no"))
-    On sheep 'a: b' '1608.05895' 3 no
-    """
-    if not isinstance(value, str):
-        return json.dumps(value)
-    if not value.isprintable():
-        return json.dumps(value).replace("\x7f", r"\x7f")
-    plain = _PLAIN.fullmatch(value) and value == value.strip() and resolved(value) == value
-    return value if plain else "'" + value.replace("'", "''") + "'"
-
-
-def _flow(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {scalar(text)}" for name, text in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(scalar, value)) + "]"
-    return scalar(value)
 
 
 def _inserted(text: str, document: Document, record: list[str]) -> str:

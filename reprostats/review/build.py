@@ -40,6 +40,8 @@ class Parameters(BaseModel):
         Formats of the figures, of ``svg png``.
     checklist
         The checklist that is explored; the first of the review if empty.
+    runs
+        Records of runs of one's own that stand below the papers: files, or folders of reports.
     """
 
     papers: str = "papers.yaml"
@@ -47,6 +49,7 @@ class Parameters(BaseModel):
     formats: str = "tex csv html md"
     figures: str = "svg png"
     checklist: str = ""
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Built:
     def figures(self) -> dict[str, Any]:
         """The figures of the publication, and one for each checklist."""
         maps = {f"checklist_{name}": heat_map(found) for name, found in self.compliance.items()}
-        return review_figures(self.review) | maps
+        return review_figures(self.review.of_papers()) | maps
 
     @cached_property
     def audit_table(self) -> Table:
@@ -131,6 +134,9 @@ class Built:
 def build(given: Parameters) -> Built:
     """Make all that is made from a review.
 
+    Runs of one's own stand in tables and checklists. What a publication states and shows of its
+    papers (claims, figures, references) is made from the papers alone.
+
     Raises
     ------
     InputError
@@ -144,13 +150,13 @@ def build(given: Parameters) -> Built:
     formats = _known("table format", given.formats, FORMATS)
     figure_formats = _known("figure format", given.figures, _FIGURE_FORMATS)
     with without_collection():
-        review = load_papers(found(given.papers)).where(given.where)
+        review = load_papers(found(given.papers), runs=given.runs).where(given.where)
         if not len(review):
             raise InputError(f"no paper is left where {given.where!r}; ask for less.")
         return Built(
             review,
             review_tables(review),
-            audit(review),
+            audit(review.of_papers()),
             compliance(review),
             formats,
             figure_formats,

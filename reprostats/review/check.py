@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from reprostats.review.vocabulary import Record
 from reprostats.yaml_files.mistakes import Mistake, YamlFileError
 
 
-def check_review(path: Path) -> Review:
-    """Read a review and all that its form names.
+def check_review(path: Path, runs: Iterable[Path | str] = ()) -> Review:
+    """Read a review, runs of one's own beside it, and all that its form names.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def check_review(path: Path) -> Review:
     >>> len(check_review(paths.checkout("papers.yaml")))
     23
     """
-    review = load_papers(path)
+    review = load_papers(path, runs=runs)
     form = review.protocol.form
     named: list[tuple[str | None, type[Record]]] = [
         (form.tables, TablesFile),

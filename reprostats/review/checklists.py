@@ -17,9 +17,10 @@ from pydantic import Field, model_validator
 
 from reprostats.errors import unknown_name
 from reprostats.report.tables import Table
-from reprostats.review.columns import YesOrNo
+from reprostats.review.columns import YesOrNo, YesOrNoOfRun
+from reprostats.review.fields import label_of
 from reprostats.review.load import Review
-from reprostats.review.questions import Questions
+from reprostats.review.questions import Question, Questions
 from reprostats.review.tables import FileName
 from reprostats.review.vocabulary import Record, Text
 from reprostats.stats.proportion import wilson_interval
@@ -28,6 +29,19 @@ from reprostats.yaml_files.validate import mistake
 MET, PARTLY, NOT_MET = "met", "partly met", "not met"
 NOT_APPLICABLE, NOT_JUDGED = "not applicable", "cannot be judged from the record"
 ANSWERS = (MET, PARTLY, NOT_MET, NOT_APPLICABLE, NOT_JUDGED)
+
+
+class RunRule(Record):
+    """The questions that decide an item for a run of one's own, which knows more than a paper."""
+
+    met: YesOrNoOfRun | None = None
+    partly: YesOrNoOfRun | None = None
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> RunRule:
+        if self.met is None and self.partly is None:
+            raise mistake("there is no question here", "write met, partly, or both")
+        return self
 
 
 class Item(Record):
@@ -39,6 +53,8 @@ class Item(Record):
     """The question that decides whether it is met; without one and ``partly`` it is not judged."""
     partly: YesOrNo | None = None
     not_applicable: YesOrNo | None = None
+    run: RunRule | None = None
+    """What decides it for a run of one's own in the place of ``met`` and ``partly``."""
 
 
 class Checklist(Record):
@@ -66,6 +82,9 @@ def judge(item: Item, questions: Questions) -> Callable[[Any], str]:
     then whether it is met, or met in part. Where a record holds only a part of what an item asks
     for, there is no question for all of it, and papers meet it in part at best.
 
+    A run of one's own is asked what the item has for runs, if it has that. A question about what
+    the run does not know is left out: it may still meet the item in part by what it knows.
+
     Examples
     --------
     >>> from reprostats.review.load import load_papers
@@ -77,20 +96,35 @@ def judge(item: Item, questions: Questions) -> Callable[[Any], str]:
     'not met'
     """
     left_out = questions.ask(item.not_applicable) if item.not_applicable else None
-    asked = [
-        (questions.ask(text), answer)
-        for text, answer in ((item.met, MET), (item.partly, PARTLY))
-        if text
-    ]
+    asked = _asked(item, questions)
+    asked_of_runs = _asked(item.run or item, questions.of_own_runs)
 
     def answer(paper: Any) -> str:
         if left_out and left_out.holds(paper):
             return NOT_APPLICABLE
+        if paper.own_run is not None:
+            return _of_run(asked_of_runs, paper)
         if not asked or any(question.unread(paper) for question, _ in asked):
             return NOT_JUDGED
         return next((found for question, found in asked if question.holds(paper)), NOT_MET)
 
     return answer
+
+
+_Asked = list[tuple[Question, str]]
+
+
+def _asked(rule: Item | RunRule, questions: Questions) -> _Asked:
+    rules = ((rule.met, MET), (rule.partly, PARTLY))
+    return [(questions.ask(text), answer) for text, answer in rules if text]
+
+
+def _of_run(asked: _Asked, run: Any) -> str:
+    known = [(question, answer) for question, answer in asked if not question.unread(run)]
+    for question, answer in known:
+        if question.holds(run):
+            return answer
+    return NOT_MET if asked and len(known) == len(asked) else NOT_JUDGED
 
 
 @dataclass(frozen=True)
@@ -213,7 +247,7 @@ def _held_against(checklist: Checklist, review: Review) -> Compliance:
     judges = [judge(item, review.questions) for item in checklist.items]
     return Compliance(
         checklist,
-        tuple(paper.label for paper in review),
+        tuple(map(label_of, review)),
         tuple(tuple(map(answer, review)) for answer in judges),
         tuple(tuple(_fields(item, review.questions)) for item in checklist.items),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, GetCoreSchemaHandler, ValidationInfo, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from reprostats.review.fields import FieldPlace, status_of, value_of
+from reprostats.review.fields import FieldPlace, label_of, status_of, value_of
 from reprostats.review.questions import QuestionError, Questions
 from reprostats.review.record import Finding, Many
 from reprostats.review.vocabulary import Record, Text
@@ -36,7 +36,7 @@ class Asked:
     The questions come with the validation, as ``context={"questions": ...}``.
     """
 
-    method: Literal["ask", "items", "value", "place"] = "ask"
+    method: Literal["ask", "ask_own_run", "items", "value", "place"] = "ask"
 
     def __get_pydantic_core_schema__(
         self, source: type[str], handler: GetCoreSchemaHandler
@@ -59,6 +59,7 @@ def asked(text: str, read: Callable[[str], object]) -> None:
 
 
 YesOrNo = Annotated[Text, Asked("ask")]
+YesOrNoOfRun = Annotated[Text, Asked("ask_own_run")]
 Value = Annotated[Text, Asked("value")]
 
 
@@ -164,7 +165,7 @@ def name(paper: Any, section: str) -> str:
     tables = paper.bibliography.reference_printed_in
     read_in = getattr(getattr(paper, section, None), "read_in", None)
     printed = number is not None and (tables is None or read_in in tables)
-    return f"{paper.label} [{number}]" if printed else str(paper.label)
+    return f"{label_of(paper)} [{number}]" if printed else label_of(paper)
 
 
 def _answer(column: Column, questions: Questions) -> Cell:

@@ -47,9 +47,17 @@ def _filter(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", nargs="+", default=[], metavar="PATH",
+        help="records of your own runs beside the papers: files, or folders of reports",
+    )  # fmt: skip
+
+
 def _build_parser(commands: Any) -> None:
     parser = _parser(commands, "build", "make every table, figure and reference", _build)
     _filter(parser)
+    _runs(parser)
     parser.add_argument("--formats", default="tex csv html md", help="formats of the tables")
     parser.add_argument("--figures", default="svg png", help="formats of the figures")
     parser.add_argument("--to", type=Path, help="folder; default: review/tables beside the papers")
@@ -57,6 +65,7 @@ def _build_parser(commands: Any) -> None:
 
 def _check_parser(commands: Any) -> None:
     parser = _parser(commands, "check", "find every mistake in a review", check)
+    _runs(parser)
     parser.add_argument("file", nargs="?", help="the file of papers")
 
 
@@ -97,11 +106,12 @@ def _load(options: argparse.Namespace) -> Review:
 def _build(options: argparse.Namespace) -> None:
     from reprostats.review import build
 
-    chosen = {name: getattr(options, name) for name in ("papers", "where", "formats", "figures")}
+    names = ("papers", "where", "formats", "figures", "runs")
+    chosen = {name: getattr(options, name) for name in names}
     made = build.build(build.Parameters(**chosen))
     folder = options.to or build.found(options.papers).parent / "review" / "tables"
     written = made.write(folder)
-    _say(f"{len(made.review)} papers; {len(written)} files in {folder}")
+    _say(f"{_counted(made.review)}; {len(written)} files in {folder}")
     judged = [one.verdict for one in made.audited]
     for verdict in dict.fromkeys(judged):
         _say(f"  claims that agree: {verdict}: {judged.count(verdict)}")
@@ -113,8 +123,14 @@ def check(options: argparse.Namespace) -> None:
     from reprostats.review.check import check_review
 
     path = found(options.file or options.papers)
-    review = check_review(path)
-    _say(f"{path}: {len(review)} papers, no mistakes")
+    review = check_review(path, getattr(options, "runs", ()))
+    _say(f"{path}: {_counted(review)}, no mistakes")
+
+
+def _counted(review: Review) -> str:
+    papers = len(review.of_papers())
+    runs = len(review) - papers
+    return f"{papers} papers" + (f", {runs} own run{'s' * (runs > 1)}" if runs else "")
 
 
 def _add(options: argparse.Namespace) -> None:

@@ -77,6 +77,20 @@ def field_places(form: Form) -> dict[str, FieldPlace]:
     return places
 
 
+def own_run_places(form: Form) -> dict[str, FieldPlace]:
+    """Find the fields that only a run of one's own has, by name."""
+    found = {name: _getter("own_run", name) for name in form.own_runs}
+    return {
+        name: FieldPlace(name, field, "own_run", "", found[name], found[name], found[name])
+        for name, field in form.own_runs.items()
+    }
+
+
+def label_of(paper: Any) -> str:
+    """Give the label of a paper, with a mark if it is a run of one's own."""
+    return f"{paper.label} (own run)" if paper.own_run is not None else str(paper.label)
+
+
 def _of_every_review() -> Iterator[FieldPlace]:
     for name in _OF_PAPER:
         yield _plain(name, attrgetter(name))
@@ -130,7 +144,7 @@ def _repeated(section: str, form: SectionForm) -> Iterator[FieldPlace]:
     each = form.each
     if each is None:
         return
-    number = FieldForm(kind="whole number")
+    number = FieldForm(kind="integer")
     count = _counter(section, each.name)
     yield FieldPlace(each.name, number, section, "", count, count, count)
     for name, field_form in each.fields.items():

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from reprostats.review.record import (
     Finding,
@@ -27,6 +28,7 @@ from reprostats.review.vocabulary import (
     Record,
     Text,
     Word,
+    record_type,
 )
 from reprostats.yaml_files.validate import mistake
 
@@ -36,7 +38,7 @@ Kind = Literal[
     "word",
     "words",
     "number",
-    "whole number",
+    "integer",
     "share",
     "text",
     "flag",
@@ -100,6 +102,8 @@ class Form(Record):
     checklists: Many[Text] = ()
     """Files of the checklists that papers are held against."""
     sections: dict[Name, SectionForm]
+    own_runs: dict[Name, FieldForm] = Field(default_factory=dict)
+    """What is recorded of a run of one's own beside all else; see `reprostats.review.runs`."""
 
     def fields(self) -> Iterator[tuple[str, FieldForm]]:
         """Give every field with its name, parts included."""
@@ -109,6 +113,7 @@ class Form(Record):
             for name, field in section.fields.items():
                 yield name, field
                 yield from field.fields.items()
+        yield from self.own_runs.items()
 
     def vocabulary_kinds(self) -> list[str]:
         """Give the kinds of words that a vocabulary for this form has."""
@@ -132,10 +137,26 @@ class Form(Record):
 RESERVED = {
     *Paper.model_fields,
     *Paper.model_fields["bibliography"].annotation.model_fields,  # type: ignore[union-attr]
-    *("second_reading", "read_in", "name", "number"),
+    *("second_reading", "own_run", "read_in", "name", "number"),
     *("any", "all", "count", "len", "sum", "given"),
 }
 """Names that mean something in every review."""
+
+
+def paper_model(form: Form) -> type[Paper]:
+    """Make the type of a record that has the sections of a form."""
+    sections: dict[str, Any] = {
+        name: (_section(name, section) | None, Field(None, description=section.meaning))
+        for name, section in form.sections.items()
+    }
+    second: Any = record_type("SecondReading", SecondReading, **sections)
+    return record_type(
+        "Paper",
+        Paper,
+        **sections,
+        own_run=(_own_run(form) | None, Field(None, description=_OF_OWN_RUNS)),
+        second_reading=(second | None, None),
+    )
 
 
 def papers_model(form: Form) -> type[PapersFile]:
@@ -145,17 +166,38 @@ def papers_model(form: Form) -> type[PapersFile]:
     --------
     >>> field = FieldForm(kind="number")
     >>> form = Form(vocabulary="v.yaml", sections={"animal": SectionForm(fields={"legs": field})})
-    >>> list(papers_model(form).model_fields["papers"].annotation.__args__[0].model_fields)[-2:]
-    ['animal', 'second_reading']
+    >>> list(papers_model(form).model_fields["papers"].annotation.__args__[0].model_fields)[-3:]
+    ['animal', 'own_run', 'second_reading']
     """
-    sections: dict[str, Any] = {
-        name: (_section(name, section) | None, Field(None, description=section.meaning))
-        for name, section in form.sections.items()
-    }
-    second: Any = create_model("SecondReading", __base__=SecondReading, **sections)
-    paper = create_model("Paper", __base__=Paper, **sections, second_reading=(second | None, None))
-    papers = Annotated[tuple[paper, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
-    return create_model("PapersFile", __base__=PapersFile, papers=(papers, ...))
+    return _papers_model(form.model_dump_json())
+
+
+@lru_cache(maxsize=16)  # making the types takes longer than reading a file of papers
+def _papers_model(written: str) -> type[PapersFile]:
+    paper: Any = paper_model(Form.model_validate_json(written))
+    papers = Annotated[tuple[paper, ...], Field(strict=False, min_length=1)]
+    return record_type("PapersFile", PapersFile, papers=(papers, ...))
+
+
+class RunFile(Record):
+    """A file with the record of one run of one's own."""
+
+    format: Literal[1]
+    """Version of this layout."""
+    run: Paper
+
+
+def run_file_model(form: Form) -> type[RunFile]:
+    """Make the type of a file of a run whose record has the sections of a form."""
+    return record_type("RunFile", RunFile, run=(paper_model(form), ...))
+
+
+_OF_OWN_RUNS = "What a run of one's own knows beside all else; left out for a paper."
+
+
+def _own_run(form: Form) -> Any:
+    fields: dict[str, Any] = {name: _field(name, field) for name, field in form.own_runs.items()}
+    return record_type("OwnRun", Record, **fields)
 
 
 class Section(Record):
@@ -169,18 +211,18 @@ def _section(name: str, section: SectionForm) -> Any:
     fields: dict[str, Any] = {field: _field(field, form) for field, form in section.fields.items()}
     each = section.each
     if each is None:
-        return create_model(_title(name), __base__=Section, **fields)
+        return record_type(_title(name), Section, **fields)
     own: dict[str, Any] = {field: _field(field, form) for field, form in each.fields.items()}
-    common = create_model(_title(each.common), __base__=Record, **own)
-    item = create_model(
+    common = record_type(_title(each.common), Record, **own)
+    item = record_type(
         _title(each.name),
-        __base__=common,
+        common,
         name=(Text | None, None),
         number=(Annotated[int, Field(ge=1)], Field(1, description="how many are pooled here")),
     )
     many = Annotated[tuple[item, ...], Field(strict=False, min_length=1)]  # type: ignore[valid-type]
     lists: dict[str, Any] = {each.common: (common, common()), each.name: (many, ...)}
-    return create_model(_title(name), __base__=Section, **lists, **fields)
+    return record_type(_title(name), Section, **lists, **fields)
 
 
 def _title(name: str) -> str:
@@ -203,7 +245,7 @@ def _value(name: str, field: FieldForm) -> Any:
     if field.kind in {"word", "words"}:
         word: Any = Annotated[str, Word(field.words or name)]
         return word if field.kind == "word" else Many[word]
-    if field.kind in {"number", "whole number"}:
+    if field.kind in {"number", "integer"}:
         return _number(name, field)
     if field.kind == "parts":
         part: Any = _part(name, field)
@@ -216,7 +258,7 @@ def _number(name: str, field: FieldForm) -> Any:
     given: dict[str, Any] = {rule: limit for rule, limit in limits.items() if limit is not None}
     if field.or_words:
         return Annotated[Any, Limits(name.replace("_", " "), tuple(given.items()), field.or_words)]
-    number: Any = int if field.kind == "whole number" else float
+    number: Any = int if field.kind == "integer" else float
     return Annotated[number, Field(**given)]
 
 
@@ -225,4 +267,4 @@ def _part(name: str, field: FieldForm) -> Any:
     for part, form in field.fields.items():
         value = _value(part, form)
         parts[part] = (value, ...) if form.needed else (value | None, form.default)
-    return create_model(_title(name), __base__=Record, **parts)
+    return record_type(_title(name), Record, **parts)

@@ -10,10 +10,11 @@ from typing import Any
 
 from reprostats import paths
 from reprostats.errors import InputError, unknown_name
-from reprostats.review.form import Form, papers_model
+from reprostats.review.form import Form, RunFile, papers_model, run_file_model
 from reprostats.review.memory import without_collection
 from reprostats.review.questions import QuestionError, Questions
 from reprostats.review.record import PapersFile
+from reprostats.review.runs import read_runs
 from reprostats.review.twice import papers_given_twice
 from reprostats.review.validate import validate
 from reprostats.review.vocabulary import Vocabulary, vocabulary_model
@@ -44,6 +45,11 @@ class Protocol:
     def questions(self) -> Questions:
         """What can be asked of a record."""
         return Questions(self.form, self.vocabulary)
+
+    @cached_property
+    def run_file(self) -> type[RunFile]:
+        """The type of a file that holds a run of one's own."""
+        return run_file_model(self.form)
 
     def read(self, name: str, model: type[Model]) -> Model:
         """Read a file that the form names and check it.
@@ -112,6 +118,10 @@ class Review:
             raise unknown_name("paper", key, by_key)
         return by_key[key]
 
+    def of_papers(self) -> Review:
+        """Keep the reviewed papers, without runs of one's own."""
+        return replace(self, papers=tuple(paper for paper in self if paper.own_run is None))
+
     def where(self, condition: str) -> Review:
         """Keep the papers for which a condition holds; all of them if it is empty.
 
@@ -135,7 +145,9 @@ class Review:
         return replace(self, papers=tuple(paper for paper in self.papers if holds(paper)))
 
 
-def load_papers(path: Path | str | None = None, text: str | None = None) -> Review:
+def load_papers(
+    path: Path | str | None = None, text: str | None = None, runs: Iterable[Path | str] = ()
+) -> Review:
     """Read a file of reviewed papers and check it.
 
     Parameters
@@ -144,6 +156,9 @@ def load_papers(path: Path | str | None = None, text: str | None = None) -> Revi
         The file; ``papers.yaml`` of the checkout if left out.
     text
         What is checked as if it stood in the file; the content of the file if left out.
+    runs
+        Records of runs of one's own that shall stand below the papers: files, or folders that hold
+        some (`reprostats.review.runs`).
 
     Returns
     -------
@@ -164,7 +179,9 @@ def load_papers(path: Path | str | None = None, text: str | None = None) -> Revi
     """
     place = Path(path) if path is not None else paths.checkout("papers.yaml")
     with without_collection():
-        return _review(read_yaml(place, text))
+        review = _review(read_yaml(place, text))
+        own = read_runs(runs, review.protocol.run_file, review.vocabulary, review.papers)
+        return replace(review, papers=(*review.papers, *own))
 
 
 def _review(document: Document) -> Review:

@@ -26,12 +26,18 @@ import ast
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from reprostats.errors import InputError
-from reprostats.review.fields import FieldPlace, field_places, status_of, value_of
+from reprostats.review.fields import (
+    FieldPlace,
+    field_places,
+    own_run_places,
+    status_of,
+    value_of,
+)
 from reprostats.yaml_files.mistakes import nearest
 
 if TYPE_CHECKING:
@@ -107,15 +113,33 @@ class Question:
 
 
 class Questions:
-    """What can be asked of the records of one form."""
+    """What can be asked of the records of one form.
 
-    def __init__(self, form: Form, vocabulary: Vocabulary) -> None:
-        self.places = field_places(form)
+    Parameters
+    ----------
+    form, vocabulary
+        The fields of a record, and its words.
+    own_runs
+        Whether it is asked of runs of one's own, which have further fields.
+    """
+
+    def __init__(self, form: Form, vocabulary: Vocabulary, *, own_runs: bool = False) -> None:
+        self.form = form
+        self.places = field_places(form) | (own_run_places(form) if own_runs else {})
         self.lists = {section.each.name for section in form.sections.values() if section.each}
         self.vocabulary = vocabulary
         self.ask = lru_cache(maxsize=None)(self._ask)
         self.items = lru_cache(maxsize=None)(self._items)
         self.value = lru_cache(maxsize=None)(self._value)
+
+    @cached_property
+    def of_own_runs(self) -> Questions:
+        """What can be asked of a run of one's own: all this, and what only runs know."""
+        return Questions(self.form, self.vocabulary, own_runs=True)
+
+    def ask_own_run(self, text: str) -> Question:
+        """Read a question to a run of one's own that is answered by yes or no."""
+        return self.of_own_runs.ask(text)
 
     def place(self, name: str) -> FieldPlace:
         """Find a field.
@@ -301,7 +325,7 @@ class _Builder:
         known: Sequence[object] = place.form.or_words
         if place.words:
             return self._word(node, place)
-        numeric = place.form.kind in {"number", "whole number", "share"}
+        numeric = place.form.kind in {"number", "integer", "share"}
         if numeric and not isinstance(node.value, int | float) and node.value not in known:
             raise self._refusal(node, f"{place.name} is a number", "compare it with a number")
         return node.value

@@ -9,7 +9,7 @@ import pandas as pd
 
 from reprostats.report.tables import Table
 from reprostats.review.columns import plain
-from reprostats.review.fields import FieldPlace, status_of, value_of
+from reprostats.review.fields import FieldPlace, label_of, status_of, value_of
 from reprostats.review.load import Review
 from reprostats.review.record import Finding
 
@@ -30,16 +30,17 @@ def paper_table(review: Review, key: str) -> Table:
     [['learning_rate', '', 'absent', 'Table 5.4', '']]
     """
     paper = review.paper(key)
+    questions = review.questions if paper.own_run is None else review.questions.of_own_runs
     rows = [
         _row(place, paper)
-        for place in review.questions.places.values()
+        for place in questions.places.values()
         if not place.of_part and not _left_out(place, paper)
     ]
     columns = ["Field", "Value", "Status", "Read in", "Quotation or note"]
     return Table(
         f"paper_{key}".replace("-", "_"),
         pd.DataFrame(rows, columns=columns, dtype="str"),
-        paper.label,
+        label_of(paper),
         note=" ".join(paper.notes),
     )
 

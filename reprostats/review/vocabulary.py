@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -32,6 +32,9 @@ UNREAD = "unread"
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 
+Made = TypeVar("Made", bound="Record")
+
+
 class Record(BaseModel):
     """What every part of a review file has in common: typed, closed and unchangeable."""
 
@@ -42,6 +45,20 @@ class Record(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+
+def record_type(name: str, base: type[Made], /, **fields: Any) -> type[Made]:
+    """Make a type of records whose fields are known only at run time.
+
+    Examples
+    --------
+    >>> record_type("Animal", Record, legs=(int, ...))(legs=4)
+    Animal(legs=4)
+    """
+    # There is no source to read docstrings of fields from. pydantic would look for it in every
+    # module that is loaded, for every frame on the stack: seconds in a notebook.
+    without_source = {"use_attribute_docstrings": False}
+    return create_model(name, __base__=base, __cls_kwargs__=without_source, **fields)
 
 
 class Meaning(Record):
@@ -123,7 +140,7 @@ def vocabulary_model(kinds: Iterable[str]) -> type[Vocabulary]:
     'red'
     """
     fields: dict[str, Any] = dict.fromkeys(kinds, (Words, ...))
-    return create_model("Vocabulary", __base__=Vocabulary, **fields)
+    return record_type("Vocabulary", Vocabulary, **fields)
 
 
 def _spellings(words: Words) -> Iterator[tuple[str, str]]:

@@ -32,23 +32,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import optimize, stats
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import check_confidence_level
+from reprostats.stats.contrast import (
+    Contrast,
+    Floats,
+    Runs,
+    over_cases,
+    over_runs,
+    over_runs_and_cases,
+)
 from reprostats.stats.family import Adjustment, adjust_p_values
 
 GeneraliseTo = Literal["cases", "runs", "runs and cases"]
-Runs = Literal["nested", "crossed"]
-Floats = NDArray[np.float64]
-
 GENERALISATIONS: tuple[GeneraliseTo, ...] = ("cases", "runs", "runs and cases")
 COLUMNS = (
     "first", "second", "difference", "se", "df", "ci_low", "ci_high", "p_value", "p_adjusted",
@@ -59,7 +61,6 @@ COLUMNS = (
 _AT_LEAST = 2
 _SAME = 1e-12  # relative difference below which two runs are the same up to rounding
 _USUAL_LEVEL = 0.95
-_SMALLEST_TAIL = 1e-100  # SciPy's quantiles of t are right down to here, and wrong at 1e-300
 
 
 def compare_algorithms(
@@ -115,13 +116,14 @@ def compare_algorithms(
     ------
     InputError
         If a column, the baseline or an option is not known; there are fewer than two algorithms; a
-        value is there twice; the margin is not above 0; or runs are crossed and their labels differ
-        between algorithms.
+        value is there twice; the margin is not above 0; or runs are crossed and two algorithms
+        share no label.
 
     Notes
     -----
-    Runs that are the same on every case count once: they show a fixed seed, not that trainings do
-    not vary. Cases without a finite value in each run of both algorithms are left out.
+    Runs that are the same on every one of several cases count once: they show a fixed seed, not
+    that trainings do not vary. Cases without a finite value in each run of both algorithms are left
+    out.
 
     The degrees of freedom for runs and cases weigh those of the two parts of the variance by their
     shares, 1/df = (MS(R)/V)/f_R + (D/V)/f_AC with D = max(MS(AC) - MS(RC), 0) and V = MS(R) + D.
@@ -162,6 +164,7 @@ def compare_matrices(
     baseline: object = None,
     adjustment: Adjustment = "holm",
     confidence_level: float = 0.95,
+    equal_runs_count_once: bool = True,
 ) -> pd.DataFrame:
     """Compare algorithms from one table each: one row a run, one column a case.
 
@@ -169,6 +172,9 @@ def compare_matrices(
     ----------
     matrices
         By algorithm. Row labels are those of runs, column labels those of cases.
+    equal_runs_count_once
+        Whether runs that are equal on every one of several cases are one run. False: the caller
+        knows that they are different trainings.
     runs, generalise_to, margin, baseline, adjustment, confidence_level
         As of `compare_algorithms`, whose result and errors are the same.
 
@@ -191,6 +197,7 @@ def compare_matrices(
             margin,
             confidence_level,
             strict,
+            equal_runs_count_once,
         )
         for one, other in pairs
     ]
@@ -201,147 +208,6 @@ def compare_matrices(
     return compared
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """A difference with its standard error, and the parts that its variance is made of.
-
-    Parameters
-    ----------
-    difference, se
-        In the unit of the value.
-    parts
-        Share of the variance and degrees of freedom of each part.
-    strict
-        Whether quantiles are weighed (Cochran and Cox) and not degrees of freedom.
-    """
-
-    difference: float
-    se: float
-    parts: tuple[tuple[float, float], ...]
-    strict: bool = False
-
-    @property
-    def df(self) -> float:
-        """The degrees of freedom, NaN if there is no single number of them."""
-        if self._weighs_quantiles:
-            return math.nan
-        return 1 / sum(share / df for share, df in self.parts)
-
-    @property
-    def _weighs_quantiles(self) -> bool:
-        several = len({df for share, df in self.parts if share > 0}) > 1
-        return several and (self.strict or self.parts[0][1] == 1)
-
-    def quantile(self, tail: float) -> float:
-        """Give the number of standard errors with the probability ``tail`` above it."""
-        if self._weighs_quantiles:
-            return float(sum(share * stats.t.isf(tail, df) for share, df in self.parts))
-        return float(stats.t.isf(tail, self.df))
-
-    def tail(self, distance: float) -> float:
-        """Give the probability of an estimate so far above its expectation, or further."""
-        if self.se == 0:
-            return 0.5 if distance == 0 else float(distance < 0)
-        t = distance / self.se
-        if not self._weighs_quantiles:
-            return float(stats.t.sf(t, self.df))
-        if t < 0:
-            return 1 - self.tail(-distance)
-        excess = lambda log_tail: self.quantile(math.exp(log_tail)) - t  # noqa: E731
-        lowest = math.log(_SMALLEST_TAIL)
-        if excess(lowest) < 0:
-            return 0.0
-        return math.exp(optimize.brentq(excess, lowest, math.log(0.5), xtol=1e-14, rtol=1e-14))
-
-    def interval(self, confidence_level: float) -> tuple[float, float]:
-        """Give the two-sided interval of the difference."""
-        width = self.quantile((1 - confidence_level) / 2) * self.se
-        return self.difference - width, self.difference + width
-
-    def p_value(self) -> float:
-        """Give the two-sided p value of no difference."""
-        return min(1.0, 2 * self.tail(abs(self.difference)))
-
-    def p_equivalence(self, margin: float) -> float:
-        """Give the larger p value of two one-sided tests against the margin."""
-        return max(self.tail(self.difference + margin), self.tail(margin - self.difference))
-
-
-def over_cases(first: Floats, second: Floats) -> Contrast:
-    """Compare these networks over cases: runs averaged, cases in pairs.
-
-    Parameters
-    ----------
-    first, second
-        Shapes (runs of first, cases) and (runs of second, cases).
-    """
-    differences = first.mean(axis=0) - second.mean(axis=0)
-    error = float(differences.std(ddof=1)) / len(differences) ** 0.5
-    return Contrast(float(differences.mean()), error, ((1.0, len(differences) - 1),))
-
-
-def over_runs(first: Floats, second: Floats, runs: Runs) -> Contrast:
-    """Compare run means: Welch's test, or in pairs where runs share their seed.
-
-    Parameters are those of `over_cases`; crossed runs are in one order.
-    """
-    one, other = first.mean(axis=1), second.mean(axis=1)
-    difference = float(one.mean() - other.mean())
-    if runs == "crossed":
-        error = float((one - other).std(ddof=1)) / len(one) ** 0.5
-        return Contrast(difference, error, ((1.0, len(one) - 1),))
-    variances = [float(means.var(ddof=1)) / len(means) for means in (one, other)]
-    total = sum(variances)
-    if total == 0:
-        return Contrast(difference, 0.0, ((1.0, len(one) + len(other) - 2),))
-    # Welch's degrees of freedom are those of two parts, weighed by the squares of their shares.
-    squares = [(variance / total) ** 2 for variance in variances]
-    df = 1 / sum(s / (len(m) - 1) for s, m in zip(squares, (one, other), strict=True))
-    return Contrast(difference, total**0.5, ((1.0, df),))
-
-
-def over_runs_and_cases(first: Floats, second: Floats, runs: Runs, *, strict: bool) -> Contrast:
-    """Compare over trainings and cases that are both random; see the head of this module.
-
-    Parameters are those of `over_runs`; ``strict`` is that of `Contrast`.
-    """
-    by_run, by_pair, residual, run_df = _mean_squares(first, second, runs)
-    cases = first.shape[1]
-    excess = max(by_pair - residual, 0.0)
-    variance = by_run + excess
-    factor = (1 / len(first) + 1 / len(second)) / cases
-    difference = float(first.mean() - second.mean())
-    if variance == 0:
-        return Contrast(difference, 0.0, ((1.0, run_df),))
-    parts = ((by_run / variance, run_df), (excess / variance, cases - 1))
-    return Contrast(difference, (factor * variance) ** 0.5, parts, strict)
-
-
-def _mean_squares(first: Floats, second: Floats, runs: Runs) -> tuple[float, float, float, int]:
-    """Give MS(R), MS(AC), MS(RC) and the degrees of freedom of the first."""
-    cases = first.shape[1]
-    factor = 1 / len(first) + 1 / len(second)
-    by_pair = float((first.mean(axis=0) - second.mean(axis=0)).var(ddof=1)) / factor
-    if runs == "crossed":
-        blocks, divisor, run_df = [first - second], 2, len(first) - 1
-    else:
-        blocks, divisor, run_df = [first, second], 1, len(first) + len(second) - 2
-    within = sum(cases * _squares(block.mean(axis=1)) for block in blocks)
-    rest = sum(_interaction(block) for block in blocks)
-    by_run = within / divisor / run_df
-    return by_run, by_pair, rest / divisor / run_df / (cases - 1), run_df
-
-
-def _squares(values: Floats) -> float:
-    return float(((values - values.mean()) ** 2).sum())
-
-
-def _interaction(block: Floats) -> float:
-    """Give the sum of squares of what neither rows nor columns explain."""
-    rows, columns = block.mean(axis=1, keepdims=True), block.mean(axis=0)
-    return float(((block - rows - columns + block.mean()) ** 2).sum())
-
-
 def _row(
     names: tuple[object, object],
     matrices: tuple[pd.DataFrame, pd.DataFrame],
@@ -350,8 +216,9 @@ def _row(
     margin: float | None,
     confidence_level: float,
     strict: bool,
+    equal_runs_count_once: bool,
 ) -> dict[str, object]:
-    first, second, notes = _comparable(names, *matrices, runs)
+    first, second, notes = _comparable(names, *matrices, runs, once=equal_runs_count_once)
     row: dict[str, object] = {
         "first": names[0],
         "second": names[1],
@@ -362,7 +229,7 @@ def _row(
         "margin": math.nan if margin is None else margin,
         "generalise_to": generalise_to,
     }
-    if why := _obstacle(first, second, generalise_to):
+    if why := _obstacle(first, second, runs, generalise_to):
         return row | {"note": "; ".join([*notes, why])}
     contrast = _contrast(first, second, runs, generalise_to, strict=strict)
     low, high = contrast.interval(confidence_level)
@@ -387,38 +254,64 @@ def _contrast(
     return over_runs_and_cases(first, second, runs, strict=strict)
 
 
-def _obstacle(first: Floats, second: Floats, generalise_to: GeneraliseTo) -> str:
+def _obstacle(first: Floats, second: Floats, runs: Runs, generalise_to: GeneraliseTo) -> str:
     """Say why the data cannot answer; empty if they can."""
     n_cases, n_runs = first.shape[1], min(len(first), len(second))
     if not n_cases:
         return "no case has a finite value in every run"
     if generalise_to != "runs" and n_cases < _AT_LEAST:
         return "there is one value a run: nothing can be said of other cases"
-    if generalise_to == "cases" or n_runs >= _AT_LEAST:
+    if generalise_to == "cases":
         return ""
-    # With one run on one side alone the other side's spread could stand in; that would take it for
-    # granted that both algorithms vary alike.
-    return "one distinct run: nothing can be said of other trainings"
+    if n_runs < _AT_LEAST:
+        # With one run on one side alone the other side's spread could stand in; that would take it
+        # for granted that both algorithms vary alike.
+        return "one distinct run: nothing can be said of other trainings"
+    return _no_spread(first.mean(axis=1), second.mean(axis=1), runs)
+
+
+def _no_spread(first: Floats, second: Floats, runs: Runs) -> str:
+    """Say that run means show no spread by which a difference could be judged.
+
+    Pairs that are all equal are another matter: they show that both algorithms do the same.
+    """
+    if runs == "crossed":
+        differences = first - second
+        same = bool(differences.any()) and np.ptp(differences) <= _SAME * np.abs(first).max()
+        return "all pairs of runs differ by the same: no spread to judge by" if same else ""
+    same = np.ptp(first) == 0 and np.ptp(second) == 0
+    return "the run means of both do not vary: no spread to judge by" if same else ""
 
 
 def _comparable(
-    names: tuple[object, object], one: pd.DataFrame, other: pd.DataFrame, runs: Runs
+    names: tuple[object, object],
+    one: pd.DataFrame,
+    other: pd.DataFrame,
+    runs: Runs,
+    *,
+    once: bool,
 ) -> tuple[Floats, Floats, list[str]]:
     """Give the values of both on the cases that are complete, equal runs once, and notes."""
     notes: list[str] = []
     if runs == "crossed":
-        if set(one.index) != set(other.index):
+        shared = one.index.intersection(other.index)
+        if shared.empty:
             raise InputError(
                 f"runs are crossed, but {names[0]!r} and {names[1]!r} have other labels of runs; "
                 "runs of one label must share their seed. If they do not, runs='nested'."
             )
-        other = other.loc[one.index]
+        if alone := len(one.index.union(other.index)) - len(shared):
+            notes.append(f"{alone} run(s) without a partner of the same seed are left out")
+        one, other = one.loc[shared], other.loc[shared]
     common = one.columns.intersection(other.columns)
     every = np.concatenate([one[common].to_numpy(), other[common].to_numpy()])
     kept = common[np.isfinite(every).all(axis=0)]
     if dropped := len(one.columns.union(other.columns)) - len(kept):
         notes.append(f"{dropped} case(s) without a finite value in every run are left out")
     arrays = [table[kept].to_numpy(dtype=np.float64) for table in (one, other)]
+    # One value may come out twice by chance; several show a copy.
+    if not once or len(kept) < _AT_LEAST:
+        return arrays[0], arrays[1], notes
     distinct = _distinct(arrays, crossed=runs == "crossed")
     for name, array, rows in zip(names, arrays, distinct, strict=True):
         if len(rows) < len(array):

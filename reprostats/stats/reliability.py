@@ -29,18 +29,18 @@ class Reliability:
     metric
         Its name.
     scores
-        Values of shape (cases, runs), one row a case and one column a run that ended well.
+        Values of shape (cases, runs), one row a case and one column a run that completed.
     quantities
         One row a quantity: ``quantity``, ``estimate``, ``ci_low``, ``ci_high``, ``note``.
     components
         Of the variance, as of `variance_components`: ``case``, ``trial``, ``residual`` (what
         cases and runs do together, and what is left), ``total``.
     n_runs, n_failed
-        Runs that were started, and those among them that did not end well.
+        Runs that were started, and those among them that did not complete.
     failures
-        Number of runs by status, of those that did not end well.
+        Number of runs by status, of those that did not complete.
     n_excluded
-        Cases left out because a run that ended well has no finite value for them.
+        Cases left out because a run that completed has no finite value for them.
     confidence_level
         Of the intervals.
     """
@@ -83,7 +83,7 @@ class Reliability:
         text = ""
         if self.n_failed:
             reasons = ", ".join(f"{number} {status}" for status, number in self.failures.items())
-            text += f" {self.n_failed} of {self.n_runs} runs did not end well ({reasons})"
+            text += f" {self.n_failed} of {self.n_runs} runs did not complete ({reasons})"
             text += " and are not among these numbers."
         if self.n_excluded:
             text += (
@@ -149,12 +149,12 @@ def reliability(
     ------
     InputError
         If a column, the metric or the condition is not known, there are several conditions and
-        none is chosen, the metric was not measured by case, or fewer than two runs ended well or
+        none is chosen, the metric was not measured by case, or fewer than two runs completed or
         two cases are complete.
 
     Notes
     -----
-    Runs that did not end well are counted in the result, whatever values they left; a case
+    Runs that did not complete are counted in the result, whatever values they left; a case
     without a finite value in each of the others is left out, and counted. ICC(A,1) is that of
     `icc`, the errors are those of `measurement_error`, components those of
     `variance_components` with cases and runs crossed.
@@ -227,7 +227,7 @@ def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.Da
     for number, noun in zip(complete.shape, ("complete case", "run"), strict=True):
         if number < 2:  # noqa: PLR2004
             raise InputError(
-                f"there is {count(number, noun)} of {metric!r} that ended well; "
+                f"there is {count(number, noun)} of {metric!r} that completed; "
                 f"at least 2 are needed"
             )
     return complete, len(wide) - len(complete)

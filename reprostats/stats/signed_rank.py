@@ -153,7 +153,7 @@ def _exact_tails(ranks: Floats, statistic: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=32)
 def _rank_sums(ranks: tuple[int, ...]) -> Floats:
-    """Give the probability of every sum of whole numbers that are each taken or left."""
+    """Give the probability of every sum of integers that are each taken or left."""
     chances = np.zeros(sum(ranks) + 1)
     chances[0] = 1.0
     for rank in ranks:

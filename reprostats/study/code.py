@@ -27,7 +27,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from reprostats.errors import InputError
-from reprostats.study.identity import canonical_json, digest
+from reprostats.records.checksum import canonical_json, digest
 
 _LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -65,14 +65,14 @@ def function_name(function: Callable[..., object]) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
-def reached_code(function: Callable[..., object]) -> dict[str, str]:
+def code_dependencies(function: Callable[..., object]) -> dict[str, str]:
     """Give a SHA-256 for each function and class that a trial function reaches, itself included.
 
     Examples
     --------
     >>> def train(trial):
     ...     return {"accuracy": 0.9}
-    >>> [name.partition(":")[2] for name in reached_code(train)]
+    >>> [name.partition(":")[2] for name in code_dependencies(train)]
     ['train']
     """
     reached = _Reached(function.__module__.partition(".")[0])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 
 from reprostats.errors import InputError
-from reprostats.study.levels import Level
+from reprostats.sources import Level
 
 Setting = dict[str, Level]
 

@@ -1,4 +1,4 @@
-"""The place where two trials part: first step, phase, module and operation whose bits differ.
+"""The place where two trials diverge: first step, phase, module and operation whose bits differ.
 
 Both trials are run again, each in the environment of its own, with their training traced
 (`reprostats.learning.trace`), and the traces are compared. So the trials may differ in anything,
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import uuid4
 
 from reprostats.errors import InputError, ReprostatsError, unknown_name
-from reprostats.study.identity import canonical_json, digest
+from reprostats.records.checksum import canonical_json, digest
+from reprostats.records.files import read_record
+from reprostats.records.record import TrialRecord
+from reprostats.sources import STREAMS
+from reprostats.study.executors import run_tasks
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.pool import Task, close_workers
-from reprostats.study.record import Record, read_record
-from reprostats.study.schedule import run_tasks
-from reprostats.study.sources import STREAMS
 from reprostats.study.tracing import EVENTS, OPERATIONS, read_trace, trace_folder
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class TraceError(ReprostatsError):
 
 @dataclass(frozen=True)
 class Divergence:
-    """Where and how two trials part.
+    """Where and how two trials diverge.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Divergence:
         Number of optimiser steps that each took.
     reproduced
         For each, whether running it again gave the fingerprints of its record; None where it
-        left none or did not end well.
+        left none or did not complete.
     levels
         Levels that differ, as (first, second) by source.
     step, phase, place, what
@@ -92,7 +93,7 @@ class Divergence:
 
 @dataclass(frozen=True)
 class GuiltyOperation:
-    """The operation of a step in which two trials part.
+    """The operation of a step in which two trials diverge.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ class Rerun:
     def __init__(
         self,
         tasks: Sequence[Task],
-        records: Sequence[Record | None],
+        records: Sequence[TrialRecord | None],
         folder: Path,
         *,
         workers: int,
@@ -149,7 +150,7 @@ class Rerun:
         ]
         self._workers = workers
         self._progress = progress
-        self._first: list[Record] = []
+        self._first: list[TrialRecord] = []
 
     def __enter__(self) -> Rerun:
         return self
@@ -184,7 +185,7 @@ class Rerun:
 
     def _check_ended_as_before(self, folders: Sequence[Path]) -> None:
         """Refuse a run without a trace, and a closer look that failed where the first did not."""
-        traced = [read_record(folder) for folder in folders]
+        traced = [read_record(folder, TrialRecord) for folder in folders]
         self._first = self._first or traced
         for folder, now in zip(folders, traced, strict=True):
             if not (trace_folder(folder) / EVENTS).exists():
@@ -192,13 +193,13 @@ class Rerun:
         for before, now in zip(self._first, traced, strict=True):
             if now.status != "ok" and before.status == "ok":
                 raise TraceError(
-                    f"a trial ended well when its modules were traced and not when its "
+                    f"a trial completed when its modules were traced and not when its "
                     f"operations were, {now.status}: {now.reason}"
                 )
 
 
 def first_divergence(rerun: Rerun, *, detail: Detail = "module") -> Divergence:
-    """Find where two trials part.
+    """Find where two trials diverge.
 
     Parameters
     ----------
@@ -257,14 +258,14 @@ def first_origin(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
 def _located(
     rerun: Rerun, step: int, steps: int, first: Sequence[pd.DataFrame] | None
 ) -> dict[str, Any]:
-    """Look at the step in which two trials part more closely.
+    """Look at the step in which two trials diverge more closely.
 
     Parameters
     ----------
     rerun
         The two trials.
     step
-        In which they part.
+        In which they diverge.
     steps
         That both took.
     first
@@ -342,7 +343,7 @@ def growth(folders: Sequence[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", "relative", "largest_absolute", "largest_ulps"])
 
 
-def _as_it_ran(trial: PlannedTrial, record: Record | None) -> PlannedTrial:
+def _as_it_ran(trial: PlannedTrial, record: TrialRecord | None) -> PlannedTrial:
     """Give a trial with the seeds that its record says it drew."""
     if record is None:
         return trial
@@ -364,7 +365,7 @@ def _common(
         "trials": (one.identity, other.identity),
         "steps": tuple(_steps(each) for each in events),
         "reproduced": tuple(
-            _reproduced(record, read_record(folder))
+            _reproduced(record, read_record(folder, TrialRecord))
             for record, folder in zip(rerun.records, folders, strict=True)
         ),
         "levels": {
@@ -380,7 +381,7 @@ def _steps(events: pd.DataFrame) -> int:
     return int(updates["step"].max()) + 1 if len(updates) else 0
 
 
-def _reproduced(before: Record | None, again: Record) -> bool | None:
+def _reproduced(before: TrialRecord | None, again: TrialRecord) -> bool | None:
     if before is None or not before.fingerprints or "ok" not in {before.status} & {again.status}:
         return None
     return before.fingerprints == again.fingerprints
@@ -425,7 +426,7 @@ def _sentences(found: Divergence) -> list[str]:
         lines.append(f"Equal as far as both go: {found.steps[0]} and {found.steps[1]} steps.")
     else:
         lines.append(
-            f"The two trainings part in step {found.step}, phase {found.phase}: "
+            f"The two trainings diverge in step {found.step}, phase {found.phase}: "
             f"{found.what} of {found.place or 'the weights'}{_size(found.difference)}."
         )
     if found.operation:

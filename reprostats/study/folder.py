@@ -10,15 +10,19 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from reprostats.errors import DamagedFileError, InputError
+from reprostats.errors import DamagedFileError, InputError, NotAvailableError
 from reprostats.files import write_atomically
-from reprostats.study.record import Record, read_record, record_path
+from reprostats.records.environments import read_environment
+from reprostats.records.files import has_record, read_record
+from reprostats.records.record import TrialRecord
+from reprostats.records.tensors import tensors_path
 from reprostats.study.results import RecordedTrial, results_table
 
 UNPLANNED = "unplanned"
@@ -32,7 +36,7 @@ def trial_folder(folder: Path, identity: str) -> Path:
     return folder / "trials" / identity
 
 
-def write_results(folder: Path, results: pd.DataFrame, records: Mapping[str, Record]) -> None:
+def write_results(folder: Path, results: pd.DataFrame, records: Mapping[str, TrialRecord]) -> None:
     """Write ``results.parquet``: the trials of this table last, all others of the folder before.
 
     Parameters
@@ -90,6 +94,27 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: is no table of results ({error}).") from None
 
 
+def read_environments(
+    folder: Path, records: Iterable[TrialRecord]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Read the descriptions of the environments in which trials of a study ran.
+
+    Returns
+    -------
+    tuple
+        The descriptions by name, and for each that cannot be read what is wrong with it.
+    """
+    # A study has thousands of records and few environments.
+    one_each = {str(record.environment): record for record in records if record.environment}
+    described, faults = {}, []
+    for name, record in one_each.items():
+        try:
+            described[name] = read_environment(folder / "environments", record)
+        except (DamagedFileError, NotAvailableError) as error:
+            faults.append(str(error))
+    return described, faults
+
+
 def kept_losses(folder: Path, trials: Iterable[str]) -> dict[str, NDArray[np.floating]]:
     """Read the loss of every step of the trials that kept it, in ``losses.safetensors``.
 
@@ -101,13 +126,13 @@ def kept_losses(folder: Path, trials: Iterable[str]) -> dict[str, NDArray[np.flo
     losses = {}
     for trial in trials:
         with suppress(OSError, SafetensorError):
-            kept = load_file(trial_folder(folder, trial) / "losses.safetensors")
+            kept = load_file(tensors_path(trial_folder(folder, trial), "losses"))
             losses[trial] = np.concatenate([part.ravel() for part in kept.values()])
     return losses
 
 
 def _whole_table(
-    folder: Path, results: pd.DataFrame, records: Mapping[str, Record]
+    folder: Path, results: pd.DataFrame, records: Mapping[str, TrialRecord]
 ) -> pd.DataFrame:
     planned = _places(results)
     others = [place for place in _known_places(folder) if place not in set(planned)]
@@ -143,12 +168,12 @@ def _known_places(folder: Path) -> Iterable[tuple[str, str, str]]:
 
 def _recorded(folder: Path) -> set[str]:
     trials = folder / "trials"
-    return {path.name for path in trials.glob("*") if record_path(path).is_file()}
+    return {path.name for path in trials.glob("*") if has_record(path)}
 
 
-def _intact_record(folder: Path, identity: str) -> Record | None:
+def _intact_record(folder: Path, identity: str) -> TrialRecord | None:
     """Read a record that this run did not need; a damaged one is no reason to lose the others."""
     try:
-        return read_record(trial_folder(folder, identity))
+        return read_record(trial_folder(folder, identity), TrialRecord)
     except (FileNotFoundError, DamagedFileError):
         return None

@@ -1,9 +1,7 @@
-"""Plain values and their hashes: of what the identity of a trial is made."""
+"""Plain values: of what the identity of a trial is made."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -12,22 +10,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from reprostats.errors import InputError
-
-
-def canonical_json(content: object) -> str:
-    """Write JSON in one way only: sorted keys, no spaces, every digit, no NaN.
-
-    Examples
-    --------
-    >>> canonical_json({"b": 0.1, "a": [1, 2]})
-    '{"a":[1,2],"b":0.1}'
-    """
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(content: object) -> str:
-    """Give the SHA-256 of a JSON value, in hexadecimal digits."""
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def plain_config(config: object) -> dict[str, Any]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from reprostats.errors import InputError
-
-WHOLE = "all"
-
-Row = tuple[str, str, float]
+from reprostats.records.record import WHOLE, Row
 
 
 def metric_rows(returned: object) -> list[Row]:
@@ -64,6 +62,21 @@ def check_doubles(rows: list[Row]) -> None:
 def clean(text: object) -> str:
     """Give text that can be written as UTF-8."""
     return str(text).encode(errors="backslashreplace").decode()
+
+
+def clean_values(value: Any) -> Any:
+    r"""Return nested mappings and lists with all text such that it can be written as UTF-8.
+
+    Examples
+    --------
+    >>> clean_values({"data": ["\ud800"]})
+    {'data': ['\\ud800']}
+    """
+    if isinstance(value, Mapping):
+        return {clean_values(key): clean_values(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [clean_values(part) for part in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def has_diverged(rows: list[Row]) -> str | None:

@@ -9,9 +9,9 @@ from itertools import product
 from typing import Any
 
 from reprostats.errors import InputError
-from reprostats.study.identity import canonical_json, digest, plain_config
-from reprostats.study.levels import Level
-from reprostats.study.sources import SOURCES, complete_levels
+from reprostats.records.checksum import canonical_json, digest
+from reprostats.sources import SOURCES, Level, complete_levels
+from reprostats.study.identity import plain_config
 
 # A varied source takes levels; a varied config value takes any plain value.
 Varied = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
@@ -87,7 +87,7 @@ class Condition:
         return [sources for group in groups if (sources := group & SOURCES.keys())]
 
     def settings(
-        self, config: Mapping[str, Any] | None = None, *, elsewhere: bool = False
+        self, config: Mapping[str, Any] | None = None, *, remote: bool = False
     ) -> Iterator[Setting]:
         """Give every setting of the condition.
 
@@ -95,7 +95,7 @@ class Condition:
         ----------
         config
             The configuration of the study.
-        elsewhere
+        remote
             Take levels that this machine cannot give.
 
         Raises
@@ -118,7 +118,7 @@ class Condition:
                 _check_name(name, base)
             compared = plain_config({n: v for n, v in chosen.items() if n not in SOURCES})
             sources = {n: v for n, v in chosen.items() if n in SOURCES}
-            levels = complete_levels({**self.fixed, **sources}, elsewhere=elsewhere)
+            levels = complete_levels({**self.fixed, **sources}, remote=remote)
             key = canonical_json([levels, compared])
             if key in seen:
                 raise InputError(f"{chosen} is listed twice; to run it again, use repeats.")
@@ -215,7 +215,7 @@ def planned_trials(
     config: Mapping[str, object],
     folds: int | None,
     *,
-    elsewhere: bool = False,
+    remote: bool = False,
 ) -> dict[str, list[PlannedTrial]]:
     """Plan the trials of one condition: every setting x fold x repeat.
 
@@ -229,7 +229,7 @@ def planned_trials(
         raise InputError(f"folds must be an integer from 1, or None, not {folds!r}.")
     numbers: Sequence[int | None] = [None] if folds is None else range(folds)
     planned: dict[str, list[PlannedTrial]] = {}
-    for setting in condition.settings(config, elsewhere=elsewhere):
+    for setting in condition.settings(config, remote=remote):
         trials = planned.setdefault(condition_name(name, setting.compared), [])
         trials += [
             PlannedTrial(function, code, setting.config, setting.levels, repeat, fold)

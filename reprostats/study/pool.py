@@ -1,7 +1,7 @@
 """Worker processes kept warm between trials that share an environment, and one trial run in them.
 
-`execute` is what joblib or Dask is given. It needs nothing but its arguments, so it runs
-in the threads of this process as well as on the workers of a cluster.
+`execute` is what executors are given. It needs nothing but its arguments, so it runs in the
+threads of this process as well as on the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reprostats.errors import ReprostatsError
+from reprostats.records.files import has_record, read_record
+from reprostats.records.stopwatch import Stopwatch
+from reprostats.sources import environment
+from reprostats.study.failures import record_failure
 from reprostats.study.plan import PlannedTrial
-from reprostats.study.record import failure, read_record, record_path, write_record
-from reprostats.study.sources import environment
 
 _START = "import sys; sys.path.append(sys.argv[2]); import reprostats.study.worker as w; w.main()"
 _PACKAGES = str(Path(__file__).resolve().parents[2])
 _PATIENCE = 2.0
+_IDLE_SECONDS = 60.0
 BUSY = "busy"
 _STOPPED = "the study was stopped while a trial was running."
 
@@ -159,17 +161,27 @@ class Worker:
             self._process.wait()
 
 
+@dataclass(frozen=True, eq=False)
+class _Idle:
+    """A worker that waits for its next trial, and the clock that ends it if there is none."""
+
+    key: object
+    worker: Worker
+    clock: threading.Timer
+
+
 class WorkerPool:
     """The workers of one run in one process, by environment.
 
-    At most one idle worker is kept for each thread that asks.
+    At most one idle worker is kept for each thread that asks. One that stays idle for a minute is
+    ended: the processes of an executor are not told when a run is over.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[tuple[object, Worker]] = []
+        self._idle: list[_Idle] = []
         self._busy: set[Worker] = set()
-        self._closed = False
+        self.closed = False
 
     def run(self, task: Task) -> dict[str, Any]:
         """Run a task in a worker with its environment, started if there is none.
@@ -190,22 +202,43 @@ class WorkerPool:
             answer = worker.ask(task.request())
         except BaseException:
             worker.close()
-            raise
-        finally:
             with self._lock:
                 self._busy.discard(worker)
-        with self._lock:
-            self._idle.append((key, worker))
+            raise
+        self._rest(key, worker)
         return answer
+
+    def _rest(self, key: object, worker: Worker) -> None:
+        """Keep a worker for the next trial, unless the pool was closed meanwhile."""
+        clock = threading.Timer(_IDLE_SECONDS, lambda: self._retire(idle))
+        clock.daemon = True
+        idle = _Idle(key, worker, clock)
+        with self._lock:
+            self._busy.discard(worker)
+            if not self.closed:
+                self._idle.append(idle)
+                clock.start()
+
+    def _retire(self, idle: _Idle) -> None:
+        """End a worker that nobody has needed for a while."""
+        with self._lock:
+            if idle not in self._idle:
+                return
+            self._idle.remove(idle)
+        idle.worker.close()
 
     def _take(self, key: object, variables: Mapping[str, str], setup: str) -> tuple[Worker, bool]:
         """Take an idle worker of this kind; failing that, start one in the place of another."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise WorkerError(_STOPPED)
-            kinds = [kind for kind, _ in self._idle]
+            kinds = [idle.key for idle in self._idle]
             place = kinds.index(key) if key in kinds else 0
-            taken = self._idle.pop(place)[1] if self._idle else None
+            taken = None
+            if self._idle:
+                idle = self._idle.pop(place)
+                idle.clock.cancel()
+                taken = idle.worker
             worker = taken if taken and key in kinds else Worker(variables, setup)
             self._busy.add(worker)
         if taken and taken is not worker:
@@ -215,8 +248,10 @@ class WorkerPool:
     def close(self) -> None:
         """End all workers. A trial that is running is left without a record."""
         with self._lock:
-            self._closed = True
-            workers = [worker for _, worker in self._idle] + list(self._busy)
+            self.closed = True
+            for idle in self._idle:
+                idle.clock.cancel()
+            workers = [*(idle.worker for idle in self._idle), *self._busy]
             self._idle.clear()
         for worker in workers:
             worker.close()
@@ -254,22 +289,27 @@ def execute(task: Task, wait: bool = True) -> tuple[str, str]:
         If the trial could not be run or recorded at all.
     """
     task.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(task.folder / ".lock", blocking=wait):
-            if not record_path(task.folder).exists():
-                _run_and_record(task)
-            return task.trial.identity, read_record(task.folder).status
-    except Timeout:
-        return task.trial.identity, BUSY
+    pool = _POOLS.setdefault(task.run, WorkerPool())
+    lock = FileLock(task.folder / ".lock")
+    while True:
+        try:
+            with lock.acquire(timeout=_PATIENCE if wait else 0):
+                if not has_record(task.folder):
+                    _run_and_record(task, pool)
+                return task.trial.identity, read_record(task.folder).status
+        except Timeout:
+            if not wait:
+                return task.trial.identity, BUSY
+            if pool.closed:  # the other process may need hours; nobody waits for the answer
+                raise WorkerError(_STOPPED) from None
 
 
-def _run_and_record(task: Task) -> None:
-    started = datetime.now(UTC)
+def _run_and_record(task: Task, pool: WorkerPool) -> None:
+    stopwatch = Stopwatch()
     try:
-        answer = _POOLS.setdefault(task.run, WorkerPool()).run(task)
+        answer = pool.run(task)
     except WorkerDiedError as error:
-        request = task.request() | {"environment": ""}
-        write_record(task.folder, failure(request, "killed", str(error), started))
+        record_failure(task.request(), "killed", str(error), stopwatch)
         return
     if "error" in answer:
         raise WorkerError(f"trial {task.trial.identity} could not be recorded: {answer['error']}")

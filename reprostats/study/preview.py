@@ -22,7 +22,7 @@ class Preview:
     recorded
         Number of those that have a record.
     seconds_per_trial
-        Median over the recorded trials that ended well; NaN if there is none.
+        Median over the recorded trials that completed; NaN if there is none.
     workers
         Trials at a time.
     """
@@ -41,7 +41,7 @@ class Preview:
         recorded: int,
         workers: int,
     ) -> Preview:
-        """Count the identities of planned trials; seconds are those of trials that ended well."""
+        """Count the identities of planned trials; seconds are those of trials that completed."""
         every = {identity for identities in planned.values() for identity in identities}
         return cls(
             {name: len(identities) for name, identities in planned.items()},
@@ -74,7 +74,7 @@ class Preview:
         parts = ", ".join(f"{number} {name}" for name, number in self.conditions.items())
         counts = f"{self.trials} trials ({parts}); {self.recorded} recorded, {self.missing} to run."
         if math.isnan(self.seconds_per_trial):
-            return f"{counts}\nNone ended well yet, so the time is not known."
+            return f"{counts}\nNone completed yet, so the time is not known."
         return (
             f"{counts}\nA trial takes {self.seconds_per_trial:.3g} s (median so far); with "
             f"{self.workers} at a time about {timedelta(seconds=round(self.seconds))} remain."

@@ -14,23 +14,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.study.outcome import WHOLE
-from reprostats.study.sources import SOURCES
-
-if TYPE_CHECKING:
-    from reprostats.study.record import Record
+from reprostats.records.record import TIME_SUFFIX, WHOLE, TrialRecord
+from reprostats.sources import SOURCES, STREAMS
 
 COMPLETED = "ok"
 IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
 MEASURED = ("metric", "case", "value")
 FINGERPRINT = "_sha256"
-TIME = "_time"
+TIME = TIME_SUFFIX
 TRIAL_TIME = f"trial{TIME}"
 
 _NEEDED = ("trial", "metric", "value")
@@ -54,7 +51,7 @@ class RecordedTrial:
 
     condition: str
     identity: str
-    record: Record
+    record: TrialRecord
 
 
 def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
@@ -300,6 +297,39 @@ def run_names(results: pd.DataFrame) -> pd.Series[str]:
     return pd.Series(first.to_numpy(), index)
 
 
+def runs_of(results: pd.DataFrame) -> pd.DataFrame:
+    """Tell of each trial to which run it belongs, and whether that run is complete.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `trials_of`, and ``run`` (see `run_names`), ``completed``, and ``complete``:
+        whether all trials of the run, one for each fold of the study, completed.
+    """
+    trials = trials_of(results)
+    table = trials.assign(run=run_names(results).to_numpy(), completed=is_completed(trials))
+    n_folds = table["fold"].nunique() if "fold" in table else 0
+    groups = table.groupby(["condition", "run"], sort=False, observed=True)["completed"]
+    return table.assign(complete=groups.transform("all") & (groups.transform("size") >= n_folds))
+
+
+def shared_seeds(trials: pd.DataFrame) -> pd.Series[str]:
+    """Give for each row of `trials_of` what it shares with trials of other conditions: its seeds.
+
+    The texts are equal where the levels of all random streams are, and the repeat, which stands
+    last after ``|``. A trial whose seed was drawn when it started shares it with no other. All are
+    empty where the table has no stream.
+    """
+    streams = [name for name in STREAMS if name in trials]
+    if not streams:
+        return pd.Series("", trials.index)
+    levels = pd.DataFrame({name: as_text(trials[name]) for name in streams})
+    drawn = levels.isin(["os"]).any(axis=1)
+    seeds = levels.agg("/".join, axis=1).where(~drawn, as_text(trials["trial"]))
+    repeat = as_text(trials["repeat"]) if "repeat" in trials else "0"
+    return seeds + "|" + repeat
+
+
 def setting_columns(results: pd.DataFrame) -> list[str]:
     """Name the columns that describe how a trial was set up: sources, config values, repeat."""
     other = {*IDENTITY, *MEASURED, "code"} - {"repeat"}
@@ -337,20 +367,11 @@ def _rows(study: str, trial: RecordedTrial, varied: Mapping[str, str]) -> list[d
         "trial": trial.identity,
         "repeat": record.repeat,
         "fold": record.fold,
-        "status": record.status,
-        "reason": record.reason,
         **record.levels,
         **{column: _cell(record.config.get(name)) for name, column in varied.items()},
-        **{f"{name}{FINGERPRINT}": value for name, value in record.fingerprints.items()},
-        **{f"{name}{TIME}": seconds for name, seconds in record.times.items()},
-        TRIAL_TIME: record.seconds,
         "code": record.code[:_CODE_DIGITS],
     }
-    measured = record.metrics or [("", WHOLE, np.nan)]
-    return [
-        common | {"metric": metric, "case": case, "value": value}
-        for metric, case, value in measured
-    ]
+    return [common | row for row in record.rows()]
 
 
 def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:

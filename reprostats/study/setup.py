@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 
 from reprostats.provenance import git_commit, lock_files
+from reprostats.records.checksum import canonical_json
 from reprostats.study.code import function_name
-from reprostats.study.identity import canonical_json
 
 
 def worker_setup(function: Callable[..., object], code: Mapping[str, str], folder: Path) -> str:
@@ -23,7 +23,7 @@ def worker_setup(function: Callable[..., object], code: Mapping[str, str], folde
     function
         The trial function.
     code
-        What `reprostats.study.code.reached_code` gives for it.
+        What `reprostats.study.code.code_dependencies` gives for it.
     folder
         Of the study.
     """

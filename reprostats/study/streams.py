@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from reprostats.errors import unknown_name
-from reprostats.seeds import as_integer, seed_sequence
-from reprostats.study.levels import SEED_BITS
+from reprostats.seeds import as_integer, seed_global_generators, seed_sequence
+from reprostats.sources import SEED_BITS, SOURCES
+from reprostats.sources.streams import GlobalStream
 
 if TYPE_CHECKING:
     import torch
 
-    from reprostats.study.levels import Level
+    from reprostats.sources import Level
 
 
 class Streams:
@@ -44,7 +45,7 @@ class Streams:
             for name, level in levels.items()
         }
         self.used: set[str] = set()
-        self._entries = dict.fromkeys(self.seeds, 0)
+        self._entries = {name: _first_entry(name) for name in self.seeds}
         self._generators: dict[str, np.random.Generator] = {}
 
     def _begin(self, source: str) -> np.random.SeedSequence:
@@ -69,12 +70,6 @@ class Streams:
         generator.manual_seed(as_integer(self._begin(source)))
         return generator
 
-    def seed_globally(self, source: str) -> None:
-        """Seed the global generators from a stream, which does not count as using it."""
-        sequence = self._begin(source)
-        self.used.discard(source)
-        seed_global_generators(sequence)
-
     @contextmanager
     def globally(self, source: str) -> Iterator[None]:
         """Let the global generators draw from a stream, and put them back afterwards."""
@@ -86,14 +81,9 @@ class Streams:
             _restore(before)
 
 
-def seed_global_generators(sequence: np.random.SeedSequence) -> None:
-    """Seed ``random``, ``numpy.random`` and PyTorch (every device) from one sequence."""
-    import torch
-
-    of_python, of_numpy, of_torch = sequence.spawn(3)
-    random.seed(as_integer(of_python))
-    np.random.seed(of_numpy.generate_state(8))  # noqa: NPY002 - the legacy generator itself is meant
-    torch.manual_seed(as_integer(of_torch))
+def _first_entry(source: str) -> int:
+    """Leave out the numbers with which the source has seeded the global generators itself."""
+    return int(isinstance(SOURCES.get(source), GlobalStream))
 
 
 @dataclass(frozen=True)

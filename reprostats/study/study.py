@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -17,21 +15,33 @@ import pandas as pd
 from filelock import FileLock
 
 from reprostats import paths
-from reprostats.errors import DamagedFileError, InputError, PlanOnlyError, unknown_name
-from reprostats.study.code import function_name, reached_code
+from reprostats.errors import (
+    DamagedFileError,
+    InputError,
+    PlanOnlyError,
+    unknown_name,
+)
+from reprostats.records.checksum import digest
+from reprostats.records.facts import gather_facts
+from reprostats.records.files import archive_record, read_record
+from reprostats.records.record import TrialRecord
+from reprostats.sources import SOURCES, Level
+from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
-from reprostats.study.facts import gather_facts
-from reprostats.study.folder import kept_losses, trial_folder, write_results
-from reprostats.study.identity import canonical_json, digest, plain_config
-from reprostats.study.levels import Level
+from reprostats.study.executors import Executor, run_tasks
+from reprostats.study.folder import (
+    kept_losses,
+    read_environments,
+    trial_folder,
+    write_results,
+)
+from reprostats.study.identity import plain_config
+from reprostats.study.notices import warn_of_idle_sources, warn_of_mixed_environments
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
-from reprostats.study.record import Record, read_record, set_aside
 from reprostats.study.results import COMPLETED, RecordedTrial, results_table
-from reprostats.study.schedule import run_tasks
 from reprostats.study.setup import worker_setup
-from reprostats.study.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.trial import Trial
 
 if TYPE_CHECKING:
@@ -58,8 +68,8 @@ class Study:
         holds in all of them unless they name it themselves.
     folds
         Number of cross-validation folds; every setting is run on each. None: no folds.
-    elsewhere
-        The trials will run on other machines (``scheduler`` of `run`): levels that this one
+    remote
+        The trials will run on other machines (``executor`` of `run`): levels that this one
         cannot give are planned all the same, and a trial whose machine cannot give them fails.
     name
         Name of the study and of its folder; default: that of the function.
@@ -100,7 +110,7 @@ class Study:
         repeats: int = 1,
         conditions: Mapping[str, Condition] | None = None,
         folds: int | None = None,
-        elsewhere: bool = False,
+        remote: bool = False,
         name: str | None = None,
         folder: Path | str | None = None,
     ) -> None:
@@ -117,7 +127,7 @@ class Study:
         else:
             conditions = {name: _with(fixed or {}, each) for name, each in conditions.items()}
         self.conditions = dict(conditions)
-        self._code = reached_code(function)
+        self._code = code_dependencies(function)
         self.planned: dict[str, list[PlannedTrial]] = {}
         for condition_name, condition in self.conditions.items():
             compares_config = bool(condition.names() - SOURCES.keys())
@@ -128,7 +138,7 @@ class Study:
                 digest(self._code),
                 self.config,
                 folds,
-                elsewhere=elsewhere,
+                remote=remote,
             )
 
     @cached_property
@@ -143,7 +153,7 @@ class Study:
         self,
         *,
         workers: int | None = None,
-        scheduler: str | None = None,
+        executor: Executor | str | None = None,
         time_limit: float | None = None,
         retry: bool = False,
         progress: bool = True,
@@ -155,10 +165,12 @@ class Study:
         workers
             Trials at a time; default: the processor's cores divided by the largest number of
             threads, or the number of GPUs that the trials name. With more of them than GPUs,
-            trials share a GPU.
-        scheduler
-            Address of a Dask scheduler, such as ``"tcp://host:8786"``: its workers run the trials,
-            one for each thread they have. They must see the study's folder under the same path.
+            trials share a GPU. An executor decides that for itself.
+        executor
+            What runs the trials; default: worker processes of this machine. Any executor as of
+            `concurrent.futures`, also of Dask, loky or submitit; a Dask client; or the address of
+            a Dask scheduler, such as ``"tcp://host:8786"``. Wherever trials run, the study's
+            folder must be there under the same path.
         time_limit
             Seconds after which a trial is ended and recorded as ``"timeout"``.
         retry
@@ -179,7 +191,7 @@ class Study:
         WorkerError
             If a worker process cannot be started. What was recorded before stays.
         NotAvailableError
-            If no scheduler answers.
+            If no Dask scheduler answers, or the executor was shut down.
         PlanOnlyError
             If the environment variable ``REPROSTATS_PLAN_ONLY`` is set, as ``reprostats run
             --plan-only`` does: it says what there is to do and how long that may take.
@@ -188,28 +200,30 @@ class Study:
         -----
         UserWarning
             If a varied random stream was not drawn from by any trial, or a varied choice not asked
-            for: varying it did nothing.
+            for: varying it did nothing. If the description of an environment cannot be read.
         """
         _check_run(workers, time_limit)
         if os.environ.get("REPROSTATS_PLAN_ONLY"):
-            raise PlanOnlyError(str(self.preview(workers=workers, scheduler=scheduler)))
+            raise PlanOnlyError(str(self.preview(workers=workers, executor=executor)))
         done = self._recorded(retry=retry)
         missing = [trial for trial in self.trials if trial.identity not in done]
         run_tasks(
             self._tasks(missing, time_limit),
             workers=workers or self._default_workers(),
-            scheduler=scheduler,
+            executor=executor,
             progress=progress,
             description=self.name,
         )
-        done |= {trial.identity: read_record(self._place(trial)) for trial in missing}
-        self._warn_of_idle_streams(done.values())
-        self._warn_of_mixed_environments(done.values())
+        done |= {trial.identity: read_record(self._place(trial), TrialRecord) for trial in missing}
+        warn_of_idle_sources(self.name, self.conditions.values(), done.values())
+        warn_of_mixed_environments(self.name, self.folder, done.values())
         results = self._table(done)
         write_results(self.folder, results, done)
         return results
 
-    def preview(self, *, workers: int | None = None, scheduler: str | None = None) -> Preview:
+    def preview(
+        self, *, workers: int | None = None, executor: Executor | str | None = None
+    ) -> Preview:
         """Say how many trials there are and how long those without a record may take.
 
         Where none is recorded, the first trial is run, and recorded, to see how long it takes.
@@ -217,16 +231,16 @@ class Study:
         Parameters
         ----------
         workers
-            Trials at a time.
-        scheduler
-            Where the first trial is run, as in `run`.
+            Trials at a time, for the estimate; with an executor too.
+        executor
+            What runs the first trial, as in `run`.
         """
         done = self._recorded(retry=False)
         if not done:
             first = self.trials[0]
             task = self._tasks([first], None)
-            run_tasks(task, workers=1, scheduler=scheduler, progress=False)
-            done[first.identity] = read_record(self._place(first))
+            run_tasks(task, workers=1, executor=executor, progress=False)
+            done[first.identity] = read_record(self._place(first), TrialRecord)
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},
             {i: record.seconds for i, record in done.items() if record.status == COMPLETED},
@@ -243,7 +257,7 @@ class Study:
         workers: int | None = None,
         progress: bool = True,
     ) -> Divergence:
-        """Find the step, phase, module and operation in which two trials part.
+        """Find the step, phase, module and operation in which two trials diverge.
 
         Parameters
         ----------
@@ -273,9 +287,9 @@ class Study:
                 return trial
         raise unknown_name("trial", identity, [each.identity for each in self.trials])
 
-    def _recorded_or_none(self, trial: PlannedTrial) -> Record | None:
+    def _recorded_or_none(self, trial: PlannedTrial) -> TrialRecord | None:
         try:
-            return read_record(self._place(trial))
+            return read_record(self._place(trial), TrialRecord)
         except FileNotFoundError:
             return None
 
@@ -305,10 +319,12 @@ class Study:
             If no trial is recorded yet, or as `reprostats.verdict`.
         """
         from reprostats.verdicts.report import verdict
+        from reprostats.verdicts.run_facts import gather_run_facts
 
-        results = self.results()
-        if results.empty:
+        done = self._recorded(retry=False)
+        if not done:
             raise InputError(f"no trial of {self.name!r} is recorded yet; run the study first.")
+        results = self._table(done)
         return verdict(
             results,
             metric=metric,
@@ -318,7 +334,12 @@ class Study:
             trivial_value=trivial_value,
             confidence_level=confidence_level,
             title=title,
-            losses=kept_losses(self.folder, results["trial"].unique()),
+            losses=kept_losses(self.folder, done),
+            facts=gather_run_facts(
+                done.values(),
+                read_environments(self.folder, done.values())[0],
+                planned=len(self.trials),
+            ),
         )
 
     def facts(self) -> dict[str, str]:
@@ -330,19 +351,19 @@ class Study:
         records = self._recorded(retry=False).values()
         return gather_facts(records, self.folder / "environments")
 
-    def record(self, trial: str) -> Record:
+    def record(self, trial: str) -> TrialRecord:
         """Read the record of a trial from its identity, the column ``trial`` of the results."""
-        return read_record(trial_folder(self.folder, trial))
+        return read_record(trial_folder(self.folder, trial), TrialRecord)
 
     def _place(self, trial: PlannedTrial) -> Path:
         return trial_folder(self.folder, trial.identity)
 
-    def _recorded(self, *, retry: bool) -> dict[str, Record]:
-        done: dict[str, Record] = {}
+    def _recorded(self, *, retry: bool) -> dict[str, TrialRecord]:
+        done: dict[str, TrialRecord] = {}
         damaged: list[str] = []
         for trial in self.trials:
             try:
-                record = read_record(self._place(trial))
+                record = read_record(self._place(trial), TrialRecord)
             except FileNotFoundError:
                 continue
             except DamagedFileError as error:
@@ -355,17 +376,17 @@ class Study:
             return done
         again = {identity for identity, record in done.items() if record.status != COMPLETED}
         for identity in again:
-            self._set_aside(identity)
+            self._archive_record(identity)
         return {identity: each for identity, each in done.items() if identity not in again}
 
-    def _set_aside(self, identity: str) -> None:
+    def _archive_record(self, identity: str) -> None:
         """Rename a record, unless another process did so and ran the trial meanwhile."""
         folder = trial_folder(self.folder, identity)
         with FileLock(folder / ".lock"), suppress(FileNotFoundError):
             if read_record(folder).status != COMPLETED:
-                set_aside(folder)
+                archive_record(folder)
 
-    def _table(self, done: Mapping[str, Record]) -> pd.DataFrame:
+    def _table(self, done: Mapping[str, TrialRecord]) -> pd.DataFrame:
         recorded = [
             RecordedTrial(condition, trial.identity, done[trial.identity])
             for condition, trials in self.planned.items()
@@ -385,34 +406,6 @@ class Study:
         setup = worker_setup(self.function, self._code, self.folder)
         return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
 
-    def _warn_of_idle_streams(self, records: Iterable[Record]) -> None:
-        completed = [record for record in records if record.status == COMPLETED]
-        if not completed:
-            return
-        used = {name for record in completed for name in record.used}
-        varied = [group for each in self.conditions.values() for group in each.varied_together()]
-        idle = [group for group in varied if group <= {*STREAMS, *CHOICES} - used]
-        if idle:
-            names = ", ".join(sorted(set().union(*idle)))
-            warnings.warn(
-                f"varied, but never used by {self.name!r}: {names}. Use "
-                "trial.stream(NAME), trial.generator(NAME) or trial.level(NAME) in the trial "
-                "function.",
-                stacklevel=3,
-            )
-
-    def _warn_of_mixed_environments(self, records: Iterable[Record]) -> None:
-        described = {}
-        for name in {record.environment for record in records} - {""}:
-            content = json.loads((self.folder / "environments" / f"{name}.json").read_text())
-            described[name] = {part: content[part] for part in ("python", "machine", "packages")}
-        if len(set(map(canonical_json, described.values()))) > 1:
-            warnings.warn(
-                f"the trials of {self.name!r} ran on different machines or with different "
-                f"packages: compare {', '.join(sorted(described))} in {self.folder}/environments.",
-                stacklevel=3,
-            )
-
 
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."}:
@@ -428,7 +421,7 @@ def _with(fixed: Mapping[str, Level], condition: Condition) -> Condition:
 
 def _check_run(workers: object, time_limit: object) -> None:
     if workers is not None and not (isinstance(workers, int) and workers >= 1):
-        raise InputError(f"workers must be a whole number from 1, not {workers!r}.")
+        raise InputError(f"workers must be an integer from 1, not {workers!r}.")
     if time_limit is not None and not (
         isinstance(time_limit, int | float) and 0 < time_limit < math.inf
     ):

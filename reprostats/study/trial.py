@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reprostats.errors import InputError, unknown_name
+from reprostats.errors import InputError
+from reprostats.records.tensors import write_tensors
+from reprostats.sources import SOURCES, STREAMS, unknown_source
 from reprostats.study.identity import plain_config
-from reprostats.study.sources import SOURCES, STREAMS
 from reprostats.study.streams import Streams
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from reprostats.study.levels import Level
+    from reprostats.sources import Level
 
 Placed = TypeVar("Placed", "torch.Tensor", "torch.nn.Module")
 
@@ -53,6 +54,8 @@ class Trial:
         Device and types of what `to` placed, as PyTorch reported them.
     description
         What `describe` was told.
+    kept
+        Names of the tensors that `keep` has written.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Trial:
     fingerprints: dict[str, str] = field(default_factory=dict)
     effective: dict[str, bool | int | float | str] = field(default_factory=dict)
     description: dict[str, Any] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         levels = {name: level for name, level in self.levels.items() if name in STREAMS}
@@ -100,14 +104,14 @@ class Trial:
             If there is no source of this name.
         """
         if source not in SOURCES:
-            raise unknown_name("source of variability", source, SOURCES)
+            raise unknown_source(source)
         self.streams.used.add(source)
         return self.levels.get(source, SOURCES[source].default)
 
     def to(self, placed: Placed) -> Placed:
         """Move a network or tensor to the trial's device, floating-point values to its type.
 
-        Whole numbers keep their type. As with PyTorch's ``to``, a network is changed in place.
+        Integers keep their type. As with PyTorch's ``to``, a network is changed in place.
         """
         import torch
 
@@ -151,13 +155,8 @@ class Trial:
         """
         if not name or Path(name).name != name:
             raise InputError(f"tensors are kept in a file of their name; {name!r} names none.")
-        from safetensors.torch import save_file
-
-        from reprostats.learning.fingerprint import fingerprint
-
-        whole = {key: each.detach().cpu().clone().contiguous() for key, each in tensors.items()}
-        self.fingerprints[name] = fingerprint(whole)
-        save_file(whole, self.folder / f"{name}.safetensors")
+        self.fingerprints[name] = write_tensors(self.folder, name, tensors)
+        self.kept.add(name)
 
     def describe(self, **facts: object) -> None:
         """Note what a reproducibility checklist asks for and only the function knows.

@@ -22,19 +22,21 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import reduce
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
+from reprostats import sources
 from reprostats.errors import ReprostatsError
-from reprostats.files import write_atomically
 from reprostats.provenance import describe_environment
-from reprostats.study.code import reached_code
-from reprostats.study.execution import rehearse, run_trial
-from reprostats.study.identity import digest
-from reprostats.study.record import Status, failure, record_path, write_record
+from reprostats.records.environments import write_environment
+from reprostats.records.files import has_record, record_path, write_record
+from reprostats.records.record import Status
+from reprostats.records.stopwatch import Stopwatch
+from reprostats.study.code import code_dependencies
+from reprostats.study.failures import record_failure
+from reprostats.study.run_trial import run_trial, warm_up
 from reprostats.study.tracing import TrialFunction
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
@@ -62,7 +64,7 @@ def main() -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    rehearse()
+    warm_up()
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
     while True:
@@ -74,19 +76,10 @@ def main() -> None:
 
 
 def load_function(setup: dict[str, Any]) -> TrialFunction:
-    """Load the trial function, and PyTorch with one thread.
-
-    A parallel region run before the fork would leave the children waiting for threads that they
-    do not have; with one thread there is none. Deterministic algorithms are switched on here
-    because that imports much, which is better done once than in every trial.
-    """
+    """Load the trial function, after the sources of variability have prepared the process."""
     sys.path[:] = setup["sys_path"]
     os.chdir(setup["working_folder"])
-    import torch
-
-    torch.set_num_threads(1)
-    if "CUBLAS_WORKSPACE_CONFIG" in os.environ:
-        torch.use_deterministic_algorithms(True)
+    sources.warm_up()
     if "pickled" in setup:
         import cloudpickle
 
@@ -106,7 +99,7 @@ def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:
     """
     if "pickled" in setup:
         return
-    here, planned = reached_code(function), setup["code"]
+    here, planned = code_dependencies(function), setup["code"]
     if differing := sorted(n for n in here | planned if here.get(n) != planned.get(n)):
         raise WrongCodeError(
             f"{', '.join(differing)}: not the same here as where the study was planned. Was a "
@@ -117,11 +110,7 @@ def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:
 
 def _record_environment(setup: dict[str, Any]) -> str:
     content = describe_environment() | {key: setup[key] for key in ("git_commit", "lock_files")}
-    name = digest(content)[:20]
-    path = Path(setup["folder"]) / "environments" / f"{name}.json"
-    if not path.exists():
-        write_atomically(path, json.dumps(content, indent=1) + "\n")
-    return name
+    return write_environment(Path(setup["folder"]) / "environments", content)
 
 
 def _serve(
@@ -134,7 +123,7 @@ def _serve(
     """
     folder = Path(request["folder"])
     folder.mkdir(parents=True, exist_ok=True)
-    started = datetime.now(UTC)
+    stopwatch = Stopwatch()
     child = os.fork()
     if not child:
         connection.close()
@@ -143,7 +132,7 @@ def _serve(
     answer = {}
     try:
         if failed := _supervise(child, connection, wake, request):
-            write_record(folder, failure(request, *failed, started))
+            record_failure(request, *failed, stopwatch)
     except OSError as error:
         answer = {"error": f"{error.strerror}: {error.filename}"}
     connection.send_bytes(json.dumps(answer).encode())
@@ -154,7 +143,7 @@ def _supervise(
     child: int, connection: Connection, wake: int, request: dict[str, Any]
 ) -> tuple[Status, str] | None:
     """Wait for the record of a trial; return its status and reason if it leaves none."""
-    record, limit = record_path(Path(request["folder"])), request["time_limit"]
+    folder, limit = Path(request["folder"]), request["time_limit"]
     deadline = None if limit is None else time.monotonic() + limit
     while True:
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -165,10 +154,10 @@ def _supervise(
         if wake in ready:
             os.read(wake, 512)
         ended, status = os.waitpid(child, os.WNOHANG)
-        if record.exists():
+        if has_record(folder):
             return None
         if ended and os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NOT_WRITTEN:
-            raise OSError(errno.EIO, "the record could not be written", str(record))
+            raise OSError(errno.EIO, "the record could not be written", str(record_path(folder)))
         if ended:
             return "killed", _ending(status)
         if connection in ready:  # the parent is gone: nothing is sent while a trial runs

@@ -19,7 +19,7 @@ ANY_PORT = "0"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start the workers and wait for them; return 0 if all ended well."""
+    """Start the workers and wait for them; return 0 if all completed."""
     end_with_parent()
     folder, workers, port, *command = arguments
     options = ["--nproc-per-node", workers, "--max-restarts", "0", *_meeting(port)]

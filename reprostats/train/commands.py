@@ -11,8 +11,8 @@ from reprostats import paths
 from reprostats.errors import DivergedError, ReprostatsError
 
 if TYPE_CHECKING:
+    from reprostats.records.record import TrainingRecord
     from reprostats.train.config import TrainingConfig
-    from reprostats.train.record import TrainingRecord
 
 _say = partial(print, flush=True)
 
@@ -37,8 +37,8 @@ def add_commands(commands: Any) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from reprostats.train.build import is_worker
+    from reprostats.train.claim import how_to_go_on
     from reprostats.train.config import read_config
-    from reprostats.train.record import how_to_go_on
     from reprostats.train.reports import reporting
 
     with reporting():

@@ -157,7 +157,8 @@ class TrainingConfig(BaseModel):
         What is measured on the test cases: ``"segmentation"``, or a function that takes a
         network's outputs for a case and its targets, and gives measures by name.
     model
-        ``"unet"``, ``"fcn"``, ``"lenet"``, or a class or function that gives a network.
+        A name of `reprostats.models.registry.NETWORKS`, such as ``"unet"``; or a class or function
+        that gives a network.
     initialiser
         Of the weights, see `reprostats.models.initialisers`; ``"own"``: those that the network
         gives itself.

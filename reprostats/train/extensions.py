@@ -23,17 +23,14 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.errors import PydanticUserError
 
 from reprostats.errors import InputError, ReprostatsError
+from reprostats.models.registry import NETWORKS
 
 _INSTALLED = {"site-packages", "dist-packages"}
 
 NAMES: dict[str, dict[str, str]] = {
     "task": {"segmentation": "reprostats.train.tasks:segmentation"},
     "data": {},
-    "model": {
-        "unet": "reprostats.models.unet:UNet",
-        "fcn": "reprostats.models.fcn:FCN",
-        "lenet": "reprostats.models.lenet:LeNet5",
-    },
+    "model": NETWORKS,
     "loss": {
         "one_minus_dice": "reprostats.learning.losses:one_minus_dice",
         "binary_cross_entropy": "torch.nn.functional:binary_cross_entropy_with_logits",

@@ -17,9 +17,11 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from reprostats.errors import NotAvailableError, ReprostatsError
+from reprostats.records.files import has_record, read_record
+from reprostats.records.record import TrainingRecord
 from reprostats.train.agent import ANY_PORT
+from reprostats.train.claim import claim, how_to_go_on
 from reprostats.train.config import TrainingConfig
-from reprostats.train.record import TrainingRecord, claim, has_record, how_to_go_on, read_record
 from reprostats.train.reports import VARIABLE, read_exits, read_reports, workers_in
 from reprostats.train.run import Announce, reserved
 
@@ -31,7 +33,7 @@ _SECONDS_TO_END = 20.0
 
 
 class WorkersFailedError(ReprostatsError):
-    """A training with several processes did not end well; the message says why and how to go on."""
+    """A training with several processes did not complete; the message says why and how to go on."""
 
 
 def launch(
@@ -72,7 +74,7 @@ def launch(
         with TemporaryDirectory(prefix="reprostats-") as place:
             launched = _Launched(config, folder, Path(place), tuple(arguments))
             launched.run()
-    return read_record(folder)
+    return read_record(folder, TrainingRecord)
 
 
 @dataclass(frozen=True)

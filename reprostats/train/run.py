@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,14 @@ from reprostats.learning.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
 )
-from reprostats.learning.fingerprint import fingerprint
 from reprostats.learning.loop import Callback, Run, fit, predict
 from reprostats.learning.watching import Watch
-from reprostats.provenance import describe_environment, git_commit, read_back
+from reprostats.provenance import describe_environment, git_commit, lock_files
+from reprostats.records.files import has_record, write_record
+from reprostats.records.record import TrainingRecord
+from reprostats.records.stopwatch import Stopwatch
+from reprostats.records.tensors import write_tensors
+from reprostats.sources import read_back
 from reprostats.train.build import (
     Parts,
     build,
@@ -36,19 +39,10 @@ from reprostats.train.build import (
     threads,
     torch_generator,
 )
+from reprostats.train.claim import CHECKPOINTS, claim, claimed_code
 from reprostats.train.config import TrainingConfig, check
 from reprostats.train.extensions import called, named
-from reprostats.train.record import (
-    CHECKPOINTS,
-    TrainingRecord,
-    claim,
-    has_record,
-    read_code,
-    summarised,
-    write_record,
-    write_tensors,
-)
-from reprostats.train.tasks import Examples, Samples, by_measure
+from reprostats.train.tasks import Examples, Samples, by_measure, summarised
 
 Announce = Callable[[str], None]
 
@@ -135,7 +129,7 @@ class _Training:
     rank: int
     announce: Announce
     times: dict[str, float] = field(default_factory=dict)
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def run(self) -> TrainingRecord | None:
         with self.timed("loading"):
@@ -223,21 +217,24 @@ class _Training:
         following: _Following,
     ) -> TrainingRecord:
         """Write what was learnt, and the record last: it says that all else is there."""
-        weights = parts.model.state_dict()
-        write_tensors(self.folder, "weights", weights)
-        write_tensors(self.folder, "losses", {"losses": losses})
+        kept = {"weights": parts.model.state_dict(), "losses": {"losses": losses}}
+        fingerprints = {
+            name: write_tensors(self.folder, name, tensors) for name, tensors in kept.items()
+        }
         record = self.record(
             examples,
             following,
-            metrics=metrics,
+            metrics=[
+                (measure, case, value)
+                for measure, cases in metrics.items()
+                for case, value in cases.items()
+            ],
             summary=summarised(metrics),
             losses=[float(each) for each in losses.nanmean(dim=1)],
             reason=following.stopped,
             world_size=parts.strategy.world_size,
-            fingerprints={
-                "weights": fingerprint(weights),
-                "losses": fingerprint({"losses": losses}),
-            },
+            fingerprints=fingerprints,
+            kept=sorted(fingerprints),
         )
         write_record(self.folder, record)
         return record
@@ -255,12 +252,13 @@ class _Training:
             config=self.config.model_dump(mode="json"),
             times=self.times,
             resumed=following.resumed,
-            code=read_code(self.folder),
+            code=claimed_code(self.folder),
             description=dict(examples.description),
             effective=read_back(),
-            environment=describe_environment(),
-            git_commit=git_commit(Path.cwd()),
-            started=self.started.isoformat(timespec="seconds"),
+            environment=describe_environment()
+            | {"git_commit": git_commit(Path.cwd()), "lock_files": lock_files(Path.cwd())},
+            started=self.stopwatch.started,
+            seconds=self.stopwatch.seconds,
             **outcome,
         )
 

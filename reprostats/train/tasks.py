@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -21,6 +22,7 @@ from reprostats.metrics.segmentation import (
     confusion_matrix,
     stack_metrics,
 )
+from reprostats.records.record import Summary
 
 Samples = torch.Tensor | tuple[torch.Tensor, ...]
 Measure = Callable[..., Mapping[str, float]]
@@ -207,6 +209,25 @@ def by_measure(cases: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, 
         for name, values in found.items()
         if not all(math.isnan(value) for value in values.values())
     }
+
+
+def summarised(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Summary]:
+    """Summarise each measure over the cases in which it is a number.
+
+    An infinite distance, as that to an empty mask, makes the mean infinite and leaves the SD open.
+
+    Examples
+    --------
+    >>> summarised({"dice": {"a": 0.5, "b": 0.7, "c": float("nan")}})["dice"].cases
+    2
+    """
+    summaries = {}
+    for name, cases in metrics.items():
+        values = [value for value in cases.values() if not math.isnan(value)]
+        spread = len(values) > 1 and all(map(math.isfinite, values))
+        sd = statistics.stdev(values) if spread else math.nan
+        summaries[name] = Summary(mean=sum(values) / len(values), sd=sd, cases=len(values))
+    return summaries
 
 
 def _maps(arrays: np.ndarray[Any, Any]) -> torch.Tensor:

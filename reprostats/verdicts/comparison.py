@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, Runs, compare_matrices
+from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, compare_matrices
+from reprostats.stats.contrast import Runs
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,
@@ -196,6 +198,7 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
             margin=evidence.margin,
             baseline=baseline,
             confidence_level=evidence.confidence_level,
+            equal_runs_count_once=False,  # copies are left out already, by their fingerprints
         )
         for what in GENERALISATIONS
         if what == "runs" or evidence.has_cases
@@ -219,36 +222,36 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _labelled(names: list[str], evidence: Evidence) -> tuple[Runs, dict[str, pd.DataFrame]]:
     """Give the values of each condition; trainings that share their seeds have one label."""
-    matrices, labels = {}, []
+    matrices, planned = {}, []
     for name in names:
+        seeds = _seeds(name, evidence)
         matrix = evidence.distinct_matrix(name)
-        seeds = _seeds(name, matrix, evidence)
-        matrices[name] = _one_per_seed(matrix, seeds)
-        labels.append(list(dict.fromkeys(seeds)))
-    if not _share_seeds(labels):
-        return "nested", matrices
-    rows = zip(matrices.items(), labels, strict=True)
-    return "crossed", {name: matrix.set_axis(seeds) for (name, matrix), seeds in rows}
+        matrices[name] = _one_per_seed(matrix, [seeds[run] for run in matrix.index])
+        planned.append(list(dict.fromkeys(seeds)))
+    labels = [set(matrix.index) for matrix in matrices.values()]
+    # Where some trainings did not complete, the others are still pairs; none left is another case.
+    paired = all(one & other for one, other in combinations(labels, 2))
+    return ("crossed" if paired and _share_seeds(planned) else "nested"), matrices
 
 
 def _one_per_seed(matrix: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:
-    """Average trainings that share their seeds and differ in set-up alone.
+    """Label trainings by their seeds; average those that share them and differ in set-up alone.
 
     They show what hardware does to one training; that they agree says nothing of other seeds.
     """
-    if not any(seeds) or len(set(seeds)) == len(seeds):
-        return matrix  # no seeds are known, or all are different
-    return matrix.groupby(np.asarray(seeds), sort=False).mean()
+    if not any(seeds):
+        return matrix  # no seeds are known
+    return matrix.groupby(np.asarray(seeds, dtype=object), sort=False).mean()
 
 
-def _seeds(name: str, matrix: pd.DataFrame, evidence: Evidence) -> list[str]:
+def _seeds(name: str, evidence: Evidence) -> pd.Series[str]:
+    """Give what every planned training of a condition shares with those of others, by run."""
     rows = evidence.trials[evidence.trials["condition"] == name].drop_duplicates("run")
-    seeds = evidence.pairing.loc[rows.index].set_axis(rows["run"])
-    return [str(seeds[run]) for run in matrix.index]
+    return evidence.pairing.loc[rows.index].set_axis(rows["run"])
 
 
 def _share_seeds(labels: list[list[str]]) -> bool:
-    """Tell whether all conditions were trained with the same seeds, each of them once.
+    """Tell whether all conditions were planned with the same seeds, each of them once.
 
     Repeats of one seed are no pairs: the first of one condition has nothing to do with the first
     of another.

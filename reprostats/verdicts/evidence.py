@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.metrics.registry import Metric, metric_of
+from reprostats.records.record import WHOLE
+from reprostats.sources import SOURCES
 from reprostats.stats.checks import check_confidence_level
-from reprostats.study.outcome import WHOLE
 from reprostats.study.results import (
     FINGERPRINT,
     MEASURED,
@@ -26,15 +27,16 @@ from reprostats.study.results import (
     is_completed,
     metrics_of,
     of_newest_code,
-    run_names,
+    runs_of,
     setting_columns,
+    shared_seeds,
     trials_of,
 )
-from reprostats.study.sources import SOURCES, STREAMS
 
 # Of several fingerprints, the one that says most about a training.
 _BEST_FINGERPRINTS = ("weights", "predictions", "losses", "reconstructions")
 _SAME_RUN = "\x1f"
+_MANY_VALUES = 10  # that do not agree in every bit by chance
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,8 @@ class Evidence:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row per condition and trial, with its run and whether it completed."""
-        trials = trials_of(self.results)
-        names = run_names(self.results).to_numpy()
-        return trials.assign(run=names, completed=is_completed(trials))
+        """One row per condition and trial, with its run; see `runs_of`."""
+        return runs_of(self.results)
 
     @cached_property
     def conditions(self) -> list[str]:
@@ -110,13 +110,10 @@ class Evidence:
     @cached_property
     def complete_runs(self) -> dict[str, set[str]]:
         """Of each condition, the runs whose trials, one for each fold, all completed."""
-        folds = self.trials["fold"].nunique() if "fold" in self.trials else 0
-        groups = self.trials.groupby(["condition", "run"], sort=False, observed=True)["completed"]
-        complete: dict[str, set[str]] = {name: set() for name in self.conditions}
-        for (condition, run), flags in groups:
-            if flags.all() and len(flags) >= folds:
-                complete[str(condition)].add(str(run))
-        return complete
+        return {
+            name: set(rows.loc[rows["complete"], "run"].astype(str))
+            for name, rows in self.by_condition()
+        }
 
     @cached_property
     def common_cases(self) -> list[Any]:
@@ -147,6 +144,12 @@ class Evidence:
         return len(self.common_cases) > 1 or (
             bool(self.common_cases) and self.common_cases[0] != WHOLE
         )
+
+    @property
+    def over_cases(self) -> str:
+        """Over how many cases the value of a training is a mean, in words; empty for one value."""
+        n = len(self.common_cases)
+        return f", the mean over {n} case{'s' if n > 1 else ''}" if self.has_cases else ""
 
     @cached_property
     def fingerprint(self) -> str | None:
@@ -190,7 +193,7 @@ class Evidence:
 
     def _distinct(self, name: str, matrix: pd.DataFrame) -> pd.DataFrame:
         keys = pd.MultiIndex.from_product([[name], matrix.index])
-        repeated = self._bits_of_runs.reindex(keys).duplicated().to_numpy()
+        repeated = self.bits_of_runs.reindex(keys).duplicated().to_numpy()
         distinct: pd.DataFrame = matrix.loc[~repeated, self.common_cases]
         return distinct
 
@@ -209,11 +212,32 @@ class Evidence:
         return {name: len(self.distinct_matrix(name)) for name in self.conditions}
 
     @cached_property
-    def _bits_of_runs(self) -> pd.Series[str]:
+    def bits_of_runs(self) -> pd.Series[str]:
         """The bits of the trials of each run together, by condition and run."""
-        keys = [self.trials["condition"].astype(str), self.trials["run"]]
-        texts = as_text(self.bits).groupby(keys, sort=False)
-        return texts.agg(_SAME_RUN.join)
+        # Folds in one order: a run may be recorded in another order than its copy.
+        trials = self.trials.sort_values("fold") if "fold" in self.trials else self.trials
+        # Without bits nothing shows that a trial is the copy of another.
+        known = as_text(self.bits).where(self.bits.notna(), as_text(self.trials["trial"]))
+        texts = (known + self._doubt)[trials.index]
+        keys = [trials["condition"].astype(str), trials["run"]]
+        return texts.groupby(keys, sort=False).agg(_SAME_RUN.join)
+
+    @property
+    def _doubt(self) -> pd.Series[str]:
+        """For each row of `trials` what keeps trials with equal values from being copies.
+
+        A fingerprint shows a copy. Equal values alone do so where there are many of them, or where
+        the trials were set up alike; one accuracy may come out twice by chance.
+        """
+        nothing = pd.Series("", self.trials.index)
+        if self.fingerprint is not None:
+            return nothing
+        sizes = self.results.groupby(["condition", "trial"], sort=False, observed=True).size()
+        rows = pd.MultiIndex.from_frame(self.trials[["condition", "trial"]])
+        many = sizes.reindex(rows).to_numpy() >= _MANY_VALUES
+        names = self.settings or ["trial"]
+        setting = pd.DataFrame({name: as_text(self.trials[name]) for name in names})
+        return nothing.where(many, setting.agg("|".join, axis=1))
 
     @cached_property
     def varied(self) -> dict[str, list[str]]:
@@ -244,12 +268,7 @@ class Evidence:
     @cached_property
     def pairing(self) -> pd.Series[str]:
         """For each row of `trials` what it shares with trials of other conditions: its seeds."""
-        streams = [name for name in STREAMS if name in self.trials]
-        columns = [*streams, *(["repeat"] if "repeat" in self.trials else [])]
-        if not streams:
-            return pd.Series("", self.trials.index)
-        texts = pd.DataFrame({name: as_text(self.trials[name]) for name in columns})
-        return texts.agg("|".join, axis=1)
+        return shared_seeds(self.trials)
 
 
 def gather(

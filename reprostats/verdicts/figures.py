@@ -50,8 +50,8 @@ def value_figure(evidence: Evidence, spreads: list[Spread]) -> Figure | None:
         else "one run, all of its folds together"
     )
     caption = (
-        f"Each point is {what}: its mean {evidence.metric.name} over "
-        f"{len(evidence.common_cases)} case(s). The black diamond is the mean of distinct "
+        f"Each point is {what}: its {evidence.metric.name}{evidence.over_cases}. "
+        f"The black diamond is the mean of distinct "
         f"trainings, its line the {level} interval of the mean (Student); there is no line where "
         "there is one distinct training."
     )

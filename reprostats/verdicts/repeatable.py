@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from reprostats.sources import SOURCES
 from reprostats.study.results import as_text
-from reprostats.study.sources import SOURCES
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,
@@ -80,9 +80,9 @@ class Repeatable(Verdict):
         repeated = f"{self.n_trials} trials with equal levels"
         if self.n_groups > 1:
             repeated = f"{self.n_trials} trials in {self.n_groups} groups with equal levels"
-        expected = "the same" if self.n_groups == 1 else "one per group"
         if self.n_distinct == self.n_groups:
-            return f"{repeated} gave {expected} {_things(self.compared)}."
+            where = "" if self.n_groups == 1 else " within each group"
+            return f"{repeated} gave the same {_things(self.compared)}{where}."
         return f"{repeated} gave {self.n_distinct} different {_things(self.compared)}."
 
 
@@ -136,7 +136,7 @@ class Reproducible(Verdict):
         different = "the same" if self.answer == YES else f"{self.n_distinct} different"
         said = (
             f"{counted(self.n_setups, 'set-up')} ({', '.join(self.sources)}) with the same seeds "
-            f"gave {different} {_things(self.compared)} in {counted(self.n_trials, 'training')}."
+            f"gave {different} {_things(self.compared)} in {counted(self.n_trials, 'trial')}."
         )
         return said if self.answer == YES else f"{said} {self._apart}."
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +21,14 @@ from reprostats.report.figure import Figure
 from reprostats.report.page import STYLE, Section, page
 from reprostats.report.tables import Table
 from reprostats.verdicts._base import Verdict
+from reprostats.verdicts.checklist import run_checklist
 from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence, gather
 from reprostats.verdicts.figures import difference_figure, value_figure
+from reprostats.verdicts.methods import Analysis, Methods, methods_paragraph
 from reprostats.verdicts.questions import ask
+from reprostats.verdicts.run_facts import RunFacts, gather_table_facts
+from reprostats.verdicts.run_record import run_record
 from reprostats.verdicts.spread import Spread
 from reprostats.verdicts.tables import (
     comparison_table,
@@ -51,8 +59,10 @@ class Report:
         By name, in the order in which they are shown.
     notes
         Sentences on what was taken for granted.
-    evidence
-        What the verdicts were made from.
+    facts
+        What is known of the trainings, for checklists, records and the methods section.
+    analysis
+        How the results were analysed.
 
     Examples
     --------
@@ -69,7 +79,8 @@ class Report:
     tables: Mapping[str, Table]
     figures: Mapping[str, Figure]
     notes: tuple[str, ...] = ()
-    evidence: Evidence | None = field(default=None, repr=False)
+    facts: RunFacts = field(default=RunFacts(), repr=False)
+    analysis: Analysis | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Table | Figure:
         """Give a table or figure by its name."""
@@ -114,13 +125,77 @@ class Report:
         known = {*self.tables, *self.figures}
         if double := [name for name in [*more_tables, *more_figures] if name in known]:
             raise InputError(f"the report has a table or figure {double[0]!r} already.")
+        every = (*self.verdicts, *verdicts)
         return replace(
             self,
             title=self.title if title is None else title,
-            verdicts=(*self.verdicts, *verdicts),
-            tables={**self.tables, **more_tables},
+            verdicts=every,
+            tables={**self.tables, _VERDICTS: verdict_table(every), **more_tables},
             figures={**self.figures, **more_figures},
         )
+
+    @cached_property
+    def methods(self) -> Methods | None:
+        """A paragraph for the methods section, with its references; None without an analysis."""
+        return None if self.analysis is None else methods_paragraph(self.facts, self.analysis)
+
+    def record(
+        self,
+        *,
+        authors: Sequence[str] = ("unnamed",),
+        title: str | None = None,
+        key: str = "own_run",
+        label: str = "Own run",
+        year: int | None = None,
+        stated: Mapping[str, object] | None = None,
+    ) -> dict[str, Any]:
+        """Give the run as a record of ``papers.yaml``'s form.
+
+        Parameters
+        ----------
+        authors, title, key, label, year
+            What identifies the run among papers; default: the report's title and this year.
+        stated
+            What only the author knows, by the names of the form's fields, such as ``code`` and
+            ``access``.
+
+        Returns
+        -------
+        dict
+            The record; `reprostats.review.runs.write_run` writes it for ``reprostats review build
+            --runs``. What the run does not know is left out, which means: not read.
+
+        Raises
+        ------
+        InputError
+            If something is stated that the form does not ask.
+        """
+        return run_record(
+            self.facts,
+            key=key,
+            label=label,
+            year=datetime.now(UTC).year if year is None else year,
+            title=self.title if title is None else title,
+            authors=list(authors),
+            stated=stated,
+        )
+
+    def checklist(self, name: str, *, stated: Mapping[str, object] | None = None) -> Table:
+        """Fill a checklist of the review from the run; what it cannot tell is said so.
+
+        Parameters
+        ----------
+        name
+            Such as ``"reforms"`` or ``"claim-2024"``; `reprostats.verdicts.checklist` lists them.
+        stated
+            As of `record`.
+
+        Raises
+        ------
+        InputError
+            If there is no such checklist.
+        """
+        return run_checklist(self.facts, self.record(stated=stated), name)
 
     def html(self) -> str:
         """Give the report as one page that needs nothing from outside itself."""
@@ -129,7 +204,8 @@ class Report:
     def write(self, folder: Path | str) -> list[Path]:
         """Write the report into a folder and return the paths.
 
-        One HTML page; every table as LaTeX, CSV and Markdown; every figure as SVG and PNG.
+        One HTML page; every table as LaTeX, CSV and Markdown; every figure as SVG and PNG; the
+        paragraph for the methods section as text and LaTeX, and its references as BibTeX.
         """
         place = Path(folder)
         write_atomically(place / _PAGE, self.html())
@@ -138,6 +214,12 @@ class Report:
             written += table.write(place, ("tex", "csv", "md"))
         for figure in self.figures.values():
             written += figure.write(place)
+        if self.methods is not None:
+            texts = {"methods.md": self.methods.text, "methods.tex": self.methods.latex,
+                     "references.bib": self.methods.bibtex()}  # fmt: skip
+            for name, text in texts.items():
+                write_atomically(place / name, text.rstrip() + "\n")
+                written.append(place / name)
         return written
 
     def _sections(self) -> list[Section]:
@@ -150,8 +232,17 @@ class Report:
             Section("What was taken for granted", notes),
             Section("Figures", figures),
             Section("Tables", tables),
+            Section("For the methods section", self._methods_html()),
         ]
         return [section for section in sections if section.html]
+
+    def _methods_html(self) -> str:
+        if self.methods is None:
+            return ""
+        references = "".join(
+            f"<li>{html.escape(each.text())}</li>" for each in self.methods.references
+        )
+        return f"<p>{html.escape(self.methods.text)}</p><ul>{references}</ul>"
 
     def _verdict_list(self) -> str:
         rows = [
@@ -181,6 +272,7 @@ def verdict(
     confidence_level: float = 0.95,
     title: str | None = None,
     losses: Mapping[str, NDArray[np.floating]] | None = None,
+    facts: RunFacts | None = None,
 ) -> Report:
     """Tell from a results table whether a result is real.
 
@@ -212,6 +304,9 @@ def verdict(
         Of the report.
     losses
         The loss of every step by trial, to tell a training that did not learn.
+    facts
+        What is known of the trainings; None: what the table tells. ``Study.report`` gives what its
+        records tell.
 
     Returns
     -------
@@ -253,13 +348,38 @@ def verdict(
         trial_table(evidence),
     ]
     figures = [value_figure(evidence, spreads), difference_figure(evidence, comparisons)]
+    names = {table.name for table in tables if table is not None}
     return Report(
         _title(evidence) if title is None else title,
         tuple(verdicts),
         {table.name: table for table in tables if table is not None},
         {figure.name: figure for figure in figures if figure is not None},
-        evidence.assumed + _left_out(evidence),
-        evidence,
+        evidence.assumed + _folds_together(evidence) + _left_out(evidence),
+        gather_table_facts(evidence.results) if facts is None else facts,
+        _analysis(evidence, comparisons, has_components="components" in names),
+    )
+
+
+def _analysis(
+    evidence: Evidence, comparisons: Sequence[Comparison], *, has_components: bool
+) -> Analysis:
+    """Say what was done with the results, for the methods section."""
+    kinds = {"cases": "cases", "runs and cases": "runs_and_cases"}
+    done = {
+        kinds.get(c.generalise_to, "paired_runs" if c.runs == "crossed" else "welch")
+        for c in comparisons
+        if math.isfinite(c.p_value)
+    }
+    pairs = {(c.first, c.second) for c in comparisons}
+    return Analysis(
+        evidence.metric.name,
+        n_conditions=len(evidence.conditions),
+        comparisons=tuple(sorted(done)),
+        equivalence_margin=evidence.margin if done else None,
+        adjustment="holm" if len(pairs) > 1 and done else None,
+        confidence_level=evidence.confidence_level,
+        variance_components=has_components,
+        median_interval=True,
     )
 
 
@@ -269,6 +389,18 @@ def _title(evidence: Evidence) -> str:
     return (
         f"{name}: is {evidence.metric.name} real?" if name else f"Is {evidence.metric.name} real?"
     )
+
+
+def _folds_together(evidence: Evidence) -> tuple[str, ...]:
+    """Say what is called a training where a run has several folds."""
+    n_folds = evidence.trials["fold"].nunique() if "fold" in evidence.trials else 0
+    if n_folds <= 1:
+        return ()
+    said = (
+        f"A training is a whole cross-validation here: the {n_folds} networks, one for each fold, "
+        "that share their seeds. A trial is one of these networks."
+    )
+    return (said,)
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ _PAIR = 2
 # REML over all rows is exact and fast enough up to here; above, trainings are averaged over cases.
 _MOST_ROWS = 5_000
 _CASE = "case"
+# Of a cross-validation, the network of one fold of one run; two names that are no source.
+_NETWORK = "network"
+_OF_NO_SOURCE = (_CASE, _NETWORK, "residual", "total")
+MOST_NETWORKS = 500  # REML takes seconds for so many, and the cube of it for more
 
 
 @dataclass(frozen=True)
@@ -159,10 +163,12 @@ def _spread(name: str, evidence: Evidence) -> Spread:
 
 def _largest_source(name: str, evidence: Evidence) -> tuple[str, float]:
     """Name the source with the largest share of the spread between trainings."""
+    if len(evidence.varied[name]) < _PAIR:
+        return "", math.nan  # one source: there is nothing to compare it with
     table = components(name, evidence)
     if table.empty:
         return "", math.nan
-    sources = table[~table["component"].isin([_CASE, "residual", "total"])]
+    sources = table[~table["component"].isin(_OF_NO_SOURCE)]
     total = float(sources["variance"].sum())
     if len(sources) < _PAIR or not total > 0:
         return "", math.nan
@@ -177,8 +183,8 @@ def components(name: str, evidence: Evidence) -> pd.DataFrame:
     -------
     pandas.DataFrame
         As `reprostats.variance_components`: a row for every varied source (those that vary
-        together are one), for cases where the metric has them, the residual and the total. Empty
-        where the design cannot tell them apart.
+        together are one), for cases where the metric has them, for the networks of a
+        cross-validation, the residual and the total. Empty where the design cannot tell them apart.
     """
     rows = _component_rows(name, evidence)
     factors = [str(column) for column in rows if column != "value"]
@@ -213,7 +219,27 @@ def _component_rows(name: str, evidence: Evidence) -> pd.DataFrame:
     long = matrix.reset_index(names="run").melt("run", var_name=_CASE)
     runs = long["run"].tolist()
     levels_by_row = {key: part.reindex(runs).to_numpy() for key, part in distinct.items()}
-    return pd.DataFrame(levels_by_row | {_CASE: long[_CASE].astype(str), "value": long["value"]})
+    network = _networks(trials, evidence, long)
+    return pd.DataFrame(
+        {**levels_by_row, _CASE: long[_CASE].astype(str), **network, "value": long["value"]}
+    )
+
+
+def _networks(
+    trials: pd.DataFrame, evidence: Evidence, long: pd.DataFrame
+) -> dict[str, NDArray[np.object_]]:
+    """Name the network that tested each run and case, if a run has several: one for each fold.
+
+    What a network does to all cases of its fold is otherwise counted as what runs and cases do
+    together. Where folds are the same cases in all runs, their differences are those of cases.
+    """
+    if not trials["run"].duplicated().any() or len(trials) > MOST_NETWORKS:
+        return {}
+    rows = evidence.results[evidence.results["metric"] == evidence.metric.name]
+    tested = rows.merge(trials[["condition", "trial", "run"]], on=["condition", "trial"])
+    by_case = tested.set_index(["run", "case"])["trial"].astype(str)
+    cells = pd.MultiIndex.from_frame(long[["run", _CASE]])
+    return {_NETWORK: by_case.reindex(cells).to_numpy()}
 
 
 def _or_nan(function: object, values: NDArray[np.float64]) -> float:

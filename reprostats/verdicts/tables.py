@@ -15,7 +15,7 @@ from reprostats.verdicts._base import Verdict
 from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence
 from reprostats.verdicts.repeatable import Repeatable
-from reprostats.verdicts.spread import Spread, components
+from reprostats.verdicts.spread import MOST_NETWORKS, Spread, components
 
 _SHORT = 8  # digits of a hash that tell trainings of one study apart
 _MOST_DECIMALS = 9
@@ -71,9 +71,8 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
         frame,
         f"{evidence.metric.name} by condition",
         dict.fromkeys(numbers, decimals) | {"sd": decimals + 1},
-        f"The unit is the training: the value of a training is its mean over "
-        f"{len(evidence.common_cases)} case(s); of several folds, over the cases of all. Trainings "
-        "that are equal bit for bit count once. Mean: with Student's "
+        f"The unit is the training: its value is its {evidence.metric.name}{evidence.over_cases}. "
+        "Trainings that are equal bit for bit count once. Mean: with Student's "
         f"{level} interval over trainings. SD: between trainings, ddof = 1. Median: with its exact "
         f"{level} interval, which has no end where trainings are few.",
         {
@@ -156,8 +155,10 @@ def component_table(evidence: Evidence) -> Table | None:
         {"sd": decimals_for(frame["sd"]) + 1, "share": 3, "share_low": 3, "share_high": 3},
         "Components of variance by restricted maximum likelihood, with generalised "
         f"{evidence.confidence_level:.0%} intervals of their shares; few levels leave them wide. "
-        "Sources joined by + vary together and cannot be told apart. Residual: what the named "
-        "components do together, and what is left.",
+        "Sources joined by + vary together and cannot be told apart. Network: of a "
+        f"cross-validation with at most {MOST_NETWORKS} of them, what is common to the cases that "
+        "one trained network is tested on. Residual: what the named components do together, and "
+        "what is left.",
         {
             "condition": "Condition", "component": "Component", "levels": "Levels", "sd": "SD",
             "share": "Share", "share_low": "Share low", "share_high": "Share high", "note": "Note",

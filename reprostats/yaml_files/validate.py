@@ -25,8 +25,8 @@ _UNKNOWN_FIELD = "extra_forbidden"
 
 _KINDS = {
     "string_type": ("a text", "write a text; put quotes around a number that is meant as one"),
-    "int_type": ("a whole number", "write a whole number, without quotes"),
-    "int_from_float": ("a whole number", "write a whole number"),
+    "int_type": ("an integer", "write an integer, without quotes"),
+    "int_from_float": ("an integer", "write an integer"),
     "float_type": ("a number", "write a number, without quotes"),
     "finite_number": ("a finite number", "write a finite number"),
     "bool_type": ("true or false", "write true or false, without quotes"),

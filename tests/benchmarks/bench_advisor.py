@@ -1,10 +1,10 @@
 """The advisor against Optuna's TPE, with the same number of trainings.
 
-Run it with ``python tests/benchmarks/bench_advisor.py [WORKERS]``. Both tune GreScale for so many
-virtual workers (default: 8) on the simulated heads, from the same default settings, by the mean
-Dice of the same validation patients over the same seeds; TPE gets as many runs as the advisor took.
-What they found is then trained with seeds that neither has seen, and compared seed by seed with the
-baseline on one worker. TPE is random itself, so it searches several times.
+Run it with ``python tests/benchmarks/bench_advisor.py [WORLD_SIZE]``. Both tune GreScale for so
+many virtual workers (default: 8) on the simulated heads, from the same default settings, by the
+mean Dice of the same validation patients over the same seeds; TPE gets as many runs as the advisor
+took. What they came to is then trained with seeds that neither has seen, and compared seed by seed
+with the baseline on one worker. TPE is random itself, so it searches several times.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import torch
 
 from reprostats import paired_ttest
 from reprostats.errors import DivergedError
-from reprostats.experiments import data_parallel
-from reprostats.experiments.advisor import Guideline, Settings, tune
-from reprostats.experiments.data_parallel import BASELINE, Parameters, Policy
-from reprostats.study.sources import complete_levels, seeds
+from reprostats.experiments.advisor import tune
+from reprostats.experiments.advisor_guideline import Guideline, Settings
+from reprostats.experiments.data_parallel_advice import guideline_for
+from reprostats.experiments.data_parallel_parameters import BASELINE, DataParallelParameters
+from reprostats.experiments.rate_policies import RatePolicy
+from reprostats.experiments.segmentation_trial import train_segmentation
+from reprostats.sources import complete_levels, seeds
 from reprostats.study.trial import Trial
 
 REPEATS, SEARCHES, FRESH = 3, 3, 6
@@ -34,34 +37,38 @@ Values = dict[str, list[float]]
 
 
 @cache
-def trained(parameters: Parameters, policy: Policy, workers: int, seed: int) -> tuple[float, ...]:
+def trained(
+    parameters: DataParallelParameters, policy: RatePolicy, world_size: int, seed: int
+) -> tuple[float, ...]:
     """Train once and give the means over validation patients; NaN where training diverged."""
     levels = {**seeds(seed), "split": parameters.seed, "initialiser": parameters.initialiser}
-    config = parameters.training(policy).model_dump(mode="json")
+    config = parameters.config().model_copy(update={"policy": policy}).model_dump(mode="json")
     with tempfile.TemporaryDirectory() as folder:
-        chosen = complete_levels({**levels, "world_size": workers})
+        chosen = complete_levels({**levels, "world_size": world_size})
         try:
-            found = data_parallel.train_segmentation(Trial(config, chosen, 0, None, Path(folder)))
+            found = train_segmentation(Trial(config, chosen, 0, None, Path(folder)))
         except DivergedError:
             return (float("nan"),) * len(MEASURES)
     return tuple(float(np.mean(list(found[f"validation_{name}"].values()))) for name in MEASURES)
 
 
-def values(parameters: Parameters, policy: Policy, workers: int, stage: str, count: int) -> Values:
-    chosen = data_parallel.repeat_seeds(parameters, stage, count)
-    rows = [trained(parameters, policy, workers, seed) for seed in chosen]
+def values(
+    parameters: DataParallelParameters, policy: RatePolicy, world_size: int, stage: str, count: int
+) -> Values:
+    chosen = parameters.drawn_seeds(stage, count)
+    rows = [trained(parameters, policy, world_size, seed) for seed in chosen]
     return {name: [row[place] for row in rows] for place, name in enumerate(MEASURES)}
 
 
-def by_advisor(parameters: Parameters, rules: Guideline) -> tuple[Settings, int, str]:
+def by_advisor(parameters: DataParallelParameters, rules: Guideline) -> tuple[Settings, int, str]:
     def evaluate(proposal):
         stage = "confirmation" if proposal.action == "confirm" else "tuning"
-        policy = Policy.tuned(proposal.settings)
-        found = values(parameters, policy, rules.workers, stage, REPEATS)
-        return found, values(parameters, parameters.policy_of(BASELINE), 1, stage, REPEATS)
+        policy = RatePolicy.tuned(proposal.settings)
+        found = values(parameters, policy, rules.world_size, stage, REPEATS)
+        return found, values(parameters, parameters.policy(BASELINE), 1, stage, REPEATS)
 
     history, end = tune(evaluate, rules)
-    return end.settings, len(history.runs), end.ending
+    return end.settings, len(history.iterations), end.ending
 
 
 def suggested(trial: optuna.Trial, rules: Guideline) -> Settings:
@@ -79,13 +86,13 @@ def suggested(trial: optuna.Trial, rules: Guideline) -> Settings:
     )
 
 
-def by_tpe(parameters: Parameters, rules: Guideline, runs: int, seed: int) -> Settings:
+def by_tpe(parameters: DataParallelParameters, rules: Guideline, runs: int, seed: int) -> Settings:
     found: dict[int, Settings] = {}
 
     def objective(trial: optuna.Trial) -> float:
         found[trial.number] = suggested(trial, rules)
-        policy = Policy.tuned(found[trial.number])
-        dice = np.mean(values(parameters, policy, rules.workers, "tuning", REPEATS)["dice"])
+        policy = RatePolicy.tuned(found[trial.number])
+        dice = np.mean(values(parameters, policy, rules.world_size, "tuning", REPEATS)["dice"])
         return float(np.nan_to_num(dice))
 
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_RUNS)
@@ -99,9 +106,11 @@ def by_tpe(parameters: Parameters, rules: Guideline, runs: int, seed: int) -> Se
     return found[study.best_trial.number]
 
 
-def report(name: str, parameters: Parameters, settings: Settings, workers: int) -> None:
-    found = values(parameters, Policy.tuned(settings), workers, "report", FRESH)["dice"]
-    base = values(parameters, parameters.policy_of(BASELINE), 1, "report", FRESH)["dice"]
+def report(
+    name: str, parameters: DataParallelParameters, settings: Settings, world_size: int
+) -> None:
+    found = values(parameters, RatePolicy.tuned(settings), world_size, "report", FRESH)["dice"]
+    base = values(parameters, parameters.policy(BASELINE), 1, "report", FRESH)["dice"]
     pairs = 100 * np.array([found, base]).T
     whole = pairs[np.isfinite(pairs).all(axis=1)]
     test = paired_ttest(whole).iloc[0]
@@ -112,17 +121,17 @@ def report(name: str, parameters: Parameters, settings: Settings, workers: int) 
     )
 
 
-def main(workers: int) -> None:
+def main(world_size: int) -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    parameters = Parameters(advisor={"workers": [workers], "fewest_workers": 2})
-    rules = data_parallel.guideline(parameters, workers)
+    parameters = DataParallelParameters(advisor={"world_sizes": [world_size], "min_world_size": 2})
+    rules = guideline_for(parameters, world_size)
     settings, runs, ending = by_advisor(parameters, rules)
-    print(f"{workers} workers, {runs} runs of {REPEATS} trainings each; the advisor: {ending}")
-    report("defaults", parameters, rules.start, workers)
-    report("advisor", parameters, settings, workers)
+    print(f"{world_size} workers, {runs} iterations of {REPEATS} trainings; advisor: {ending}")
+    report("defaults", parameters, rules.start, world_size)
+    report("advisor", parameters, settings, world_size)
     for seed in range(SEARCHES):
-        report(f"TPE, seed {seed}", parameters, by_tpe(parameters, rules, runs, seed), workers)
+        report(f"TPE, seed {seed}", parameters, by_tpe(parameters, rules, runs, seed), world_size)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main() -> None:
         sides: dict[str, dict[str, object]] = {
             "one worker": {"workers": 1},
             "two workers": {"workers": 2},
-            "two Dask workers": {"scheduler": cluster.scheduler_address},
+            "two Dask workers": {"executor": cluster.scheduler_address},
         }
         found: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(ROUNDS):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reprostats.datasets.cohorts import Data, load_cohort
+from reprostats.datasets.cohorts import Data, Heads, load_cohort
 from reprostats.datasets.patients import Cohort
+from reprostats.datasets.registry import COHORTS
 from reprostats.errors import InputError, NotAvailableError
 
 
@@ -35,3 +36,16 @@ class TestData:
             load_cohort(Data(dataset=dataset, folder="none"))
         with pytest.raises(InputError, match="needs the name of its folder"):
             load_cohort(Data(dataset=dataset))
+
+    def test_unknown_name(self):
+        with pytest.raises(ValueError, match="there is no data set 'mni125'"):
+            Data(dataset="mni125")
+
+    def test_what_is_registered_is_known_and_its_patients_are_prepared(self, monkeypatch):
+        def first_head(data, prepare):
+            return Cohort("one", COHORTS["mni152"](data, prepare).patients[:1])
+
+        monkeypatch.setitem(COHORTS, "first_head", first_head)
+        heads = Heads(patients=2, slices=2, resolution=8)
+        cohort = load_cohort(Data(dataset="first_head", heads=heads, size=(32, 48)))
+        assert [patient.images.shape for patient in cohort] == [(2, 32, 48)]

@@ -89,7 +89,7 @@ class TestDamage:
         ("other", "message"),
         [
             ({"mask": np.zeros(SHAPE, np.uint8)}, r"mask.nii.gz: the mask of .* is empty"),
-            ({"mask": np.full(SHAPE, 0.5)}, "mask holds whole numbers"),
+            ({"mask": np.full(SHAPE, 0.5)}, "mask holds integers"),
             ({"mask": np.ones((6, 5, 5), np.uint8)}, r"mask.nii.gz: has \(6, 5, 5\) voxels"),
             ({"field": np.full(SHAPE, np.nan)}, r"field.nii.gz: 120 voxels are not finite"),
             ({"field": np.ones(SHAPE, np.complex64)}, r"field.nii.gz: its values are complex"),

@@ -158,7 +158,7 @@ class TestFolder:
 
     def test_mask_of_probabilities(self, tmp_path):
         write_pair(tmp_path, mask=np.full((8, 10, 4), 0.5))
-        with pytest.raises(InputError, match="a mask holds whole numbers"):
+        with pytest.raises(InputError, match="a mask holds integers"):
             load_volumes(tmp_path)
 
     def test_mask_of_background(self, tmp_path):

@@ -9,20 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy import stats
 
 from reprostats.errors import InputError
-from reprostats.experiments.advisor import (
-    Done,
-    Guideline,
-    History,
-    Proposal,
-    Run,
-    Settings,
-    beats_baseline,
-    judge,
-    next_step,
-    tune,
-)
+from reprostats.experiments.advisor import Done, History, next_step, tune
+from reprostats.experiments.advisor_guideline import Guideline, Proposal, Settings
+from reprostats.experiments.advisor_judgement import Iteration, is_noninferior, judge
 
 PUBLISHED = Path(__file__).parent.parent.parent / "data" / "published"
 ONE = ("dice",)
@@ -30,7 +22,7 @@ START = Settings(learning_rate=0.1, decay=0.1, warmup_epochs=5, decay_epochs=20)
 
 
 def rules(**changes):
-    given = {"start": START, "epochs": 60, "workers": 18, "metrics": ONE}
+    given = {"start": START, "epochs": 60, "world_size": 18, "metrics": ONE}
     return Guideline(**{**given, "optimisers": {"lars": 1.0, "adam": 1e-3}, **changes})
 
 
@@ -49,7 +41,7 @@ def noisy(quality, baseline=0.9, *, sd=0.0, repeats=5, seed=1):
 
 
 def actions(history):
-    return [run.proposal.action for run in history.runs]
+    return [run.proposal.action for run in history.iterations]
 
 
 def never(_):
@@ -90,7 +82,7 @@ class TestSurfaces:
     def test_noise_alone_is_not_taken_for_an_improvement_more_often_than_it_may(self):
         """One of 20 judgements at 95 %, on one side of 0: 2.5 % of 6 in each of 60 tunings."""
         improved = [
-            history.table()["verdict"].eq("improved").sum()
+            history.table()["outcome"].eq("improved").sum()
             for seed in range(60)
             for history, _ in [tune(noisy(never, sd=0.01, seed=seed), rules())]
         ]
@@ -102,7 +94,7 @@ class TestSurfaces:
         )
         assert (end.ending, end.settings.optimiser) == ("confirmed", "adam")
         assert end.settings.learning_rate == 1e-3
-        assert [run.proposal.settings.optimiser for run in history.runs[-3:]] == [
+        assert [run.proposal.settings.optimiser for run in history.iterations[-3:]] == [
             "lars", "adam", "adam",
         ]  # fmt: skip
 
@@ -120,17 +112,19 @@ class TestSurfaces:
         assert end.ending == "nothing left"
         tried = actions(history).count("confirm")
         assert end.reason == f"all actions were taken; confirmations tried: {tried}"
-        assert "not confirmed" in set(history.table()["verdict"])
-        confirmed = [r.proposal.settings for r in history.runs if r.proposal.action == "confirm"]
+        assert "not confirmed" in set(history.table()["outcome"])
+        confirmed = [
+            r.proposal.settings for r in history.iterations if r.proposal.action == "confirm"
+        ]
         assert len(confirmed) == len(set(map(str, confirmed)))
 
     def test_few_workers_are_trained_directly(self):
-        history, end = tune(noisy(never), rules(workers=11))
+        history, end = tune(noisy(never), rules(world_size=11))
         assert (end.ending, actions(history)) == ("trained directly", ["defaults"])
 
     def test_runs_are_limited(self):
-        history, end = tune(noisy(lambda s: 0.5 - s.learning_rate), rules(most_runs=4))
-        assert (end.ending, len(history.runs)) == ("runs used up", 4)
+        history, end = tune(noisy(lambda s: 0.5 - s.learning_rate), rules(max_iterations=4))
+        assert (end.ending, len(history.iterations)) == ("iterations used up", 4)
         assert end.settings.learning_rate == pytest.approx(0.1 / 8)
 
 
@@ -139,14 +133,14 @@ class TestDivergence:
         history, end = tune(noisy(lambda s: 0.95 if s.learning_rate < 0.03 else math.nan), rules())
         assert end.ending == "confirmed"
         assert actions(history) == ["defaults", "lower_rate", "lower_rate", "confirm"]
-        assert history.table()["verdict"].tolist()[:3] == ["", "diverged", "improved"]
+        assert history.table()["outcome"].tolist()[:3] == ["", "diverged", "improved"]
         assert history.table()["diverged"].tolist()[:3] == [5, 5, 0]
 
     def test_diverged_repeat_is_degraded_however_good_the_others_are(self):
         one, other = run((0.5, 0.5, 0.5)), run((0.9, 0.9, math.nan))
-        assert judge(rules(), other, one).verdict == "degraded"
-        assert judge(rules(), one, other).verdict == "improved"
-        assert not beats_baseline(rules(), run((0.95, 0.95, math.nan), (0.9, 0.9, 0.9)))
+        assert judge(rules(), other, one).outcome == "degraded"
+        assert judge(rules(), one, other).outcome == "improved"
+        assert not is_noninferior(rules(), run((0.95, 0.95, math.nan), (0.9, 0.9, 0.9)))
 
     def test_baseline_that_diverged_is_refused(self):
         history = History(guideline=rules())
@@ -157,12 +151,12 @@ class TestDivergence:
 
     def test_as_many_are_compared_on_those_that_came_through(self):
         one, other = run((0.5, 0.5, math.nan)), run((0.6, 0.6, math.nan))
-        assert judge(rules(), other, one).verdict == "improved"
+        assert judge(rules(), other, one).outcome == "improved"
 
 
 def run(values, baseline=(), **metrics):
     step = Proposal(iteration=0, action="defaults", settings=START, reason="")
-    return Run(proposal=step, outcome={"dice": values, **metrics}, baseline={"dice": baseline})
+    return Iteration(proposal=step, values={"dice": values, **metrics}, baseline={"dice": baseline})
 
 
 class TestJudgement:
@@ -170,23 +164,48 @@ class TestJudgement:
         """Differences 1, 2, 3: mean 2, SE 1/sqrt(3), t(2) at 0.975 is 4.302653."""
         found = judge(rules(), run((2.0, 4.0, 6.0)), run((1.0, 2.0, 3.0)))
         half = 4.302653 / math.sqrt(3)
-        assert (found.difference, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half))
-        assert found.verdict == "cannot tell"
+        assert (found.difference, found.ci_low, found.ci_high) == pytest.approx(
+            (2, 2 - half, 2 + half)
+        )
+        assert found.outcome == "undetermined"
         lenient = rules(confidence_level=0.8)
-        assert judge(lenient, run((2.0, 4.0, 6.0)), run((1.0, 2.0, 3.0))).verdict == "improved"
+        assert judge(lenient, run((2.0, 4.0, 6.0)), run((1.0, 2.0, 3.0))).outcome == "improved"
 
     def test_second_metric_speaks_where_the_first_cannot_tell(self):
         two = rules(metrics=("dice", "mean_accuracy"))
         one = run((0.5, 0.7, 0.6), mean_accuracy=(0.5, 0.5, 0.5))
         other = run((0.6, 0.6, 0.6), mean_accuracy=(0.4, 0.4, 0.4))
         found = judge(two, other, one)
-        assert (found.verdict, found.metric) == ("degraded", "mean_accuracy")
+        assert (found.outcome, found.metric) == ("degraded", "mean_accuracy")
 
     def test_first_metric_comes_first(self):
         two = rules(metrics=("dice", "mean_accuracy"))
         one = run((0.5, 0.5), mean_accuracy=(0.9, 0.9))
         other = run((0.6, 0.6), mean_accuracy=(0.1, 0.1))
-        assert judge(two, other, one).verdict == "improved"
+        assert judge(two, other, one).outcome == "improved"
+
+    def test_p_values_are_adjusted_over_the_metrics(self):
+        """p = 0.029 by itself, 0.086 as one of three (Holm)."""
+        one = (0.0,) * 4
+        doubt, none = (0.1, 0.2, 0.3, 0.12), (0.1, -0.1, 0.1, -0.1)
+        reference = run(one, mean_accuracy=one, mean_iou=one)
+        three = rules(metrics=("dice", "mean_accuracy", "mean_iou"))
+        found = judge(three, run(doubt, mean_accuracy=none, mean_iou=none), reference)
+        alone = judge(rules(), run(doubt), run(one))
+        assert alone.outcome == "improved"
+        assert alone.p_adjusted == pytest.approx(stats.ttest_1samp(doubt, 0).pvalue)
+        assert found.outcome == "undetermined"
+        assert found.p_adjusted == pytest.approx(3 * alone.p_adjusted)
+
+    def test_equal_to_the_last_bit_is_no_difference(self):
+        found = judge(rules(), run((0.5, 0.6)), run((0.5, 0.6)))
+        assert (found.outcome, found.difference, found.p_adjusted) == ("undetermined", 0, 1)
+
+    def test_margin_makes_a_small_loss_non_inferior_and_0_asks_for_more(self):
+        one = run((0.89, 0.79, 0.69), (0.9, 0.8, 0.7))
+        assert is_noninferior(rules(margin=0.011), one)
+        assert not is_noninferior(rules(margin=0.009), one)
+        assert not is_noninferior(rules(), run((0.5, 0.6), (0.5, 0.6)))
 
 
 def printed(table):
@@ -241,7 +260,7 @@ class TestStopAndResume:
         kept = []
         evaluate = noisy(self.quality, sd=0.001)
         whole, end = tune(evaluate, rules(), keep=lambda h: kept.append(h.model_dump_json()))
-        assert len(kept) == len(whole.runs)
+        assert len(kept) == len(whole.iterations)
         for text in kept:
             read = History.model_validate_json(text)
             assert tune(evaluate, rules(), history=read) == (whole, end)
@@ -251,15 +270,15 @@ class TestStopAndResume:
         step = next_step(history)
         history = history.followed_by(step, {"dice": [math.nan, 0.5]}, {"dice": [0.9, 0.9]})
         read = History.model_validate_json(history.model_dump_json())
-        assert math.isnan(read.runs[0].outcome["dice"][0])
+        assert math.isnan(read.iterations[0].values["dice"][0])
         assert next_step(read) == next_step(history)
 
     def test_history_of_other_rules(self):
         history, _ = tune(noisy(never), rules())
         with pytest.raises(InputError, match="another guideline"):
             tune(noisy(never), rules(margin=0.1), history=history)
-        other = History(guideline=rules(rate_factor=0.9), runs=history.runs)
-        with pytest.raises(InputError, match="run 1 does not follow from its guideline"):
+        other = History(guideline=rules(rate_factor=0.9), iterations=history.iterations)
+        with pytest.raises(InputError, match="iteration 1 does not follow from its guideline"):
             other.checked()
 
 
@@ -272,9 +291,9 @@ class TestTable:
             "Increase the decay coefficient", "Confirm with other seeds", "Baseline",
         ]  # fmt: skip
         assert table["dice"].tolist() == [0.5, 0.5, 0.95, 0.95, 0.9]
-        assert table["verdict"].tolist()[:-1] == ["", "cannot tell", "improved", "confirmed"]
+        assert table["outcome"].tolist()[:-1] == ["", "undetermined", "improved", "confirmed"]
         assert table["to_baseline"].iloc[2] == pytest.approx(0.05)
-        assert table["beats_baseline"].tolist()[:-1] == [False, False, True, True]
+        assert table["noninferior"].tolist()[:-1] == [False, False, True, True]
 
     def test_of_nothing(self):
         assert History(guideline=rules()).table().empty
@@ -292,12 +311,12 @@ class TestBadInput:
 
     def test_one_repeat(self):
         history, step = self.step()
-        with pytest.raises(InputError, match="one run alone cannot be judged"):
+        with pytest.raises(InputError, match="one training alone cannot be judged"):
             history.followed_by(step, {"dice": [0.5]}, {"dice": [0.5]})
 
     def test_missing_metric(self):
         history, step = self.step()
-        with pytest.raises(InputError, match="the outcome has no dice; it has iou"):
+        with pytest.raises(InputError, match="the iteration has no dice; it has iou"):
             history.followed_by(step, {"iou": [0.5, 0.5]}, {"dice": [0.5, 0.5]})
 
     def test_other_seeds(self):
@@ -306,14 +325,14 @@ class TestBadInput:
         with pytest.raises(InputError, match="3 repeats and 2 of the baseline"):
             history.followed_by(step, three, two)
         history = history.followed_by(step, three, three)
-        with pytest.raises(InputError, match="2 repeats after runs of 3"):
+        with pytest.raises(InputError, match="2 repeats after iterations of 3"):
             history.followed_by(next_step(history), two, two)
 
     @pytest.mark.parametrize(
         "wrong",
         [
             {"start": Settings(learning_rate=1e-9)}, {"rate_factor": 1}, {"decay_factor": 1},
-            {"start": Settings(warmup_epochs=40, decay_epochs=40)}, {"workers": 0},
+            {"start": Settings(warmup_epochs=40, decay_epochs=40)}, {"world_size": 0},
             {"metrics": ()}, {"optimisers": {"sdg": 1.0}}, {"margin": -1}, {"x": 1},
         ],
     )  # fmt: skip
@@ -341,19 +360,21 @@ outcomes = st.one_of(st.floats(0, 1), st.just(math.nan), st.sampled_from([0.0, 0
     st.sampled_from([0.3, 0.5, 0.9]),
 )
 def test_whatever_comes_out_tuning_ends_within_bounds_and_never_repeats_itself(
-    values, most_runs, factor
+    values, max_iterations, factor
 ):
     def evaluate(proposal):
         return {"dice": values[proposal.iteration % len(values)]}, {"dice": [0.4, 0.5, 0.6]}
 
-    limits = rules(rate_factor=factor, most_runs=most_runs, highest_decay=1.0, lowest_rate=0.01)
+    limits = rules(
+        rate_factor=factor, max_iterations=max_iterations, highest_decay=1.0, lowest_rate=0.01
+    )
     history, end = tune(evaluate, limits)
     assert isinstance(end, Done)
-    assert len(history.runs) <= most_runs
-    tuned = [r.proposal.settings for r in history.runs if r.proposal.action != "confirm"]
+    assert len(history.iterations) <= max_iterations
+    tuned = [r.proposal.settings for r in history.iterations if r.proposal.action != "confirm"]
     assert len(tuned) == len(set(map(str, tuned)))
-    before = [None, *(r.proposal.settings for r in history.runs)]
-    for each, previous in zip(history.runs, before, strict=False):
+    before = [None, *(r.proposal.settings for r in history.iterations)]
+    for each, previous in zip(history.iterations, before, strict=False):
         settings = each.proposal.settings
         if each.proposal.action == "confirm":
             assert settings == previous

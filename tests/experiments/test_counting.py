@@ -22,8 +22,8 @@ from reprostats.experiments.counting_trial import (
 )
 from reprostats.learning.fingerprint import fingerprint
 from reprostats.metrics.counting import CountingFrame
+from reprostats.sources import complete_levels
 from reprostats.study.outcome import has_diverged, metric_rows
-from reprostats.study.sources import complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent

@@ -15,8 +15,9 @@ from reprostats.datasets.patients import Patient
 from reprostats.errors import InputError
 from reprostats.experiments import monte_carlo
 from reprostats.metrics.segmentation import overlap
-from reprostats.study.sources import complete_levels
+from reprostats.sources import complete_levels
 from reprostats.study.trial import Trial
+from tests.experiments import cross_validation
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -47,7 +48,7 @@ class TestTraining:
         assert one.fingerprints["weights"] != other.fingerprints["weights"]
 
     def test_augmentation_changes_them_when_there_is_some(self, tmp_path):
-        some = {"augmentation": {"rotation_degrees": 20}}
+        some = {"slice_augmentation": {"rotation_degrees": 20}}
         one, same, other = (
             trained(tmp_path / name, config=some, augmentation=seed)[0]
             for name, seed in (("one", 1), ("same", 1), ("other", 2))
@@ -87,7 +88,7 @@ class TestTraining:
 
         trial, metrics = trained(tmp_path / "one", config={"epochs": 10})
         kept = load_file(trial.folder / "predictions.safetensors")
-        cohort = monte_carlo.load_cohort(monte_carlo.Training(**SMALL))
+        cohort = monte_carlo.load_cohort(monte_carlo.MonteCarloConfig(**SMALL))
         for patient in cohort.chosen(kept):
             found = overlap(patient.masks, kept[patient.identity].numpy())
             assert metrics["dice"][patient.identity] == found["dice"]
@@ -104,7 +105,7 @@ class TestLeaksAreRefusedInATrial:
             trained(tmp_path / "one")
 
     def test_standardisation_that_sees_the_test_patients(self, tmp_path, monkeypatch):
-        cohort = monte_carlo.load_cohort(monte_carlo.Training(**SMALL))
+        cohort = monte_carlo.load_cohort(monte_carlo.MonteCarloConfig(**SMALL))
         fit = folds_module.fit_standardisation
         monkeypatch.setattr(folds_module, "fit_standardisation", lambda _: fit(cohort.patients))
         with pytest.raises(LeakError, match=r"saw test patients: head-00\d, head-00\d"):
@@ -161,56 +162,102 @@ class TestMeasures:
 
 class TestPlan:
     def test_repeats_differ_in_what_varies_alone(self):
-        parameters = monte_carlo.Parameters(repeats=4, vary=("init", "split"))
+        parameters = monte_carlo.MonteCarloParameters(repeats=4, vary=("init", "split"))
         settings = list(monte_carlo.conditions(parameters)["reference"].settings())
-        assert len({each["init"] for each in settings}) == 4
-        assert len({each["split"] for each in settings}) == 4
-        assert {each["batch_order"] for each in settings} == {2019}
+        assert len({setting.levels["init"] for setting in settings}) == 4
+        assert len({setting.levels["split"] for setting in settings}) == 4
+        assert {setting.levels["batch_order"] for setting in settings} == {2019}
 
-    def test_configurations_share_the_seeds_of_their_repeats(self):
-        found = monte_carlo.conditions(monte_carlo.Parameters())
-        one, two = (list(found[name].settings()) for name in ("reference", "two threads"))
-        assert [each["init"] for each in one] == [each["init"] for each in two]
-        assert {each["threads"] for each in two} == {2}
+    def test_conditions_share_the_seeds_of_their_repeats(self):
+        planned = monte_carlo.conditions(monte_carlo.MonteCarloParameters())
+        one, two = (list(planned[name].settings()) for name in ("reference", "two threads"))
+        assert [setting.levels["init"] for setting in one] == [
+            setting.levels["init"] for setting in two
+        ]
+        assert {setting.levels["threads"] for setting in two} == {2}
 
     def test_more_repeats_begin_with_the_same(self):
         few, many = (
-            list(monte_carlo.conditions(monte_carlo.Parameters(repeats=n))["reference"].settings())
+            list(
+                monte_carlo.conditions(monte_carlo.MonteCarloParameters(repeats=n))[
+                    "reference"
+                ].settings()
+            )
             for n in (2, 5)
         )
         assert many[:2] == few
 
     def test_of_the_paper_keeps_all_seeds(self):
-        parameters = monte_carlo.Parameters(repeats=50, vary=())
+        parameters = monte_carlo.MonteCarloParameters(repeats=50, vary=())
         condition = monte_carlo.conditions(parameters)["reference"]
         assert (len(list(condition.settings())), condition.repeats) == (1, 50)
 
     def test_size(self):
-        study = monte_carlo.study(monte_carlo.Parameters(repeats=3, folds=4))
+        parameters = monte_carlo.MonteCarloParameters(repeats=3, folds=4)
+        study = monte_carlo.studies(parameters)["monte_carlo"]
         assert len(study.trials) == 2 * 3 * 4
         assert {trial.fold for trial in study.trials} == set(range(4))
 
-    def test_configuration_that_sets_what_varies(self):
-        parameters = monte_carlo.Parameters(configurations={"x": {"init": 3}})
+    def test_condition_that_sets_what_varies(self):
+        parameters = monte_carlo.MonteCarloParameters(conditions={"x": {"init": 3}})
         with pytest.raises(InputError, match="init: both fixed and varied"):
-            monte_carlo.study(parameters)
+            monte_carlo.studies(parameters)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"dataset": "breast"}, {"folds": 1}, {"repeats": 0}, {"vary": ["dropout"]},
-        {"configurations": {}}, {"widths": [0]}, {"augmentation": {"turn": 3}}, {"x": 1},
+        {"conditions": {}}, {"widths": [0]}, {"slice_augmentation": {"turn": 3}}, {"x": 1},
+        {"margin": 1.0}, {"margin": 0},
     ],
 )  # fmt: skip
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValidationError):
-        monte_carlo.Parameters(**wrong)
+        monte_carlo.MonteCarloParameters(**wrong)
+
+
+@pytest.fixture
+def pretended(tmp_path, monkeypatch):
+    """Repeat cross-validations in which a random number stands for a training."""
+    monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
+    monkeypatch.setattr(monte_carlo, "train_unet", cross_validation.pretend)
+
+    def report(**parameters):
+        chosen = {"folds": cross_validation.FOLDS, "repeats": 3} | parameters
+        return monte_carlo.report(monte_carlo.MonteCarloParameters(**chosen))
+
+    return report
+
+
+@pytest.mark.slow
+class TestReport:
+    def test_is_the_common_one_and_the_paper_s_own(self, pretended, tmp_path):
+        report = pretended()
+        questions = {verdict.question for verdict in report.verdicts}
+        assert {"completed", "repeatable", "better", "overlap"} <= questions
+        assert report["verdicts"].frame["question"].iloc[-1] == "overlap"
+        for name in ("repetitions_1", "repetitions_2", "cross_validations", "summary"):
+            assert report.tables[name].frame.notna().any(axis=None)
+        assert report["repetitions_1"].frame["n"].tolist() == [len(cross_validation.CASES)] * 3
+        written = {path.name for path in report.write(tmp_path / "report")}
+        assert {"report.html", "cases_by_repetition.png", "cross_validations.tex"} <= written
+        assert {margin.margin for margin in report.of("better")} == {0.01}
+
+    def test_of_the_paper_s_regime_says_that_repetitions_are_copies(self, pretended):
+        report = pretended(vary=(), conditions={"reference": {}})
+        assert [verdict.answer for verdict in report.of("repeatable")] == ["yes"]
+        spread = report.of("spread")[0]
+        assert (spread.n_runs, spread.n_distinct, spread.answer) == (3, 1, "undetermined")
+        overlap = report.of("overlap")[0]
+        assert overlap.answer == "not applicable"
+        assert "equal bit for bit" in overlap.sentence
+        assert report["repetitions_1"].frame["median"].nunique() == 1
 
 
 def test_parameter_files_fit():
     files = sorted((ROOT / "data" / "parameters").glob("02_monte_carlo_*.yaml"))
     assert len(files) == 2
     for file in files:
-        parameters = monte_carlo.Parameters(**YAML(typ="safe").load(file.read_text()))
+        parameters = monte_carlo.MonteCarloParameters(**YAML(typ="safe").load(file.read_text()))
         assert monte_carlo.conditions(parameters)

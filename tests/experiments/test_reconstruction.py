@@ -4,13 +4,16 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
 from reprostats.errors import InputError, NotAvailableError
-from reprostats.experiments import parallel_imaging, reconstruction, susceptibility_mapping
+from reprostats.experiments import reconstruction
+from reprostats.experiments.parallel_imaging import ParallelImagingConfig
+from reprostats.experiments.reconstruction_images import classical, differences, slices
 from reprostats.experiments.reconstruction_trial import (
     kept_images,
     measures,
@@ -18,19 +21,27 @@ from reprostats.experiments.reconstruction_trial import (
     task_of,
     train_network,
 )
+from reprostats.experiments.reconstruction_verdicts import (
+    TrainingsDiverge,
+    ask_baseline,
+    ask_classical,
+    ask_sharing,
+)
 from reprostats.experiments.regimes import other_hardware
-from reprostats.report import reconstruction as report
-from reprostats.study.sources import complete_levels, seeds
+from reprostats.experiments.susceptibility_mapping import SusceptibilityMappingConfig
+from reprostats.report.reconstruction import NETWORK, method_comparison, moved_images
+from reprostats.sources import complete_levels, seeds
+from reprostats.study.divergence import Divergence
 from reprostats.study.trial import Trial
 
 NO_GPU = torch.cuda.device_count() == 0
 PARAMETERS = Path(__file__).parent.parent.parent / "data" / "parameters"
 TINY = {
-    "parallel_imaging": parallel_imaging.Training(
+    "parallel_imaging": ParallelImagingConfig(
         training_subjects=1, test_subjects=2, slices=2, coils=2, size=(32, 32), stages=1,
         features=2, kernel_size=3, basis_functions=5, epochs=2, resolution=8,
     ),
-    "susceptibility_mapping": susceptibility_mapping.Training(
+    "susceptibility_mapping": SusceptibilityMappingConfig(
         training_subjects=1, test_subjects=2, resolution=8, patch_size=8, patches=4, widths=(2, 4),
         epochs=2, batch_size=2,
     ),
@@ -47,7 +58,9 @@ MOVES = {
 
 
 def parameters(**more):
-    return reconstruction.Parameters(**TINY, networks=2, verified_steps=5, workers=1, **more)
+    return reconstruction.ReconstructionParameters(
+        **TINY, networks=2, verified_steps=5, workers=1, **more
+    )
 
 
 def run(trial_task, folder, **levels):
@@ -70,18 +83,18 @@ def again(shared, folder):
 class TestPlan:
     def test_each_source_is_changed_alone(self):
         base = complete_levels(parameters().baseline())
-        planned = reconstruction._training_conditions(parameters())
+        planned = reconstruction.source_conditions(parameters())
         assert set(planned) == {"baseline", *MOVES}
         for source, may_move in MOVES.items():
-            for setting in planned[source].settings(elsewhere=True):
-                moved = {name for name, level in base.items() if setting[name] != level}
+            for setting in planned[source].settings(remote=True):
+                moved = {name for name, level in base.items() if setting.levels[name] != level}
                 assert moved <= may_move, source
                 assert moved
 
     def test_five_networks_of_every_source_but_the_types(self):
-        planned = reconstruction._training_conditions(reconstruction.Parameters())
+        planned = reconstruction.source_conditions(reconstruction.ReconstructionParameters())
         counts = {
-            source: planned[source].repeats * len(list(planned[source].settings(elsewhere=True)))
+            source: planned[source].repeats * len(list(planned[source].settings(remote=True)))
             for source in MOVES
         }
         types = [counts.pop(name) for name in MOVES if name.startswith("data type")]
@@ -92,26 +105,27 @@ class TestPlan:
         lacking = reconstruction.not_available(parameters())
         assert set(lacking) == {"convolution benchmarking"}
         assert "cuDNN" in lacking["convolution benchmarking"]
-        study = reconstruction.sources(parameters(), "parallel_imaging")
-        assert "convolution benchmarking" not in study.conditions
+        planned = reconstruction.studies(parameters(), "parallel_imaging")
+        assert "convolution benchmarking" not in planned["sources"].conditions
 
     @pytest.mark.parametrize("threads", [1, 2])
     def test_hardware_is_never_that_of_the_baseline(self, threads):
         chosen = parameters(threads=threads).model_copy(update={"networks": 5})
-        planned = reconstruction._training_conditions(chosen)["hardware"]
+        planned = reconstruction.source_conditions(chosen)["hardware"]
         best = other_hardware(1)[0]["isa"]
-        pairs = {(each["threads"], each["isa"]) for each in planned.settings()}
+        levels = [setting.levels for setting in planned.settings()]
+        pairs = {(level["threads"], level["isa"]) for level in levels}
         assert (threads, best) not in pairs
         assert len(pairs) == 5
 
     @pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")
     def test_a_baseline_that_is_not_available_is_an_error_at_once(self):
         with pytest.raises(NotAvailableError, match="CUDA"):
-            reconstruction.sources(parameters(device="cuda"), "parallel_imaging")
+            reconstruction.studies(parameters(device="cuda"), "parallel_imaging")
 
     @TASKS
     def test_the_baseline_is_verified_for_the_steps_that_are_asked(self, task):
-        study = reconstruction.verification(parameters(), task)
+        study = reconstruction.studies(parameters(), task)["verification"]
         (first, *_) = study.trials
         samples = len(task_of(TINY[task].model_dump()).samples()[0][0])
         batch = TINY[task].batch_size
@@ -121,13 +135,17 @@ class TestPlan:
     def test_a_fraction_of_the_combinations(self):
         factors = {name: [1, 2] for name in ("init", "batch_order", "threads", "dropout", "split")}
         chosen = parameters(factors=factors, runs=16)
-        assert len(reconstruction.factorial(chosen, "parallel_imaging").trials) == 16
+        planned = reconstruction.studies(chosen, "parallel_imaging")
+        assert len(planned["factorial"].trials) == 16
 
     @pytest.mark.parametrize("file", sorted(PARAMETERS.glob("03_*.yaml")), ids=lambda p: p.stem)
     def test_parameter_files_are_valid(self, file):
-        found = reconstruction.Parameters(**yaml.safe_load(file.read_text()) | {"device": "cpu"})
+        values = yaml.safe_load(file.read_text()) | {"device": "cpu"}
+        # On a processor there is no benchmarking of convolutions to cross.
+        values["factors"].pop("cudnn_benchmark", None)
+        chosen = reconstruction.ReconstructionParameters(**values)
         for task in TINY:
-            assert reconstruction.sources(found, task).trials
+            assert all(study.trials for study in reconstruction.studies(chosen, task).values())
 
 
 class TestTasks:
@@ -202,17 +220,21 @@ class TestTasks:
 
 @TASKS
 def test_classical_methods_have_a_row_for_every_test_subject(task):
-    found = reconstruction.classical(TINY[task])
+    found = classical(task_of(TINY[task].model_dump()))
     assert set(found.groupby("method").size()) == {2}
     assert (found["nrmse"] > 0).all()
 
 
-@pytest.fixture(scope="module", params=TINY)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(task, marks=pytest.mark.xdist_group(task)) for task in TINY],
+    ids=list(TINY),
+)
 def ran(request, tmp_path_factory):
     """A task, the study of its sources, and its results."""
     patch = pytest.MonkeyPatch()
     patch.setenv("REPROSTATS_RUNS", str(tmp_path_factory.mktemp("runs")))
-    study = reconstruction.sources(parameters(), request.param)
+    study = reconstruction.studies(parameters(), request.param)["sources"]
     yield request.param, study, study.run(workers=1, progress=False)
     patch.undo()
 
@@ -221,7 +243,7 @@ def ran(request, tmp_path_factory):
 class TestStudies:
     def test_sources_break_or_keep_the_bits(self, ran):
         _, study, results = ran
-        found = reconstruction.differences(study, results)
+        found = differences(study, results)
         equal = found.groupby("condition")["equal"].all()
         assert equal["baseline"]
         assert equal["convolution determinism"]
@@ -230,25 +252,11 @@ class TestStudies:
         kept = results.drop_duplicates("trial").groupby("condition")["weights_sha256"].nunique()
         assert kept["mini-batch order"] == 2
 
-    def test_tables_and_figures_can_be_made(self, ran):
-        task, study, results = ran
-        found = reconstruction.differences(study, results)
-        table = report.source_table(results, found, margin=1).frame
-        assert len(table) == 9
-        pictures = reconstruction.pictures(study, results)
-        assert list(pictures)[:2] == ["truth", "baseline"]
-        assert "weight initialisation" in pictures
-        classical = reconstruction.classical(TINY[task])
-        assert "network" in set(report.method_table(classical, results).frame["Method"])
-
-    def test_the_baseline_repeats_in_every_step(self, ran):
-        study = reconstruction.verification(parameters(), ran[0])
-        results = study.run(workers=1, progress=False)
-        table = report.verification_table(
-            reconstruction.losses(study, results), reconstruction.differences(study, results)
-        ).frame
-        assert table["Verdict"].tolist() == ["bitwise repeatable"]
-        assert table["Steps"].iloc[0] >= 5
+    def test_slices_show_what_changed(self, ran):
+        shown = slices(*ran[1:])
+        assert list(shown)[:2] == ["truth", "baseline"]
+        assert "weight initialisation" in shown
+        assert "convolution determinism" not in shown
 
     def test_a_shared_network_gives_the_images_of_its_training(self, ran, tmp_path):
         task, study, results = ran
@@ -273,3 +281,170 @@ class TestStudies:
             reconstruction.inference(
                 parameters(), task, study, results[results["condition"] != "baseline"]
             )
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """The report on parallel imaging, where two data types cannot be trained."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("REPROSTATS_RUNS", str(tmp_path_factory.mktemp("runs")))
+    factors = {"init": [1, 2], "batch_order": [1, 2]}
+    yield reconstruction.report(parameters(factors=factors), "parallel_imaging")
+    patch.undo()
+
+
+@pytest.mark.slow
+class TestReport:
+    def test_has_the_tables_and_figures_of_the_paper(self, reported):
+        assert {
+            "summary", "comparisons", "trials", "baseline", "images", "inference_of_one_network",
+            "methods_for_one_network", "factorial",
+        } <= set(reported.tables)  # fmt: skip
+        assert set(reported.figures) >= {"values", "images_moved", "slices", "growth"}
+        assert all(figure.caption.endswith(".") for figure in reported.figures.values())
+
+    def test_the_baseline_repeats_in_every_step(self, reported):
+        (verdict,) = reported.of("baseline")
+        assert verdict.answer == "yes"
+        assert verdict.n_steps >= 5
+
+    def test_failed_networks_are_rows_with_their_reason(self, reported):
+        trials = reported["trials"].frame.set_index("condition")
+        assert trials.loc["data type bfloat16", "status"] == "failed"
+        assert "complex numbers" in trials.loc["data type bfloat16", "reason"]
+        inference = reported["inference_of_one_network"].frame.set_index("condition")
+        assert "complex numbers" in inference.loc["data type bfloat16", "reason"]
+
+    def test_one_baseline_says_nothing_of_new_trainings(self, reported):
+        answers = {
+            (verdict.first, verdict.generalise_to): verdict.answer
+            for verdict in reported.of("better")
+        }
+        assert answers["hardware", "runs"] == "undetermined"
+        assert answers["convolution determinism", "cases"] == "no"
+
+    def test_what_this_machine_lacks_is_noted(self, reported):
+        if NO_GPU:
+            assert any("convolution benchmarking (cuDNN" in note for note in reported.notes)
+
+    def test_classical_methods_are_compared_for_one_network(self, reported):
+        asked = [verdict.asked for verdict in reported.of("classical")]
+        assert len(asked) == 2
+        assert all("for this one network on new cases" in text for text in asked)
+
+
+def images(sizes):
+    """Differences from the baseline: ``sizes`` gives that of each network, by condition."""
+    return pd.DataFrame(
+        [
+            {"condition": condition, "trial": f"{condition}-{number}", "case": case,
+             "difference": size, "largest": 10 * size, "equal": size == 0}
+            for condition, networks in sizes.items()
+            for number, size in enumerate(networks)
+            for case in ("a", "b")
+        ]
+    )  # fmt: skip
+
+
+def baseline(other, sizes=(0, 0)):
+    losses = {"one": np.array([5.0, 4, 3, 2, 1]), "two": np.array(other)}
+    return ask_baseline(losses, images({"baseline": sizes}))
+
+
+class TestBaselineRepeats:
+    def test_equal(self):
+        verdict = baseline([5.0, 4, 3, 2, 1])
+        assert verdict.answer == "yes"
+        assert (verdict.n_steps, verdict.n_equal_steps) == (5, 5)
+        assert "5 of 5 losses are equal" in verdict.sentence
+
+    def test_one_loss_apart_by_one_bit(self):
+        verdict = baseline([5.0, 4, np.nextafter(3.0, 4), 2, 1])
+        assert (verdict.answer, verdict.n_equal_steps, verdict.first_other_step) == ("no", 4, 3)
+        assert "that of step 3" in verdict.sentence
+
+    def test_losses_equal_and_images_not(self):
+        verdict = baseline([5.0, 4, 3, 2, 1], sizes=(0, 1e-9))
+        assert (verdict.answer, verdict.images_equal, verdict.largest) == ("no", False, 1e-8)
+
+    def test_one_training_says_nothing(self):
+        verdict = ask_baseline({"one": np.ones(3)}, images({"baseline": [0]}))
+        assert verdict.answer == "undetermined"
+        assert "1 completed training" in verdict.sentence
+
+
+def sharing(training, inference):
+    return ask_sharing(moved_images(images(training), images(inference)))
+
+
+class TestSharing:
+    def test_a_source_that_is_not_far_below_is_named(self):
+        verdict = sharing({"type": [2.0], "hardware": [1.0]}, {"type": [0.5], "hardware": [1e-6]})
+        assert verdict.answer == "no"
+        assert verdict.near == ("type",)
+        assert verdict.orders == pytest.approx({"type": np.log10(4), "hardware": 6})
+        assert "less: type (0.6)." in verdict.sentence
+
+    def test_not_a_bit_moves_in_inference(self):
+        verdict = sharing({"a": [2.0], "b": [0.0]}, {"a": [0.0], "b": [0.0]})
+        assert (verdict.answer, verdict.orders) == ("yes", {"a": np.inf})
+        assert "by 2 % (NRMSE) after training, and by 0 %" in verdict.sentence
+
+    def test_a_source_of_one_phase_is_named(self):
+        verdict = sharing({"a": [2.0], "order": [3.0]}, {"a": [1e-5], "failed": [1.0]})
+        assert verdict.answer == "yes"
+        assert verdict.not_compared == ("order", "failed")
+        assert "missing: order, failed." in verdict.sentence
+
+    def test_nothing_changes_training(self):
+        verdict = sharing({"a": [0.0]}, {"a": [0.5]})
+        assert verdict.answer == "not applicable"
+
+    def test_nothing_to_compare(self):
+        assert sharing({"baseline": [0.0]}, {"a": [1.0]}).answer == "undetermined"
+
+
+class TestClassical:
+    # Four cases; the method is worse by 3.15 points on average.
+    METHODS = pd.DataFrame(
+        [
+            *(
+                {"method": NETWORK, "case": case, "nrmse": value}
+                for case, value in zip("abcd", [8.0, 9.5, 7.2, 10.1], strict=True)
+            ),
+            *(
+                {"method": "division", "case": case, "nrmse": value}
+                for case, value in zip("abcd", [11.0, 12.6, 10.4, 13.4], strict=True)
+            ),
+        ]
+    )
+
+    def ask(self, methods, **options):
+        compared = method_comparison(methods, margin=1.0)
+        options = {"network": NETWORK, "margin": 1.0, "untrained": False} | options
+        return ask_classical(compared, **options)
+
+    def test_the_network_is_better_for_these_cases(self):
+        (verdict,) = self.ask(self.METHODS)
+        assert verdict.difference == pytest.approx(-3.15)
+        assert verdict.ci_low < -3.15 < verdict.ci_high < 0
+        assert verdict.answer == "yes"
+        assert "for this one network on new cases" in verdict.asked
+
+    def test_a_network_that_did_not_learn_is_not_compared(self):
+        (verdict,) = self.ask(self.METHODS, untrained=True)
+        assert verdict.answer == "not applicable"
+
+    def test_one_case_says_nothing(self):
+        (verdict,) = self.ask(self.METHODS[self.METHODS["case"] == "a"])
+        assert verdict.answer == "undetermined"
+
+
+@pytest.mark.parametrize(("equal", "answer"), [(True, "no"), (False, "yes")])
+def test_where_trainings_diverge(equal, answer):
+    step = {} if equal else {"step": 3, "phase": "forward", "place": "net.0", "what": "output"}
+    divergence = Divergence(("a", "b"), equal, (5, 5), (None, None), {}, **step)
+    verdict = TrainingsDiverge("hardware", divergence)
+    assert verdict.answer == answer
+    assert verdict.numbers["step"] == (None if equal else 3)
+    assert ("equal to the last bit" in verdict.sentence) == equal

@@ -14,7 +14,7 @@ from reprostats.errors import InputError
 from reprostats.experiments import laboratory, lenet, repeatability
 from reprostats.experiments.regimes import other_hardware, regimes
 from reprostats.learning.fingerprint import fingerprint
-from reprostats.study.sources import STREAMS, complete_levels
+from reprostats.sources import STREAMS, complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent

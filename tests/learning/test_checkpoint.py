@@ -252,7 +252,9 @@ def test_metrics_are_kept(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", [1, 4, 7, 11])
+@pytest.mark.parametrize(
+    "steps", [1, 7, *(pytest.param(steps, marks=pytest.mark.long) for steps in (4, 11))]
+)
 def test_killed_process_ends_with_the_same_bits(tmp_path, undisturbed, steps):
     """It is killed as soon as it says that a step is done, wherever it is by then."""
     command = [sys.executable, "-m", trainings.__name__, str(tmp_path)]

@@ -92,7 +92,7 @@ def test_three_workers_in_a_ring_differ_by_rounding(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_killed_worker_is_named_and_the_training_goes_on_to_the_same_bits(tmp_path, count):
     checkpoints = tmp_path / "checkpoints"
     options = ("--distributed=default", f"--checkpoints={checkpoints}")
@@ -107,7 +107,7 @@ def test_killed_worker_is_named_and_the_training_goes_on_to_the_same_bits(tmp_pa
     assert fingerprint(without_dropout(real[1])) == fingerprint(without_dropout(virtual))
 
 
-@pytest.mark.slow
+@pytest.mark.long  # it is waited for as long as the group waits for a worker
 def test_hanging_worker_is_named(tmp_path):
     options = ("--distributed=default", "--timeout=40", "--fault=hang:0:2")
     with workers(tmp_path, 3, *options) as (hanging, *left):

@@ -145,7 +145,7 @@ class TestPostProcessing:
 class TestErrorRate:
     @pytest.mark.parametrize("table", [3, 4, 5])
     def test_the_papers_error_rates_are_those_of_totals_out_of_535(self, table):
-        """Each printed rate is a whole number out of 535 true cells, cut after two places."""
+        """Each printed rate is an integer out of 535 true cells, cut after two places."""
         with (PUBLISHED / f"alahmari2020_table_{table}.csv").open() as file:
             printed = [float(row["Error rate (%)"]) for row in csv.DictReader(file)]
         for rate in printed:
@@ -171,7 +171,7 @@ class TestErrorRate:
 
     @pytest.mark.parametrize("wrong", [-1, math.nan, math.inf])
     def test_what_is_no_count(self, wrong):
-        with pytest.raises(InputError, match="whole numbers from 0"):
+        with pytest.raises(InputError, match="integers from 0"):
             error_rate([3], [wrong])
 
 

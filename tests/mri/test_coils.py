@@ -51,7 +51,7 @@ class TestSimulated:
     @pytest.mark.parametrize(
         ("more", "message"),
         [
-            ({"shape": (4,)}, r"the shape is \(4,\); 2 whole numbers above 0"),
+            ({"shape": (4,)}, r"the shape is \(4,\); 2 integers above 0"),
             ({"shape": (4, 0)}, r"the shape is \(4, 0\)"),
             ({"coils": 0}, "coils is 0; 1 or more"),
             ({"dtype": torch.float32}, r"of shape \(8, 48, 45\) is float32; complex64"),

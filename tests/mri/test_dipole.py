@@ -127,7 +127,7 @@ class TestKernel:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (((4, 4), (1, 1, 1)), r"the shape is \(4, 4\); 3 whole numbers above 0"),
+            (((4, 4), (1, 1, 1)), r"the shape is \(4, 4\); 3 integers above 0"),
             (((4, 4, 0), (1, 1, 1)), r"the shape is \(4, 4, 0\)"),
             (((4, 4, 4), (1, 1)), r"voxel_size is \(1, 1\) mm; 3 finite numbers above 0"),
             (((4, 4, 4), (1, 1, 0)), r"voxel_size is \(1, 1, 0\) mm"),

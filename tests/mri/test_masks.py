@@ -103,7 +103,7 @@ class TestPoissonDisc:
             poisson_disc((9, 9), random(), centre=(3,))
 
     def test_volume_is_refused(self):
-        with pytest.raises(InputError, match=r"the shape is \(9, 9, 9\); 2 whole numbers"):
+        with pytest.raises(InputError, match=r"the shape is \(9, 9, 9\); 2 integers"):
             poisson_disc((9, 9, 9), random(), centre=(3, 3))
 
 

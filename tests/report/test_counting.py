@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from reprostats.errors import InputError
+from reprostats.records.record import TrialRecord
 from reprostats.report import counting as report
 from reprostats.report.counting import CellPicture
-from reprostats.study.record import Record
+from reprostats.sources import complete_levels
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import complete_levels
 
 # Table 3 of Alahmari et al. (2020): Keras with TensorFlow 1.14.
 ERROR_RATES = [7.28, 8.03, 7.28, 6.54, 5.79, 7.1, 8.03]
@@ -29,7 +29,7 @@ def trial(condition, number, error=6.54, dice=0.86, weights="aa", status="ok", w
     whole = {"error_rate": error, **WHOLE}
     metrics = [(name, "all", x) for name, x in whole.items() if name not in without]
     metrics += [("dice", "a", dice - 0.1), ("dice", "b", dice + 0.1), ("dice", "c", float("nan"))]
-    record = Record(
+    record = TrialRecord(
         function="m:f", code="c", config={}, levels=complete_levels({}), repeat=number,
         fold=None, status=status, reason="" if status == "ok" else "it broke",
         metrics=metrics if status == "ok" else [],

@@ -11,7 +11,7 @@ from reprostats.report import published
 
 @pytest.fixture(scope="module")
 def chosen():
-    return published.Parameters()
+    return published.PublishedParameters()
 
 
 def test_cells_are_read_as_printed():
@@ -19,7 +19,7 @@ def test_cells_are_read_as_printed():
     assert len(runs) == 50
     assert runs.groupby("configuration").size().tolist() == [10] * 5
     assert runs.loc[0, ["dsc", "low", "high", "size"]].tolist() == [95.80, 95.24, 96.37, 1.13]
-    assert published.misprints().frame["Printed"].tolist() == ["88.58v"]
+    assert published.misprints().frame["printed"].tolist() == ["88.58v"]
 
 
 def test_median_sizes():
@@ -34,31 +34,31 @@ def test_framework_or_hardware():
     total = runs["size"].var(ddof=0) * 40
     means = runs.groupby("framework")["size"].mean()
     expected = 20 * ((means - runs["size"].mean()) ** 2).sum() / total
-    found = published.framework_or_hardware().frame.set_index(["Result", "Factor"])
-    assert found.loc[("CI size", "Framework"), "Eta squared"] == pytest.approx(expected, rel=1e-9)
-    assert found.loc[("CI size", "Framework"), "p"] < 0.001
-    assert found.loc[("CI size", "Hardware"), "p"] > 0.4
-    assert (found.loc["Median Dice", "p"] > 0.5).all()
+    found = published.framework_or_hardware().frame.set_index(["result", "factor"])
+    assert found.loc[("CI size", "Framework"), "eta_squared"] == pytest.approx(expected, rel=1e-9)
+    assert found.loc[("CI size", "Framework"), "p_value"] < 0.001
+    assert found.loc[("CI size", "Hardware"), "p_value"] > 0.4
+    assert (found.loc["Median Dice", "p_value"] > 0.5).all()
 
 
 def test_equivalence_depends_on_the_margin(chosen):
     strict = published.equivalence(chosen).frame
     assert len(strict) == 10
-    assert not strict["Equivalent"].any()
-    wide = published.equivalence(published.Parameters(margin=0.3)).frame
-    assert wide["Equivalent"].all()
+    assert not strict["equivalent"].any()
+    wide = published.equivalence(published.PublishedParameters(margin=0.3)).frame
+    assert wide["equivalent"].all()
 
 
 def test_degrees_of_freedom():
     """7.15 +- 0.737 needs ddof 0; 7.14 +- 0.731 and 0.044 need ddof 1, cut off."""
-    found = published.degrees_of_freedom().frame["Given by"].tolist()
+    found = published.degrees_of_freedom().frame["divisor"].tolist()
     assert found == ["ddof 0, rounded", "ddof 1, cut off", "ddof 1, cut off"]
 
 
 def test_against_baseline():
     """Mean accuracy, left atrium: -0.74 points in Table 6.1 and -0.46 in Table 6.4."""
-    table = published.against_baseline().frame.set_index("Metric")
-    assert table.loc["MA", "Worse in"].split(", ")[:2] == ["6.1", "6.4"]
+    table = published.against_baseline().frame.set_index("metric")
+    assert table.loc["MA", "worse_in"].split(", ")[:2] == ["6.1", "6.4"]
     pairs = published._last_and_baseline().set_index("table")
     gains = (pairs["MA, last"] - pairs["MA, baseline"]).round(2)
     assert (gains["6.1"], gains["6.4"]) == (-0.74, -0.46)
@@ -66,22 +66,34 @@ def test_against_baseline():
 
 def test_claims(chosen):
     found = published.claims(chosen).frame
-    follows = found.set_index("Claim")["Follows"]
+    follows = found.set_index("claim")["follows"]
+    assert follows["the intervals of all repetitions overlap"]
     assert follows["framework matters more than hardware, for CI size"]
     assert not follows["framework matters more than hardware, for Median Dice"]
     assert not follows[[c for c in follows.index if "always outperforms" in c]].any()
     assert not follows["SDs are computed in one way"]
     assert follows["error rates are shares of 535 cells"]
-    shown = found.set_index("Claim")["From the tables"]
+    shown = found.set_index("claim")["evidence"]
     twice = "Table 6.6, iteration 3 = Table 6.8, iteration 1"
     assert shown["every row is a training of its own"] == twice
     assert shown["intervals of M are about 27% smaller than those of BK, CK"] == "26.7% smaller"
 
 
-def test_figures(chosen):
-    assert published.size_plot().to_dict()["title"].startswith("Intervals that Marrone")
+def test_figures(chosen, tmp_path):
     table = published.equivalence(chosen)
-    assert "0.1 points" in published.equivalence_plot(table, chosen).to_dict()["title"]
+    figures = (published.size_figure(), published.equivalence_figure(table, chosen))
+    assert all(path.stat().st_size > 5000 for each in figures for path in each.write(tmp_path))
+    assert "ten repetitions of a 10-fold cross-validation" in figures[0].caption
+    assert "margin of 0.1 percentage points" in figures[1].caption
+
+
+def test_columns_have_titles(chosen):
+    """No table shows the name of a column where a title is meant."""
+    tables = [
+        published.framework_or_hardware(), published.equivalence(chosen), published.misprints(),
+        published.degrees_of_freedom(), published.against_baseline(), published.claims(chosen),
+    ]  # fmt: skip
+    assert not [title for table in tables for title in table.header if "_" in title]
 
 
 def test_no_such_table(tmp_path):

@@ -6,15 +6,15 @@ import pytest
 
 from reprostats import adjust_p_values
 from reprostats.errors import InputError
+from reprostats.records.record import TrialRecord
 from reprostats.report import repeatability as report
-from reprostats.study.record import Record
+from reprostats.sources import complete_levels
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.sources import complete_levels
 
 
 def trial(condition, number, weights="aa", status="ok", measured=None, **levels):
     metrics = {"accuracy": 0.9, "errors": 3.0, "test_loss": 0.1} | (measured or {})
-    record = Record(
+    record = TrialRecord(
         function="m:f", code="c", config={}, levels=complete_levels(levels), repeat=number,
         fold=None, status=status, reason="" if status == "ok" else "it broke",
         metrics=[(name, "all", x) for name, x in metrics.items()] if status == "ok" else [],

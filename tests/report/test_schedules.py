@@ -40,7 +40,7 @@ def test_long_trainings_are_drawn_in_few_points(count):
 @pytest.mark.parametrize("count", [1, 4, 5])
 def test_are_drawn_in_one_panel_or_in_many(tmp_path, count, logarithmic):
     chart = schedule_plot(rates(count), 4, logarithmic=logarithmic)
-    assert ("facet" in chart.to_dict()) == (count == 5)
+    assert ("concat" in chart.to_dict()) == (count == 5)
     for path in write_chart(chart, tmp_path, "schedules"):
         assert path.stat().st_size > 5000
 

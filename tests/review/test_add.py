@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from reprostats import paths
 from reprostats.errors import InputError
-from reprostats.review.add import add, scalar
+from reprostats.review.add import add
 from reprostats.review.load import load_papers
 from reprostats.review.references import bibtex, from_bibtex, identified, plain_text, ris
 from reprostats.yaml_files.located import read_yaml
+from reprostats.yaml_files.written import scalar
 
 if TYPE_CHECKING:
     from conftest import Desk

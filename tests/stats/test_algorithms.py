@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from reprostats import compare_algorithms
 from reprostats.errors import InputError
 from reprostats.stats.algorithms import GENERALISATIONS, compare_matrices
+from reprostats.stats.contrast import Contrast
 from tests.shared import SHARED, needs
 
 REFERENCE = SHARED / "reference" / "mrmc" / "continuous"
@@ -138,6 +139,31 @@ class TestWhatCannotBeSaid:
         assert "equal runs show a fixed seed" in row["note"]
         assert math.isnan(row["p_value"])
 
+    def test_one_value_twice_is_no_copy(self):
+        table = long()[lambda t: t["case"] == "x"].assign(dice=[0.8, 0.8, 0.7, 0.75])
+        row = compare_algorithms(table, **COLUMNS, generalise_to="runs").iloc[0]
+        assert row["n_runs_first"] == 2
+
+    def test_means_that_do_not_vary_prove_nothing(self):
+        table = long()[lambda t: t["case"] == "x"].assign(dice=[0.8, 0.8, 0.7, 0.7])
+        row = compare_algorithms(table, **COLUMNS, generalise_to="runs").iloc[0]
+        assert "no spread to judge by" in row["note"]
+        assert math.isnan(row["p_value"])
+
+    def test_pairs_that_differ_by_the_same_prove_nothing(self):
+        table = long(dice=[0.80, 0.70, 0.90, 0.84, 0.73, 0.93] * 2)
+        table.loc[table["model"] == "b", "dice"] -= 0.5
+        row = compare_algorithms(table, **COLUMNS, runs="crossed", generalise_to="runs").iloc[0]
+        assert "all pairs of runs differ by the same" in row["note"]
+
+    def test_equal_pairs_are_equivalent(self):
+        same = long(dice=[0.80, 0.70, 0.90, 0.84, 0.73, 0.93] * 2)
+        for what in GENERALISATIONS:
+            row = compare_algorithms(
+                same, **COLUMNS, runs="crossed", generalise_to=what, margin=0.01
+            ).iloc[0]
+            assert (row["p_value"], row["p_equivalence"]) == (1.0, 0.0)
+
     def test_cases_without_a_value_are_left_out(self):
         table = long()
         table.loc[0, "dice"] = np.nan
@@ -181,10 +207,11 @@ class TestWhatCannotBeSaid:
             compare_algorithms(table, **COLUMNS, runs="crossed")
 
 
-@given(arrays(float, (3, 4), elements=st.floats(-10, 10, width=32)), st.floats(0.5, 4))
+@settings(deadline=None)  # the first call loads SciPy's distributions
+@given(arrays(float, (3, 4), elements=st.integers(-1000, 1000)), st.sampled_from([0.5, 2.0, 4.0]))
 def test_scale_and_order_change_nothing_else(values, factor):
     """Twice the values give twice the difference, and the order of algorithms its sign alone."""
-    matrices = {"a": pd.DataFrame(values), "b": pd.DataFrame(values[::-1] ** 2 / 10)}
+    matrices = {"a": pd.DataFrame(values), "b": pd.DataFrame(values[::-1] ** 2 / 8)}
     scaled = {name: factor * matrix for name, matrix in matrices.items()}
     turned = {"b": matrices["b"], "a": matrices["a"]}
     for what in GENERALISATIONS:
@@ -243,3 +270,24 @@ class TestErrorRate:
             row = compare_matrices(matrices, generalise_to="runs", margin=0.8).iloc[0]
             shown += row["p_equivalence"] < 0.05
         assert shown / self.REPETITIONS <= self.HIGH
+
+
+class TestWeighedQuantiles:
+    """The p value is the level at which the interval ends at no difference."""
+
+    @pytest.mark.parametrize("run_df", [1, 2, 4, 8])
+    @pytest.mark.parametrize("case_df", [3, 7, 12, 99])
+    @pytest.mark.parametrize("share", [0.01, 0.5])
+    @pytest.mark.parametrize("level", [0.5, 0.95, 0.9999])
+    def test_p_value_and_interval_agree(self, run_df, case_df, share, level):
+        """SciPy's t.isf(1e-300, df) is -inf for 3 <= df <= 12, which once made every p value 0."""
+        parts = ((share, run_df), (1 - share, case_df))
+        width = Contrast(0.0, 1.0, parts, strict=True).interval(level)[1]
+        touching = Contrast(width, 1.0, parts, strict=True)
+        assert touching.interval(level)[0] == pytest.approx(0.0, abs=1e-9)
+        assert touching.p_value() == pytest.approx(1 - level, rel=1e-6)
+
+    def test_p_value_far_away_is_small_and_no_error(self):
+        parts = ((0.5, 4.0), (0.5, 7.0))
+        assert 0 < Contrast(1e6, 1.0, parts, strict=True).p_value() < 1e-15
+        assert Contrast(1e300, 1.0, parts, strict=True).p_value() == 0

@@ -1,6 +1,8 @@
 """How often intervals cover and tests reject, by simulation with fixed seeds.
 
-The figures are those of docs/statistics.md; each is held to three standard errors or more.
+The figures are those of docs/statistics.md; each is held to three standard errors or more. Those
+that take thousands of calls run in `make test-all` alone: in `make test` the same intervals are
+held to numbers of R.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from reprostats.stats.paired import paired_ttest
 from reprostats.stats.signed_rank import wilcoxon_test
 
 pytestmark = pytest.mark.slow
+long = pytest.mark.long
 
 
 def covers(found, truth, prefix="ci"):
@@ -51,6 +54,7 @@ def test_icc(n, rho, shift):
         assert 0.90 < coverage < 0.96
 
 
+@long
 @pytest.mark.parametrize("effect", [0.0, 0.5, 1.5])
 @pytest.mark.parametrize("n", [6, 15])
 def test_paired(n, effect):
@@ -74,6 +78,7 @@ def test_paired(n, effect):
     assert hits[3] / repeats > 0.93
 
 
+@long
 def test_equivalence_at_the_margin():
     rng = np.random.default_rng(3)
     rejected = [
@@ -86,7 +91,7 @@ def test_equivalence_at_the_margin():
 
 
 @pytest.mark.parametrize("draw", ["normal", "exponential"])
-@pytest.mark.parametrize("n", [7, 10, 20, 50])
+@pytest.mark.parametrize("n", [7, 10, 20, pytest.param(50, marks=long)])
 def test_median(n, draw):
     """20,000 samples each; the bootstrap falls short by as much as docs/statistics.md says."""
     rng = np.random.default_rng(4)
@@ -107,6 +112,7 @@ def test_median(n, draw):
             assert coverage == pytest.approx(found["coverage"][0], abs=0.015)
 
 
+@long
 @pytest.mark.parametrize("n", [7, 10, 30])
 def test_median_difference(n):
     rng = np.random.default_rng(5)
@@ -118,6 +124,7 @@ def test_median_difference(n):
     assert 0.935 < coverage < 0.985
 
 
+@long
 def test_measurement_error():
     rng = np.random.default_rng(6)
     hits, repeats = np.zeros(2), 1500
@@ -130,6 +137,7 @@ def test_measurement_error():
     assert hits / repeats == pytest.approx(0.95, abs=0.018)
 
 
+@long
 @pytest.mark.parametrize("n", [30, 100])
 def test_kappa(n):
     """Two raters who each see the truth (60 : 40) with probability 0.85."""
@@ -154,6 +162,7 @@ def test_kappa(n):
     assert (hits / repeats < 0.975).all()
 
 
+@long
 def test_probability_of_improvement():
     """Cases and runs both vary: 12 cases, 5 runs of each of two equal algorithms."""
     rng = np.random.default_rng(8)

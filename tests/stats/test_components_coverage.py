@@ -1,7 +1,8 @@
 """Coverage of the intervals of variance components, and of ICCs with missing cells.
 
-As a test a few hundred tables a design; ``python tests/stats/test_components_coverage.py 4000``
-prints the tables of docs/statistics-components.md.
+As a test a few dozen tables a design, or a few hundred in `make test-all`;
+``python tests/stats/test_components_coverage.py 4000`` prints the tables of
+docs/statistics-components.md.
 """
 
 from __future__ import annotations
@@ -84,21 +85,21 @@ def icc_coverage(subjects, raters, keep, sd, shift, tables):
     return hits / tables
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("tables", [40, pytest.param(400, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("shape", "keep", "random", "sds"), [design[1:] for design in DESIGNS])
-def test_components(shape, keep, random, sds):
-    found, error = coverage(shape, keep, random, sds, 400), np.sqrt(0.95 * 0.05 / 400)
+def test_components(shape, keep, random, sds, tables):
+    found, error = coverage(shape, keep, random, sds, tables), np.sqrt(0.95 * 0.05 / tables)
     assert (found[:-1] > 0.95 - 4 * error).all()
     assert (found[:-1][np.append(sds, 1.0) > 0.5] < 0.95 + 3 * error).all()
     # The total is known to fall short: 92.6 % in the worst of these designs, by 1,500 tables.
-    assert found[-1] > 0.926 - 4 * np.sqrt(0.926 * 0.074 / 400)
+    assert found[-1] > 0.926 - 4 * np.sqrt(0.926 * 0.074 / tables)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("tables", [50, pytest.param(500, marks=pytest.mark.long)])
 @pytest.mark.parametrize("layout_", LAYOUTS)
-def test_icc(layout_):
-    covered, rejected = icc_coverage(*layout_, 500)
-    error = np.sqrt(0.95 * 0.05 / 500)
+def test_icc(layout_, tables):
+    covered, rejected = icc_coverage(*layout_, tables)
+    error = np.sqrt(0.95 * 0.05 / tables)
     assert (np.abs(covered - 0.95) < 4 * error).all()
     assert (np.abs(rejected - 0.05) < 4 * error).all()
 

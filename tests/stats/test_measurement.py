@@ -189,7 +189,7 @@ class TestBlandAltman:
         with pytest.raises(InputError, match="case is empty for pair 1"):
             bland_altman([1, 2], [2, 4], case=["a", None])
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_intervals_cover(self):
         """Limits of agreement with replicates, 20 cases of 2: 95 % within three standard errors."""
         rng = np.random.default_rng(2)

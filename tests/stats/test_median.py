@@ -26,7 +26,7 @@ def result(values, **options):
 
 
 def exact_coverage(n, rank):
-    """Count the outcomes of n fair coins, in whole numbers."""
+    """Count the outcomes of n fair coins, in integers."""
     return 1 - 2 * sum(comb(n, heads) for heads in range(rank)) / 2**n
 
 

@@ -16,7 +16,7 @@ from reprostats.stats.reliability import reliability
 
 
 def results(values, metric="dice"):
-    """A results table of values (cases, runs) that ended well."""
+    """A results table of values (cases, runs) that completed."""
     values = np.asarray(values, dtype=float)
     rows = [
         ("c", f"t{run}", metric, f"p{case:02}", values[case, run], "ok")
@@ -55,7 +55,7 @@ def test_failed_runs_are_counted(values):
     found = reliability(table)
     assert (found.n_runs, found.n_failed) == (8, 3)
     assert found.failures == {"diverged": 2, "timed out": 1}
-    assert "3 of 8 runs did not end well (2 diverged, 1 timed out)" in found.summary()
+    assert "3 of 8 runs did not complete (2 diverged, 1 timed out)" in found.summary()
     assert (found.table()["n_failed"] == 3).all()
     assert found.scores.shape == (12, 5)
 
@@ -86,7 +86,7 @@ def test_summary_and_chart(values):
     text = found.summary()
     assert text.startswith("dice of 12 cases in 5 runs: ICC(A,1) 0.9")
     assert "lies between cases" in text
-    assert "did not end well" not in text
+    assert "did not complete" not in text
     chart = found.chart().to_dict()
     assert chart["title"] == "dice of every case in 5 runs"
 

@@ -198,7 +198,7 @@ class TestInput:
             of(one_way(subjects=1))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 class TestCalibration:
     """1,500 tables of 12 subjects by 4 levels with no effect, variances 1, 1, 4 and 16."""
 

@@ -122,7 +122,7 @@ def test_detail_that_there_is_not(tmp_path):
 def test_level_that_this_machine_cannot_give(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    study = Study(planted.train_in_type, varied={"device": ["cpu", "cuda"]}, elsewhere=True,
+    study = Study(planted.train_in_type, varied={"device": ["cpu", "cuda"]}, remote=True,
                   folder=tmp_path)  # fmt: skip
     with pytest.raises(TraceError, match="could not be run again"):
         study.first_divergence(*(each.identity for each in study.trials), progress=False)

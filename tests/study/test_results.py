@@ -17,7 +17,9 @@ from reprostats.study.results import (
     completed,
     of_newest_code,
     run_names,
+    runs_of,
     setting_columns,
+    shared_seeds,
     trial_values,
 )
 from tests.study import trials
@@ -113,6 +115,18 @@ class TestRuns:
         results = table(trial=["1", "2", "3", "4"], fold=[0, 1, 0, 1], repeat=0, case="x")
         with pytest.raises(InputError, match="case 'x' was measured more than once in one run"):
             case_values(results, "dice")
+
+    def test_run_is_complete_if_the_trials_of_all_folds_completed(self):
+        rows = table(case=list("abab"), trial=list("1234"), fold=[0, 1, 0, 1], repeat=[0, 0, 1, 1],
+                     status=["ok", "ok", "failed", "ok"])  # fmt: skip
+        assert runs_of(rows)["complete"].tolist() == [True, True, False, False]
+        assert runs_of(rows[:3])["complete"].tolist() == [True, True, False]
+
+    def test_seeds_are_shared_whatever_else_differs(self):
+        rows = table(trial=list("1234"), init=[1, 1, 2, 2], repeat=0, threads=[1, 2, 1, 2])
+        seeds = shared_seeds(rows).tolist()
+        assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
+        assert shared_seeds(rows.drop(columns="init")).tolist() == [""] * 4
 
     def test_settings_are_neither_hashes_nor_times(self):
         results = table(repeat=0, init=1, weights_sha256="f", trial_time=1.0, code="c", rate=0.1)

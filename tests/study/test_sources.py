@@ -1,14 +1,27 @@
 """Each source of variability, varied alone, changes what it should and nothing else."""
 
 import json
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
 
 from reprostats import Condition, Study
 from reprostats.errors import InputError, NotAvailableError
-from reprostats.study.record import read_record
-from reprostats.study.sources import CHOICES, SOURCES, STREAMS, complete_levels
+from reprostats.records.files import read_record
+from reprostats.sources import (
+    CHOICES,
+    SOURCES,
+    STREAMS,
+    apply,
+    complete_levels,
+    environment,
+    register,
+    seeds,
+)
+from reprostats.sources.threads import Threads
 from reprostats.study.trial import Trial
 from tests.study import trials
 
@@ -80,6 +93,7 @@ def seen(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("sources")
 @pytest.mark.parametrize("source", MOVES)
 def test_varied_alone_it_changes_what_it_should_and_nothing_else(observed, source):
     if source not in observed:
@@ -94,6 +108,25 @@ def test_varied_alone_it_changes_what_it_should_and_nothing_else(observed, sourc
 
 def test_every_source_is_tried():
     assert set(MOVES) | {"cudnn_benchmark", "tf32", "device"} == set(SOURCES)
+
+
+def test_defaults_are_those_from_which_recorded_trials_have_their_identity():
+    assert complete_levels({}) == {
+        **dict.fromkeys(["init", "batch_order", "augmentation", "dropout", "split"], 0),
+        "initialiser": "pytorch",
+        "adam_epsilon": 1e-8,
+        "threads": 1,
+        "isa": "native",
+        "hash_seed": 0,
+        "deterministic": False,
+        "memory_fill": True,
+        "cudnn_benchmark": False,
+        "tf32": False,
+        "matmul_precision": "highest",
+        "world_size": 1,
+        "dtype": "float32",
+        "device": "cpu",
+    }
 
 
 class TestLevels:
@@ -118,10 +151,18 @@ class TestLevels:
     @pytest.mark.parametrize(
         ("source", "level"), [("device", "cuda"), ("tf32", True), ("cudnn_benchmark", True)]
     )
-    def test_not_available_here_unless_the_trials_run_elsewhere(self, source, level):
+    def test_not_available_here_unless_the_trials_are_remote(self, source, level):
         with pytest.raises(NotAvailableError, match="not available on this machine"):
             complete_levels({source: level})
-        assert complete_levels({source: level}, elsewhere=True)[source] == level
+        assert complete_levels({source: level}, remote=True)[source] == level
+
+    @pytest.mark.parametrize("name", ["seed", "random_state"])
+    def test_a_single_seed_points_to_the_streams(self, name):
+        with pytest.raises(InputError) as refused:
+            complete_levels({name: 0})
+        assert "init, batch_order, augmentation, dropout or split" in str(refused.value)
+        assert "hash_seed" not in str(refused.value)
+        assert set(seeds(3)) == set(STREAMS)
 
     def test_numbers_of_numpy_become_plain(self):
         import numpy as np
@@ -181,3 +222,111 @@ def test_choice_that_is_not_asked_for_is_warned_of(tmp_path):
     study = Study(trials.constant, varied={"dtype": ["float32", "float64"]}, folder=tmp_path)
     with pytest.warns(UserWarning, match=r"never used by 'constant': dtype\. .*trial\.level"):
         study.run(workers=1, progress=False)
+
+
+# What somebody writes who copied a module of reprostats/sources: a source and a training.
+STRANGER = """
+    import torch
+
+    from reprostats.sources import Switch, register
+
+    SMALLEST = torch.finfo(torch.float32).tiny
+
+
+    class FlushDenormal(Switch):
+        name = "flush_denormal"
+        meaning = "denormal numbers are taken as 0"
+
+        def apply(self, level):
+            torch.set_flush_denormal(level)
+
+        def read_back(self):
+            return {self.name: bool(torch.full((1,), SMALLEST) / 2 == 0)}
+
+        def expected(self, level):
+            return {self.name: level}
+
+
+    register(FlushDenormal())
+
+
+    def train(trial):
+        return {"half_of_the_smallest": (torch.full((1,), SMALLEST) / 2).item() > 0}
+"""
+SCRIPT = """
+    import json
+
+    import stranger
+
+    from reprostats import Study
+
+    study = Study(stranger.train, varied={"flush_denormal": [False, True]}, folder="study")
+    results = study.run(workers=1, progress=False)
+    records = [study.record(trial.identity) for trial in study.trials]
+    rows = results[results["metric"] == "half_of_the_smallest"]
+    print(json.dumps({
+        "status": [record.status for record in records],
+        "effective": [record.effective["flush_denormal"] for record in records],
+        "column": dict(zip(rows["flush_denormal"].map(str), rows["value"])),
+    }))
+"""
+
+
+@pytest.mark.slow
+def test_a_source_of_a_stranger_is_applied_and_read_back(tmp_path):
+    (tmp_path / "stranger.py").write_text(textwrap.dedent(STRANGER))
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == {
+        "status": ["ok", "ok"],
+        "effective": [False, True],
+        "column": {"False": 1.0, "True": 0.0},
+    }
+
+
+class TestRegister:
+    def test_a_name_is_given_once(self):
+        with pytest.raises(InputError, match="there is a source 'threads' already"):
+            register(Threads())
+
+    def test_the_default_must_be_a_level(self):
+        class Wrong(Threads):
+            name = "wrong"
+            default = 0
+
+        with pytest.raises(InputError, match="source 'wrong' has no level 0"):
+            register(Wrong())
+        assert "wrong" not in SOURCES
+
+    @pytest.mark.parametrize("use", [environment, apply])
+    def test_a_process_that_did_not_register_it_says_so(self, use):
+        levels = complete_levels({}) | {"flush_denormal": True}
+        with pytest.raises(InputError, match=r"does not know the source 'flush_denormal': call"):
+            use(levels)
+
+
+def test_what_is_not_in_effect_is_told(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    with pytest.raises(NotAvailableError, match="source 'threads': asked for 2, but 3 is in use"):
+        Threads().confirm(2)
+
+
+def test_variables_of_a_source_are_never_inherited(monkeypatch):
+    for source in SOURCES.values():
+        for variable in source.controlled:
+            monkeypatch.setenv(variable, "from the shell")
+    assert "from the shell" not in environment(complete_levels({})).values()
+
+
+@pytest.mark.parametrize("source", ["cudnn_benchmark", "tf32"])
+def test_flags_of_gpus_are_applied_and_read_back(source):
+    """PyTorch keeps them where there is no GPU, too; there no study may ask for them."""
+    before = SOURCES[source].read_back()[source]
+    try:
+        for level in (True, False):
+            SOURCES[source].apply(level)
+            assert SOURCES[source].read_back() == {source: level}
+    finally:
+        SOURCES[source].apply(before)

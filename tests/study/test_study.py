@@ -10,7 +10,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,10 +21,14 @@ import pytest
 
 from reprostats import Condition, Study
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.records.environments import write_environment
+from reprostats.records.files import read_record, write_record
+from reprostats.records.record import TrialRecord
+from reprostats.records.stopwatch import Stopwatch
+from reprostats.sources import instruction_sets
 from reprostats.study import pool
+from reprostats.study.failures import planned_fields, record_failure
 from reprostats.study.pool import WorkerError
-from reprostats.study.record import write_record
-from reprostats.study.sources import instruction_sets
 from tests.study import trials
 
 
@@ -74,6 +80,15 @@ class TestRuns:
         assert math.isnan(value(results, "dice", "patient 2")[0])
         assert value(results, "loss") == [0.25]
         assert (results["trial_time"] > 0).all()
+
+    def test_a_record_tells_tensors_and_times_apart(self, tmp_path):
+        planned = study(trials.kept_and_timed, tmp_path)
+        results = planned.run(workers=1, progress=False)
+        record = planned.record(planned.trials[0].identity)
+        assert record.kept == ["weights"]
+        assert set(record.fingerprints) == {"weights", "order"}
+        assert record.metrics == [("value", "all", 1.0)]
+        assert results["training_time"].tolist() == [record.times["training"]]
 
     def test_folds_are_crossed_with_repeats(self, tmp_path):
         planned = study(trials.constant, tmp_path, folds=3, repeats=2)
@@ -216,6 +231,7 @@ def faults(tmp_path_factory):
     return planned, planned.run(workers=2, time_limit=3, progress=False)
 
 
+@pytest.mark.xdist_group("faults")
 class TestFailures:
     @pytest.mark.parametrize(
         ("repeat", "status", "reason"),
@@ -248,6 +264,33 @@ class TestFailures:
         assert "KeyboardInterrupt" in reasons[4]
         last = results[results["repeat"] == 5]["trial"].iloc[0]
         assert (tmp_path / "trials" / last / "log.txt").read_text().startswith("epoch 1\n")
+
+    def test_of_a_worker_after_the_trial_finished_is_no_failure_of_it(self, tmp_path):
+        results = study(trials.outlived_by_nobody, tmp_path).run(workers=1, progress=False)
+        assert set(results["status"]) == {"ok"}
+        assert value(results, "value") == [1.0]
+
+    def test_past_its_time_a_trial_that_has_a_record_keeps_it(self, tmp_path):
+        request = _request(tmp_path)
+        record = TrialRecord(**planned_fields(request), metrics=[("value", "all", 1.0)])
+        write_record(tmp_path, record)
+        record_failure(request, "timeout", "ran past its time limit of 3 s", Stopwatch())
+        assert read_record(tmp_path) == record
+
+    def test_takes_no_negative_time_when_the_clock_is_set_back(self, tmp_path, monkeypatch):
+        clock = SimpleNamespace(now=lambda _: next(hours))
+        hours = iter(datetime(2025, 1, 1, hour, tzinfo=UTC) for hour in (12, 11, 10))
+        monkeypatch.setattr("reprostats.records.stopwatch.datetime", clock)
+        record_failure(_request(tmp_path), "killed", "by hand", Stopwatch())
+        assert read_record(tmp_path).seconds >= 0
+
+    def test_text_that_is_none_is_written_as_what_it_is(self, tmp_path):
+        planned = study(trials.tells_what_is_no_text, tmp_path)
+        results = planned.run(workers=1, progress=False)
+        assert set(results["status"]) == {"ok"}
+        record = planned.record(planned.trials[0].identity)
+        assert record.description == {"dataset": "\\ud800", "files": {"\\udcff": ["\\udcff"]}}
+        assert record.fingerprints == {"file \\udcff": "\\udcff"}
 
     def test_traceback_is_kept(self, faults):
         planned, results = faults
@@ -304,6 +347,27 @@ class TestDamage:
         with pytest.raises(DamagedFileError, match="does not match its checksum"):
             planned.results()
 
+    @pytest.mark.parametrize("damage", [b"{}", b"{", None])
+    def test_of_an_environment_leaves_results_and_runs(self, tmp_path, damage):
+        planned = study(trials.constant, tmp_path)
+        before = planned.run(workers=1, progress=False)
+        (path,) = (tmp_path / "environments").iterdir()
+        path.unlink() if damage is None else path.write_bytes(damage)
+        pd.testing.assert_frame_equal(planned.results(), before)
+        with pytest.warns(UserWarning, match=path.name):
+            pd.testing.assert_frame_equal(planned.run(workers=1, progress=False), before)
+        facts = planned.facts()
+        assert path.name in facts["Environments that cannot be read"]
+        assert facts["Runs"] == "1, of which 1 completed"
+
+    def test_of_an_environment_is_mended_by_the_next_trial(self, tmp_path):
+        study(trials.constant, tmp_path).run(workers=1, progress=False)
+        (path,) = (tmp_path / "environments").iterdir()
+        content = path.read_bytes()
+        path.write_bytes(content[:100])
+        study(trials.constant, tmp_path, repeats=2).run(workers=1, progress=False)
+        assert path.read_bytes() == content
+
     def test_all_damaged_records_are_named_at_once(self, tmp_path):
         planned = study(trials.constant, tmp_path, repeats=3)
         planned.run(workers=1, progress=False)
@@ -333,7 +397,10 @@ class TestBadInput:
                 {"fixed": {"tread": 2}},
                 "unknown source of variability 'tread'; did you mean 'threads'",
             ),
-            ({"fixed": {"threads": 0}}, "source 'threads' has no level 0; it takes a whole number"),
+            (
+                {"fixed": {"threads": 0}},
+                "source 'threads' has no level 0; it takes an integer from 1",
+            ),
             ({"fixed": {"threads": True}}, "has no level True"),
             ({"fixed": {"init": 1.5}}, "source 'init' has no level 1.5"),
             ({"fixed": {"init": 2**63}}, "source 'init' has no level 9223372036854775808"),
@@ -419,9 +486,9 @@ class TestCode:
         (described,) = folder.iterdir()
         content = json.loads(described.read_text())
         content["packages"]["torch"] = "1.3"
-        (folder / "other.json").write_text(json.dumps(content))
+        other = write_environment(folder, content)
         record = planned.record(planned.trials[0].identity)
-        changed = record.model_copy(update={"environment": "other"})
+        changed = record.model_copy(update={"environment": other})
         write_record(tmp_path / "trials" / planned.trials[0].identity, changed)
         with pytest.warns(UserWarning, match="different machines or with different packages"):
             planned.run(progress=False)
@@ -491,6 +558,12 @@ class TestInterruption:
         runs = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
         assert [run.wait() for run in runs] == [0, 0]
         assert log.read_text().count("ran") == 40
+
+
+def _request(folder: Path) -> dict[str, object]:
+    """What a worker is asked, of a trial with all defaults."""
+    planned = study(trials.constant, folder / "s").trials[0]
+    return pool.Task(planned, folder, "{}", None).request() | {"environment": ""}
 
 
 def _has_ended(process: int) -> bool:

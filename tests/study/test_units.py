@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprostats.errors import InputError
+from reprostats.records.files import read_record, write_record
+from reprostats.records.record import TrialRecord
 from reprostats.seeds import seed_sequence
-from reprostats.study.code import function_name, reached_code
+from reprostats.sources import SOURCES, STREAMS, complete_levels, environment
+from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.outcome import check_doubles, has_diverged, metric_rows
 from reprostats.study.plan import Condition, PlannedTrial
-from reprostats.study.record import Record, read_record, write_record
-from reprostats.study.sources import SOURCES, STREAMS, complete_levels, environment
 from reprostats.study.streams import Streams, global_states
 
 FACTOR = 2
@@ -103,40 +104,40 @@ class TestReachedCode:
         "function", [uses_helper, uses_class, uses_dispatch, uses_cached], ids=lambda f: f.__name__
     )
     def test_changes_with_a_value_behind_what_it_calls(self, monkeypatch, function):
-        before = reached_code(function)
+        before = code_dependencies(function)
         monkeypatch.setitem(globals(), "FACTOR", 3)
-        assert reached_code(function) != before
+        assert code_dependencies(function) != before
 
     def test_changes_with_an_element_of_a_list(self, monkeypatch):
-        before = reached_code(uses_list)
+        before = code_dependencies(uses_list)
         monkeypatch.setitem(globals(), "LIMIT", [1, 3])
-        assert reached_code(uses_list) != before
+        assert code_dependencies(uses_list) != before
 
     def test_changes_with_a_default(self, monkeypatch):
-        before = reached_code(uses_default)
+        before = code_dependencies(uses_default)
         monkeypatch.setattr(uses_default, "__defaults__", (3,))
-        assert reached_code(uses_default) != before
+        assert code_dependencies(uses_default) != before
 
     def test_changes_with_a_base_class_and_a_class_attribute(self, monkeypatch):
-        before = reached_code(uses_derived)
+        before = code_dependencies(uses_derived)
         monkeypatch.setattr(Derived, "rate", 0.6)
-        middle = reached_code(uses_derived)
+        middle = code_dependencies(uses_derived)
         monkeypatch.setattr(Base, "start", helper)
-        assert before != middle != reached_code(uses_derived)
+        assert before != middle != code_dependencies(uses_derived)
 
     def test_an_optimiser_that_was_used_before_is_the_same_code(self):
-        before = reached_code(uses_own_optimiser)
+        before = code_dependencies(uses_own_optimiser)
         Still([torch.zeros(1, requires_grad=True)], {})
         assert Still.step.hooked  # PyTorch has wrapped it
-        assert reached_code(uses_own_optimiser) == before
+        assert code_dependencies(uses_own_optimiser) == before
 
     def test_follows_imports_inside_the_function(self):
-        assert "tests.study.trials:constant" in reached_code(imports_late)
+        assert "tests.study.trials:constant" in code_dependencies(imports_late)
 
     def test_follows_the_experiment_down_to_its_initialiser(self):
         from reprostats.experiments.lenet import train_lenet
 
-        found = reached_code(train_lenet)
+        found = code_dependencies(train_lenet)
         assert "reprostats.models.initialisers:_glorot_uniform" in found
         assert "reprostats.learning.loop:fit" in found
         assert not any(name.startswith(("torch", "pydantic")) for name in found)
@@ -145,8 +146,8 @@ class TestReachedCode:
         program = (
             "from tests.study.test_units import uses_class, uses_dispatch\n"
             "from reprostats.experiments.lenet import train_lenet\n"
-            "from reprostats.study.code import reached_code\n"
-            "print([reached_code(f) for f in (uses_class, uses_dispatch, train_lenet)])"
+            "from reprostats.study.code import code_dependencies\n"
+            "print([code_dependencies(f) for f in (uses_class, uses_dispatch, train_lenet)])"
         )
         said = {
             subprocess.run(
@@ -160,9 +161,9 @@ class TestReachedCode:
         assert len(said) == 1
 
     def test_ignores_what_it_does_not_reach(self, monkeypatch):
-        before = reached_code(uses_helper)
+        before = code_dependencies(uses_helper)
         monkeypatch.setitem(globals(), "Model", None)
-        assert reached_code(uses_helper) == before
+        assert code_dependencies(uses_helper) == before
 
     def test_counts_the_values_of_an_enclosing_function(self):
         def made(hidden):
@@ -171,14 +172,16 @@ class TestReachedCode:
 
             return train
 
-        assert reached_code(made(3)) == reached_code(made(3)) != reached_code(made(4))
+        assert (
+            code_dependencies(made(3)) == code_dependencies(made(3)) != code_dependencies(made(4))
+        )
 
     def test_says_what_it_cannot_tell(self, monkeypatch):
         monkeypatch.setitem(globals(), "FACTOR", threading.Lock())
         with pytest.warns(
             UserWarning, match="reaches 'FACTOR', a lock whose content cannot be told"
         ):
-            reached_code(uses_helper)
+            code_dependencies(uses_helper)
 
     def test_refuses_what_is_no_function(self):
         with pytest.raises(InputError, match="plain function, not type"):
@@ -251,7 +254,7 @@ class TestStreams:
 
     def test_the_stream_of_the_global_generators_goes_on_where_it_is_entered(self):
         streams, drawn = Streams({"dropout": 1}), []
-        streams.seed_globally("dropout")
+        SOURCES["dropout"].apply(1)
         drawn.append(np.random.rand())  # noqa: NPY002
         with streams.globally("dropout"):
             drawn.append(np.random.rand())  # noqa: NPY002
@@ -297,7 +300,7 @@ class TestRecord:
         import tempfile
         from pathlib import Path
 
-        record = Record(
+        record = TrialRecord(
             function="m:f", code="c", config={"t": text}, levels={"init": 1, "isa": "native"},
             repeat=0, fold=None, status="ok", metrics=[("m", text, number)],
         )  # fmt: skip
@@ -309,7 +312,7 @@ class TestRecord:
 
     def test_booleans_and_numbers_stay_apart(self, tmp_path):
         levels = {"deterministic": True, "threads": 1}
-        record = Record(
+        record = TrialRecord(
             function="f", code="c", config={}, levels=levels, repeat=0, fold=None, status="ok"
         )
         write_record(tmp_path, record)

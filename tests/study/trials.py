@@ -97,6 +97,33 @@ def faulty(trial):  # noqa: C901 - a list of faults
     return {"loss": 0.5}
 
 
+def outlived_by_nobody(trial):
+    """Let the worker die after the record is written and before it can say so."""
+    worker = os.getppid()
+    os.kill(worker, signal.SIGSTOP)
+    if not os.fork():
+        while not (trial.folder / "record.json").exists():
+            time.sleep(0.01)
+        os.kill(worker, signal.SIGKILL)
+        os._exit(0)
+    return {"value": 1.0}
+
+
+def tells_what_is_no_text(trial):
+    """Describe with half of a character, as a file name that is no UTF-8 may hold it."""
+    trial.describe(dataset="\ud800", files={"\udcff": ["\udcff"]})
+    trial.fingerprints["file \udcff"] = "\udcff"
+    return {"value": 1.0}
+
+
+def kept_and_timed(trial):
+    trial.keep("weights", {"x": torch.ones(3)})
+    trial.fingerprints["order"] = "[2, 1]"
+    with trial.timed("training"):
+        pass
+    return {"value": 1.0}
+
+
 def leaves_process(trial):
     """Leave a process of its own behind."""
     child = os.fork()

@@ -102,9 +102,9 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("text", "wanted"),
         [
-            ('epochs: "3"', "1:9: epochs: '3' is not a whole number"),
-            ("epochs: 1.5", "1:9: epochs: 1.5 is not a whole number"),
-            ("epochs: true", "1:9: epochs: true is not a whole number"),
+            ('epochs: "3"', "1:9: epochs: '3' is not an integer"),
+            ("epochs: 1.5", "1:9: epochs: 1.5 is not an integer"),
+            ("epochs: true", "1:9: epochs: true is not an integer"),
             ("epochs: 0", "1:9: epochs: 0 cannot stand here; it should be greater than or equal"),
             ("watch: {every_s: often}", "1:18: watch.every_s: 'often' is not a number"),
             ("watch: {tensorboard: 1}", "1:22: watch.tensorboard: 1 is not true or false"),
@@ -261,7 +261,7 @@ class TestImportPaths:
         (tmp_path / "own.py").write_text(NETWORK)
         assert mistakes("model: {name: 'own.py:Net', parameters: {maps: many, map: 2}}") == [
             (
-                "1:48: model.parameters.maps: 'many' is not a whole number; write a whole number, "
+                "1:48: model.parameters.maps: 'many' is not an integer; write an integer, "
                 "without quotes"
             ),
             "1:54: model.parameters.map: there is no field 'map'; did you mean 'maps'?",

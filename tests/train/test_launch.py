@@ -12,10 +12,10 @@ import psutil
 import pytest
 
 from reprostats.cli import main
+from reprostats.records.files import read_record
 from reprostats.train import run as run_module
 from reprostats.train.config import TrainingConfig, read_config
 from reprostats.train.launch import _Launched
-from reprostats.train.record import read_record
 from reprostats.train.reports import Exit, Report, write_exits
 from reprostats.train.run import run
 
@@ -168,6 +168,7 @@ class TestWorkers:
         assert same is not None
         assert record.fingerprints == same.fingerprints
 
+    @pytest.mark.long
     def test_started_by_torchrun_give_the_same(self, write, tmp_path):
         path = write(**DISTRIBUTED)
         torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -196,7 +197,7 @@ class TestWorkers:
         assert same is not None
         assert record.fingerprints == same.fingerprints
 
-    @pytest.mark.parametrize("rank", [0, 1])
+    @pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.long)])
     def test_one_that_hangs_is_named_and_ended(self, write, rank):
         path = write(**DISTRIBUTED, **trouble("stop", rank=rank))
         lost = executed(path)
@@ -214,6 +215,7 @@ class TestWorkers:
         assert "worker 1: training raised ValueError: something is wrong here on line" in line
         assert processes_of(path) == []
 
+    @pytest.mark.long
     def test_divergence_is_recorded_once(self, write, tmp_path):
         path = write(**DISTRIBUTED, loss="own.py:not_a_number")
         diverged = executed(path)
@@ -230,6 +232,7 @@ class TestWorkers:
             running.send_signal(signal.SIGKILL)
         wait_for(lambda: not processes_of(path))
 
+    @pytest.mark.long
     def test_end_with_torchrun(self, write, tmp_path):
         path = write(**(DISTRIBUTED | {"epochs": 100_000, "checkpoints": {"keep": 1}}))
         with subprocess.Popen(
@@ -245,6 +248,7 @@ class TestWorkers:
         assert "torchrun ended before the training did" in errors
         assert processes_of(path) == []
 
+    @pytest.mark.long
     def test_interrupted_by_hand_leaves_none(self, write, tmp_path):
         path = write(**(DISTRIBUTED | {"epochs": 100_000, "checkpoints": {"keep": 1}}))
         with subprocess.Popen(

@@ -12,11 +12,14 @@ from safetensors.torch import load_file
 
 from reprostats.errors import DivergedError, InputError
 from reprostats.models.store import publish
+from reprostats.records.files import read_record, write_record
+from reprostats.records.record import TrainingRecord
 from reprostats.study.streams import Streams
 from reprostats.train.build import torch_generator
+from reprostats.train.claim import claim
 from reprostats.train.config import read_config
-from reprostats.train.record import TrainingRecord, claim, read_record, write_record
 from reprostats.train.run import run
+from tests.records import version_1
 
 COHORT = {"heads": {"patients": 4, "slices": 2, "resolution": 8}, "folds": 2}
 TROUBLE = {"name": "own.py:Trouble", "parameters": {"kind": "raise", "step": 8}}
@@ -36,6 +39,18 @@ def train(write, tmp_path):
     return trained
 
 
+def as_version_1(folder, *, ended, has_code):
+    """Leave in a folder what version 1 left there."""
+    record = read_record(folder, TrainingRecord)
+    (folder / "claim.json").unlink()
+    (folder / "record.json").unlink()
+    if has_code:
+        (folder / "code.json").write_text(json.dumps(record.code))
+    if ended:
+        same = record.model_dump(include={"config", "fingerprints", "code"})
+        version_1.write_training(folder, **same)
+
+
 def edit(path):
     path.write_text(path.read_text() + "\n# a remark\n")
 
@@ -46,8 +61,8 @@ class TestRecord:
         folder = tmp_path / "run"
         assert record == read_record(folder)
         assert record.status == "ok"
-        assert set(record.metrics["dice"]) == {"one", "other"}
-        values = record.metrics["dice"].values()
+        assert set(record.cases("dice")) == {"one", "other"}
+        values = record.cases("dice").values()
         assert record.summary["dice"].mean == pytest.approx(sum(values) / 2)
         losses = load_file(folder / "losses.safetensors")["losses"]
         assert losses.shape == (2, 6)
@@ -70,12 +85,12 @@ class TestRecord:
         images, masks = own.discs()[1]["one"]
         found, truth = model(images) > 0, masks > 0
         dice = 2 * (found & truth).sum() / (found.sum() + truth.sum())
-        assert record.metrics["dice"]["one"] == pytest.approx(float(dice))
+        assert record.cases("dice")["one"] == pytest.approx(float(dice))
 
     def test_of_a_cohort_names_its_patients(self, train):
         unet = {"name": "unet", "parameters": {"widths": [2, 4]}}
         record, _ = train(data=COHORT, model=unet, epochs=1)
-        assert set(record.metrics["dice"]) == set(record.description["test_patients"])
+        assert set(record.cases("dice")) == set(record.description["test_patients"])
         assert len(record.description["training_patients"]) == 2
 
     def test_of_a_divergence_says_so(self, train, tmp_path):
@@ -243,13 +258,19 @@ class TestGoingOn:
         assert record.code[str(own)] == hashlib.sha256(own.read_bytes()).hexdigest()
 
     @pytest.mark.parametrize("ended", [True, False])
-    def test_in_a_folder_of_an_earlier_version(self, train, tmp_path, ended):
-        """It holds the hashes in its record only."""
+    @pytest.mark.parametrize("has_code", [True, False])
+    def test_in_a_folder_of_an_earlier_version(self, train, tmp_path, ended, has_code):
+        """It holds no claim; hashes of code are in a file of their own, or in the record only."""
         first, _ = train()
-        (tmp_path / "run" / "code.json").unlink()
-        if not ended:
-            (tmp_path / "run" / "record.json").unlink()
+        as_version_1(tmp_path / "run", ended=ended, has_code=has_code)
         assert train()[0].fingerprints == first.fingerprints
+        edit(tmp_path / "own.py")
+        with pytest.raises(InputError, match="other code"):
+            train()
+
+    def test_in_a_folder_of_an_earlier_version_with_other_code_is_refused(self, train, tmp_path):
+        train()
+        as_version_1(tmp_path / "run", ended=False, has_code=True)
         edit(tmp_path / "own.py")
         with pytest.raises(InputError, match="other code"):
             train()
@@ -305,7 +326,7 @@ class TestOwnFile:
             loss={"name": "own.py:squared", "parameters": {"weight": 2.0}},
             callbacks=["own.py:Steps"],
         )
-        assert set(record.metrics) == {"brightness", "target"}
+        assert {name for name, _, _ in record.metrics} == {"brightness", "target"}
         assert (tmp_path / "run" / "steps.txt").read_text() == "12"
         plain, _ = train("plain", loss="own.py:squared", optimiser="sgd")
         assert plain.fingerprints["weights"] != record.fingerprints["weights"]

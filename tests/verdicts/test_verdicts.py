@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reprostats import Study, verdict
+from reprostats import Condition, Study, verdict
 from reprostats.errors import InputError
+from reprostats.review.build import Parameters, build
+from reprostats.review.runs import write_run
 from reprostats.verdicts._base import NOT_APPLICABLE, Verdict
 from reprostats.verdicts.comparison import ask_comparison
 from reprostats.verdicts.evidence import gather
@@ -433,16 +435,52 @@ class TestReport:
 
 class TestStudy:
     def test_report_of_a_study_from_its_records(self, tmp_path):
-        study = Study(
-            trials.scaled,
-            config={"scale": 0.01, "shift": 0.5},
-            varied={"shift": [0.5, 0.9], "init": range(4)},
-            folder=tmp_path,
-        )
+        conditions = {
+            "low": Condition(varied={"init": range(4)}, config={"shift": 0.5}),
+            "high": Condition(varied={"init": range(4)}, config={"shift": 0.9, "scale": 0.02}),
+        }
+        config = {"scale": 0.01, "shift": 0.0}
+        study = Study(trials.scaled, config=config, conditions=conditions, folder=tmp_path)
         with pytest.raises(InputError, match="no trial of 'scaled' is recorded yet"):
             study.report(metric="value")
         study.run(workers=1, progress=False)
         report = study.report(metric="value", higher_is_better=True)
         found = one(report, "better", generalise_to="runs")
-        assert {found.first, found.second} == {"shift=0.5", "shift=0.9"}
+        assert (found.first, found.second, found.runs) == ("low", "high", "crossed")
         assert found.outcome == "worse"
+
+
+class TestForPapers:
+    def test_methods_say_what_was_done_and_cite_it(self, tmp_path):
+        report = verdict(results(), metric="dice", margin=0.01)
+        report.write(tmp_path)
+        text = (tmp_path / "methods.md").read_text()
+        assert "8 trials were run, and all completed" in text
+        assert "margin of 0.01" in text
+        assert "Welch" not in text  # the trainings shared their seeds, and were compared in pairs
+        assert "@article{student1908" in (tmp_path / "references.bib").read_text()
+        assert text.strip()[:40] in report.html()
+
+    def test_nothing_is_said_of_what_was_not_done(self):
+        report = verdict(results(means={"net": 0.9}), metric="dice")
+        assert "compared" not in report.methods.text
+        assert "quivalence" not in report.methods.text
+
+    def test_checklist_is_filled_as_far_as_the_run_tells(self):
+        table = verdict(results(), metric="dice").checklist("ml-reproducibility-2.0")
+        answers = set(table.frame["Answer"])
+        assert "cannot be told" in answers
+        assert answers & {"met", "partly met"}
+        with pytest.raises(InputError, match="unknown checklist"):
+            verdict(results(), metric="dice").checklist("ml-reprodicibility")
+
+    def test_record_of_a_study_is_one_more_row_of_the_review(self, tmp_path):
+        study = Study(trials.streams, varied={"init": [1, 2, 3]}, folder=tmp_path / "study")
+        study.run(workers=1, progress=False)
+        record = study.report(metric="init").record(label="Mine", key="mine", authors=["A. Author"])
+        path = tmp_path / "record.yaml"
+        write_run(path, record)
+        alone = build(Parameters()).tables["evaluation"].frame
+        both = build(Parameters(runs=(str(path),))).tables["evaluation"].frame
+        assert len(both) == len(alone) + 1
+        assert "Mine" in str(both.iloc[-1].tolist())

@@ -1,0 +1,1 @@
+"""What a trial or a training leaves on disk: its record, its tensors, its environment."""

@@ -1,0 +1,47 @@
+"""The record of a trial whose process left none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reprostats.records.files import has_record, write_record
+from reprostats.records.record import Status, TrialRecord
+from reprostats.records.stopwatch import Stopwatch
+
+
+def planned_fields(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record that are known before the trial runs."""
+    names = ("function", "code", "config", "levels", "repeat", "fold")
+    return {name: request[name] for name in names}
+
+
+def record_failure(
+    request: Mapping[str, Any], status: Status, reason: str, stopwatch: Stopwatch
+) -> None:
+    """Record that a trial failed, unless it has left a record after all.
+
+    Parameters
+    ----------
+    request
+        What the worker was asked; see `reprostats.study.pool.Task.request`.
+    status, reason
+        How the trial failed.
+    stopwatch
+        Started with the trial.
+    """
+    folder = Path(request["folder"])
+    # A trial may finish between the moment in which its worker dies, or its time is over, and
+    # this one. What it has recorded is its result.
+    if has_record(folder):
+        return
+    record = TrialRecord(
+        **planned_fields(request),
+        environment=request.get("environment", ""),
+        status=status,
+        reason=reason,
+        started=stopwatch.started,
+        seconds=stopwatch.seconds,
+    )
+    write_record(folder, record)
