@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from reprostats.stats.planning import repeats_for_median as repeats_for_median
     from reprostats.stats.planning import subjects_for_icc as subjects_for_icc
     from reprostats.stats.proportion import wilson_interval as wilson_interval
-    from reprostats.stats.reliability import reliability as reliability
     from reprostats.stats.repeated import repeated_measures_anova as repeated_measures_anova
     from reprostats.stats.repeated import sphericity as sphericity
     from reprostats.stats.signed_rank import hodges_lehmann as hodges_lehmann
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from reprostats.study.plan import Condition as Condition
     from reprostats.study.study import Study as Study
     from reprostats.study.trial import Trial as Trial
+    from reprostats.verdicts.reliability import reliability as reliability
     from reprostats.verdicts.report import Report as Report
     from reprostats.verdicts.report import verdict as verdict
 
@@ -78,7 +78,7 @@ _HOMES = {
     "paired_ttest": "reprostats.stats.paired",
     "performance_profile": "reprostats.stats.comparison",
     "probability_of_improvement": "reprostats.stats.comparison",
-    "reliability": "reprostats.stats.reliability",
+    "reliability": "reprostats.verdicts.reliability",
     "repeated_measures_anova": "reprostats.stats.repeated",
     "repeats_for_mean": "reprostats.stats.planning",
     "repeats_for_median": "reprostats.stats.planning",

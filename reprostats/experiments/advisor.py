@@ -376,7 +376,7 @@ def _means(values: Values) -> dict[str, float]:
 
 def _row(history: History, number: int) -> dict[str, object]:
     rules, iteration = history.guideline, history.iterations[number]
-    difference, low, high = to_baseline(rules, iteration)
+    difference, low, high, _ = to_baseline(rules, iteration)
     return {
         "iteration": number,
         "action": _IN_WORDS[iteration.proposal.action],

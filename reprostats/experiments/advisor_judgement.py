@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from reprostats.experiments.advisor_guideline import Guideline, Proposal
-from reprostats.stats.contrast import Contrast, over_runs
+from reprostats.stats.contrast import over_runs
 from reprostats.stats.family import adjust_p_values
 
 Outcome = Literal["improved", "degraded", "undetermined", "diverged"]
@@ -43,6 +44,15 @@ class Iteration(BaseModel):
     proposal: Proposal
     values: Mapping[str, tuple[float, ...]]
     baseline: Mapping[str, tuple[float, ...]]
+
+
+class Difference(NamedTuple):
+    """A mean difference with its interval and p value; NaN where fewer than two are compared."""
+
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
 
 
 class Judgement(NamedTuple):
@@ -86,15 +96,58 @@ def judge(guideline: Guideline, iteration: Iteration, reference: Iteration) -> J
     >>> judge(rules, other, one).outcome
     'improved'
     """
-    now, before = (count_diverged(guideline, part.values) for part in (iteration, reference))
-    contrasts = [
-        compare(iteration.values[name], reference.values[name]) for name in guideline.metrics
-    ]
-    adjusted = adjust_p_values([math.nan if c is None else c.p_value() for c in contrasts])
+    names = guideline.metrics
+    values, before = (tuple(part.values[n] for n in names) for part in (iteration, reference))
+    return _judged(names, values, before, guideline.confidence_level)
+
+
+def is_noninferior(guideline: Guideline, iteration: Iteration) -> bool:
+    """Tell whether an iteration lost nothing that matters against the baseline, by rule 4."""
+    if count_diverged(guideline, iteration.values):
+        return False
+    return to_baseline(guideline, iteration).ci_low > -guideline.margin
+
+
+def to_baseline(guideline: Guideline, iteration: Iteration) -> Difference:
+    """Compare the metric of first priority with the baseline."""
+    first = guideline.metrics[0]
+    return compare(iteration.values[first], iteration.baseline[first], guideline.confidence_level)
+
+
+def count_diverged(guideline: Guideline, values: Values) -> int:
+    """Count the repeats that have no finite value of a metric that decides."""
+    return _count_diverged([values[name] for name in guideline.metrics])
+
+
+def compare(
+    values: Sequence[float], reference: Sequence[float], confidence_level: float
+) -> Difference:
+    """Compare the repeats that completed in both, seed by seed."""
+    pairs = np.array([values, reference], dtype=float)
+    completed = pairs[:, np.isfinite(pairs).all(axis=0)]
+    if completed.shape[1] < MIN_REPEATS:
+        return Difference(math.nan, math.nan, math.nan, math.nan)
+    first, second = completed[:, :, np.newaxis]
+    contrast = over_runs(first, second, "crossed")
+    low, high = contrast.interval(confidence_level)
+    return Difference(contrast.difference, low, high, contrast.p_value())
+
+
+# A tuning judges all its iterations again at every step: the next step depends on them alone.
+@lru_cache(maxsize=1024)
+def _judged(
+    names: tuple[str, ...],
+    values: tuple[tuple[float, ...], ...],
+    reference: tuple[tuple[float, ...], ...],
+    level: float,
+) -> Judgement:
+    now, before = _count_diverged(values), _count_diverged(reference)
+    compared = [compare(*pair, level) for pair in zip(values, reference, strict=True)]
+    adjusted = adjust_p_values([each.p_value for each in compared])
     # The metrics stand in order of priority, so that the first one that shows a difference decides.
-    shown = np.flatnonzero(adjusted < 1 - guideline.confidence_level)
+    shown = np.flatnonzero(adjusted < 1 - level)
     place = int(shown[0]) if len(shown) and now == before else 0
-    difference, low, high = interval(guideline, contrasts[place])
+    difference, low, high, _ = compared[place]
     if now != before:
         outcome: Outcome = "improved" if now < before else "degraded"
     elif math.isnan(difference):
@@ -103,42 +156,8 @@ def judge(guideline: Guideline, iteration: Iteration, reference: Iteration) -> J
         outcome = "undetermined"
     else:
         outcome = "improved" if difference > 0 else "degraded"
-    name = guideline.metrics[place]
-    return Judgement(outcome, name, difference, low, high, float(adjusted[place]))
+    return Judgement(outcome, names[place], difference, low, high, float(adjusted[place]))
 
 
-def is_noninferior(guideline: Guideline, iteration: Iteration) -> bool:
-    """Tell whether an iteration lost nothing that matters against the baseline, by rule 4."""
-    if count_diverged(guideline, iteration.values):
-        return False
-    _, low, _ = to_baseline(guideline, iteration)
-    return low > -guideline.margin
-
-
-def to_baseline(guideline: Guideline, iteration: Iteration) -> tuple[float, float, float]:
-    """Compare the metric of first priority with the baseline: mean difference and interval."""
-    first = guideline.metrics[0]
-    return interval(guideline, compare(iteration.values[first], iteration.baseline[first]))
-
-
-def count_diverged(guideline: Guideline, values: Values) -> int:
-    """Count the repeats that have no finite value of a metric that decides."""
-    stacked = np.array([values[name] for name in guideline.metrics], dtype=float)
-    return int((~np.isfinite(stacked)).any(axis=0).sum())
-
-
-def compare(values: Sequence[float], reference: Sequence[float]) -> Contrast | None:
-    """Compare the repeats that completed in both, seed by seed; None for fewer than two."""
-    pairs = np.array([values, reference], dtype=float)
-    completed = pairs[:, np.isfinite(pairs).all(axis=0)]
-    if completed.shape[1] < MIN_REPEATS:
-        return None
-    first, second = completed[:, :, np.newaxis]
-    return over_runs(first, second, "crossed")
-
-
-def interval(guideline: Guideline, contrast: Contrast | None) -> tuple[float, float, float]:
-    """Take the difference and the ends of its interval; NaN where nothing was compared."""
-    if contrast is None:
-        return math.nan, math.nan, math.nan
-    return contrast.difference, *contrast.interval(guideline.confidence_level)
+def _count_diverged(values: Sequence[Sequence[float]]) -> int:
+    return int((~np.isfinite(np.array(values, dtype=float))).any(axis=0).sum())

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from reprostats.experiments.advisor import Done
+from reprostats.experiments.advisor import Ending
 from reprostats.experiments.data_parallel_advice import Tuning
 from reprostats.experiments.data_parallel_parameters import PolicyOnWorkers, condition_name
 from reprostats.verdicts._base import (
@@ -86,6 +86,19 @@ class LossOverWorkers(Verdict):
         return min(starts, default=None)
 
     @property
+    def numbers(self) -> dict[str, Any]:
+        """World sizes by what is known of them, and the differences to the baseline."""
+        return {
+            "policy": self.policy,
+            "metric": self.metric,
+            "onset": self.onset,
+            "lost": self.lost,
+            "held": self.held,
+            "missing": self.missing,
+            "comparisons": {n: each and each.numbers for n, each in self.comparisons.items()},
+        }
+
+    @property
     def asked(self) -> str:
         """The question."""
         return f"Does the policy {self.policy!r} cost {self.metric}, and from how many workers on?"
@@ -142,6 +155,12 @@ class WonBack(Verdict):
     linear: Comparison | None
 
     @property
+    def numbers(self) -> dict[str, Any]:
+        """The numbers of both comparisons."""
+        compared = {"tuned": self.tuned, "linear": self.linear}
+        return {**super().numbers, **{n: each and each.numbers for n, each in compared.items()}}
+
+    @property
     def asked(self) -> str:
         """The question."""
         return (
@@ -181,8 +200,8 @@ class AdvisorEnding(Verdict):
     ----------
     world_size
         For which it tuned.
-    end
-        How the tuning ended.
+    ending, reason
+        How and why the tuning ended.
     iterations
         How many there were.
     margin
@@ -192,7 +211,8 @@ class AdvisorEnding(Verdict):
     question = "advisor"
 
     world_size: int
-    end: Done
+    ending: Ending
+    reason: str
     iterations: int
     margin: float
 
@@ -207,16 +227,16 @@ class AdvisorEnding(Verdict):
     @property
     def answer(self) -> Answer:
         """Yes if other seeds confirmed it; not applicable if there was nothing to tune."""
-        if self.end.ending == "trained directly":
+        if self.ending == "trained directly":
             return NOT_APPLICABLE
-        return YES if self.end.ending == "confirmed" else NO
+        return YES if self.ending == "confirmed" else NO
 
     @property
     def sentence(self) -> str:
         """How the tuning ended."""
         return (
             f"The tuning ended after {counted(self.iterations, 'iteration')}, judged by validation "
-            f"patients with a margin of {number(self.margin)}: {self.end.reason}."
+            f"patients with a margin of {number(self.margin)}: {self.reason}."
         )
 
 
@@ -259,7 +279,9 @@ def ask_tuning(
     linear = comparisons.get(condition_name("linear", size))
     tuned = comparisons.get(condition)
     return [
-        AdvisorEnding(size, tuning.end, len(tuning.history.iterations), rules.margin),
+        AdvisorEnding(
+            size, tuning.end.ending, tuning.end.reason, len(tuning.history.iterations), rules.margin
+        ),
         WonBack(size, rules.metrics[0], tuning.kept_defaults, tuned, linear),
     ]
 

@@ -143,7 +143,7 @@ def train_with_processes(trial: Trial) -> dict[str, object]:
     path, folder = trial.folder / "training.yaml", trial.folder / "training"
     path.write_text(config.model_dump_json(indent=1))  # JSON is YAML
     record = launch(config, folder, ["train", str(path), "--folder", str(folder)], _silent)
-    if record.status != "ok":
+    if not record.completed:
         raise DivergedError(record.reason)
     trial.times["training"] = record.times["training"]
     return {"dice": record.cases("dice")}

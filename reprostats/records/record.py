@@ -11,6 +11,7 @@ Status = Literal["ok", "failed", "diverged", "killed", "timeout"]
 Row = tuple[str, str, float]
 
 WHOLE = "all"
+COMPLETED = "ok"
 TIME_SUFFIX = "_time"
 
 
@@ -80,7 +81,7 @@ class Record(BaseModel):
     @property
     def completed(self) -> bool:
         """True if it ran to its end and its results are finite numbers."""
-        return self.status == "ok"
+        return self.status == COMPLETED
 
     @property
     def drawn_seeds(self) -> dict[str, int]:

@@ -34,6 +34,7 @@ MEASURES = {
 _TRAINING_TIME = f"training{TIME}"
 _COLUMNS = 3
 _KINDS = ["real workers", "ideal", "virtual workers, no speed-up"]
+_HEADROOM = 1.08
 _WORKERS = "Data-parallel workers"
 
 _Panel = alt.LayerChart | alt.FacetChart
@@ -303,7 +304,11 @@ def _time_panel(data: pd.DataFrame, column: str, axis: str, title: str) -> _Pane
         x=alt.X("world_size:O", title=_WORKERS, axis=alt.Axis(labelAngle=0)),
         color=alt.Color("kind:N", title=None, scale=_colours(_KINDS)),
     )
-    y = alt.Y(f"{column}:Q", title=axis, scale=alt.Scale(zero=True))
+    drawn = ["mean", "longest"] if column == "mean" else [column]
+    highest = float(np.nanmax(data[drawn].to_numpy(dtype=float)))
+    # An axis that ends above its last tick leaves the titles of all panels at one height.
+    scale = alt.Scale(domain=[0, _HEADROOM * highest], nice=False)
+    y = alt.Y(f"{column}:Q", title=axis, scale=scale)
     layers = [base.mark_line().encode(y=y), base.mark_point(filled=True, size=50).encode(y=y)]
     if column == "mean":
         layers.append(base.mark_rule().encode(y=alt.Y("shortest:Q", title=axis), y2="longest:Q"))

@@ -191,7 +191,7 @@ class Rerun:
             if not (trace_folder(folder) / EVENTS).exists():
                 raise TraceError(f"a trial could not be run again, {now.status}: {now.reason}")
         for before, now in zip(self._first, traced, strict=True):
-            if now.status != "ok" and before.status == "ok":
+            if before.completed and not now.completed:
                 raise TraceError(
                     f"a trial completed when its modules were traced and not when its "
                     f"operations were, {now.status}: {now.reason}"
@@ -382,7 +382,7 @@ def _steps(events: pd.DataFrame) -> int:
 
 
 def _reproduced(before: TrialRecord | None, again: TrialRecord) -> bool | None:
-    if before is None or not before.fingerprints or "ok" not in {before.status} & {again.status}:
+    if before is None or not before.fingerprints or not (before.completed and again.completed):
         return None
     return before.fingerprints == again.fingerprints
 

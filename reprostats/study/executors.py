@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from reprostats.errors import InputError, NotAvailableError, ReprostatsError
+from reprostats.records.record import COMPLETED
 from reprostats.study.pool import BUSY, Task, WorkerError, close_workers, execute
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Progress:
             Trials at a time; None where nobody knows.
         """
         self._done += 1
-        self.failed += status != "ok"
+        self.failed += status != COMPLETED
         self._bar.set_postfix_str(self.state(self._done, workers, time.time()), refresh=False)
         self._bar.update()
 

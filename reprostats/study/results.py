@@ -20,10 +20,9 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.records.record import TIME_SUFFIX, WHOLE, TrialRecord
+from reprostats.records.record import COMPLETED, TIME_SUFFIX, WHOLE, TrialRecord
 from reprostats.sources import SOURCES, STREAMS
 
-COMPLETED = "ok"
 IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
 MEASURED = ("metric", "case", "value")
 FINGERPRINT = "_sha256"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from reprostats import sources
 from reprostats.errors import DivergedError, InputError
-from reprostats.records.record import Status, TrialRecord
+from reprostats.records.record import COMPLETED, Status, TrialRecord
 from reprostats.records.stopwatch import Stopwatch
 from reprostats.seeds import seed_global_generators, seed_sequence
 from reprostats.study.failures import planned_fields
@@ -64,7 +64,7 @@ def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[s
     if diverged := has_diverged(rows):
         reason = f"metric {diverged!r} has no finite value"
         return outcome | {"status": "diverged", "reason": reason}
-    return outcome | {"status": "ok"}
+    return outcome | {"status": COMPLETED}
 
 
 def _effective_at_the_end(trial: Trial) -> dict[str, bool | int | float | str]:

@@ -24,7 +24,7 @@ from reprostats.errors import (
 from reprostats.records.checksum import digest
 from reprostats.records.facts import gather_facts
 from reprostats.records.files import archive_record, read_record
-from reprostats.records.record import TrialRecord
+from reprostats.records.record import COMPLETED, TrialRecord
 from reprostats.sources import SOURCES, Level
 from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.divergence import Detail, Divergence, Rerun, first_divergence
@@ -40,7 +40,7 @@ from reprostats.study.notices import warn_of_idle_sources, warn_of_mixed_environ
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
-from reprostats.study.results import COMPLETED, RecordedTrial, results_table
+from reprostats.study.results import RecordedTrial, results_table
 from reprostats.study.setup import worker_setup
 from reprostats.study.trial import Trial
 
@@ -243,7 +243,7 @@ class Study:
             done[first.identity] = read_record(self._place(first), TrialRecord)
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},
-            {i: record.seconds for i, record in done.items() if record.status == COMPLETED},
+            {i: record.seconds for i, record in done.items() if record.completed},
             len(done),
             workers or self._default_workers(),
         )
@@ -374,7 +374,7 @@ class Study:
             raise DamagedFileError("\n".join(damaged))
         if not retry:
             return done
-        again = {identity for identity, record in done.items() if record.status != COMPLETED}
+        again = {identity for identity, record in done.items() if not record.completed}
         for identity in again:
             self._archive_record(identity)
         return {identity: each for identity, each in done.items() if identity not in again}

@@ -17,7 +17,6 @@ import pandas as pd
 from reprostats.records.record import WHOLE, TrialRecord
 from reprostats.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.results import (
-    COMPLETED,
     FINGERPRINT,
     TRIAL_TIME,
     as_text,
@@ -236,7 +235,7 @@ def gather_table_facts(results: pd.DataFrame, *, planned: int | None = None) -> 
 
 
 def _is_completed(record: TrialRecord) -> bool:
-    return record.status == COMPLETED
+    return record.completed
 
 
 def _known(values: Iterable[Any]) -> tuple[Any, ...] | None:

@@ -1,5 +1,7 @@
 """The questions of the thesis, from results made by hand."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -113,7 +115,7 @@ class TestWonBack:
 def test_advisor_ends(quality, answer):
     (found,) = report_of(made(USUAL), quality).of("advisor")
     assert found.answer == answer
-    assert found.end.reason in found.sentence
+    assert found.reason in found.sentence
 
 
 def test_where_nothing_completed_the_rest_is_said(tmp_path):
@@ -133,3 +135,10 @@ def test_baseline_that_did_not_complete_still_gives_the_rest(tmp_path):
     assert set(report["by_world_size"].frame["outcome"]) == {"not compared"}
     assert report["speed_up"].frame["speed_up"].iloc[1] > 1
     assert report["measures"].write(tmp_path)
+
+
+def test_numbers_of_verdicts_are_plain_and_sentences_whole():
+    for found in report_of(made(USUAL)).verdicts:
+        json.dumps(found.numbers)
+        assert found.sentence.endswith(".")
+        assert found.asked.endswith("?")

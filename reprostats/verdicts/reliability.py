@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
+from reprostats.records.record import COMPLETED, WHOLE
 from reprostats.stats.checks import check_confidence_level, count
 from reprostats.stats.components import variance_components
 from reprostats.stats.icc import icc
 from reprostats.stats.measurement import measurement_error
+from reprostats.study.results import is_completed
 
 if TYPE_CHECKING:
     import altair as alt
-
-_WHOLE = "all"
 
 
 @dataclass(frozen=True)
@@ -176,15 +176,15 @@ def reliability(
     check_confidence_level(confidence_level)
     chosen = _chosen(results, condition)
     statuses = chosen.drop_duplicates("trial").set_index("trial")["status"]
-    failures = statuses[statuses != "ok"].value_counts().to_dict()
-    scores, excluded = _scores(chosen[chosen["status"] == "ok"], metric, chosen)
+    failures = statuses[statuses != COMPLETED].value_counts().to_dict()
+    scores, excluded = _scores(chosen[is_completed(chosen)], metric, chosen)
     return Reliability(
         metric=metric,
         scores=scores,
         quantities=_quantities(scores, confidence_level),
         components=_components(scores, confidence_level),
         n_runs=len(statuses),
-        n_failed=int((statuses != "ok").sum()),
+        n_failed=int((statuses != COMPLETED).sum()),
         failures={str(status): int(number) for status, number in failures.items()},
         n_excluded=excluded,
         confidence_level=confidence_level,
@@ -214,7 +214,7 @@ def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.Da
     if metric not in known:
         raise unknown_name("metric", metric, known)
     rows = well[well["metric"] == metric]
-    if set(rows["case"]) == {_WHOLE}:
+    if set(rows["case"]) == {WHOLE}:
         raise InputError(f"{metric!r} was measured once a run, not by case: use median_ci or anova")
     doubled = rows.duplicated(["case", "trial"])
     if doubled.any():

@@ -12,7 +12,7 @@ from reprostats.errors import InputError
 from reprostats.stats.components import variance_components
 from reprostats.stats.icc import icc
 from reprostats.stats.measurement import measurement_error
-from reprostats.stats.reliability import reliability
+from reprostats.verdicts.reliability import reliability
 
 
 def results(values, metric="dice"):
