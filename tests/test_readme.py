@@ -1,5 +1,6 @@
 """What the README says runs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,34 +17,48 @@ pytestmark = pytest.mark.xdist_group("readme")  # the script runs once
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory):
-    """What the README's blocks print, one after the other in one script."""
+def ran(tmp_path_factory):
+    """What the README's blocks print, one after the other in one script, and where they ran."""
     folder = tmp_path_factory.mktemp("readme")
     script = folder / "readme.py"
     script.write_text("\n".join(BLOCKS))
+    environment = os.environ | {"REPROSTATS_RUNS": str(folder / "runs")}
     done = subprocess.run(
-        [sys.executable, script.name], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, script.name],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return folder, done.stdout
 
 
-def test_python_runs_and_gives_an_analysis_of_variance(printed):
-    assert re.search(r"C\(init\).*\n.*C\(split\).*\n.*[Rr]esidual", printed)
+def test_own_function_ends_in_a_verdict_and_a_page(ran):
+    folder, printed = ran
+    assert "Did every trial complete? Yes. All 18 trials completed." in printed
+    assert "Is learning_rate=0.01 better than learning_rate=0.001, for new trainings" in printed
+    assert (folder / "breast_cancer" / "report.html").is_file()
 
 
-def test_prints_where_two_trainings_part(printed):
-    start = README.index("    The two trainings part")
+def test_prints_where_two_trainings_diverge(ran):
+    start = README.index("    The two trainings diverge")
     shown = README[start : README.index("\n\n", start)].splitlines()
     assert len(shown) == 4
     for line in shown:
-        assert line.strip().removesuffix(" ...") in printed
+        assert line.strip().removesuffix(" ...") in ran[1]
 
 
-def test_own_function_takes_about_twenty_lines():
+def test_own_function_takes_about_twenty_lines_and_the_verdict_three_more():
     (block,) = (each for each in BLOCKS if "def train" in each)
-    body = block[block.index("def train") :].strip().splitlines()
-    assert len([line for line in body if line]) <= 22
+    body = [line for line in block[block.index("def train") :].splitlines() if line]
+    assert len(body) <= 22 + 3
+    assert [line.partition("(")[0] for line in body[-3:]] == [
+        "report = study.report",
+        "print",
+        "report.write",
+    ]
 
 
 def test_make_has_the_commands():
