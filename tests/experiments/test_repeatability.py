@@ -173,7 +173,9 @@ class TestReport:
         assert frame["initial_weights"].nunique() == 3
         assert frame["initial_weights"][0] == frame["initial_weights"][1]
         assert frame.loc[0, ["difference", "p_value", "p_adjusted"]].isna().all()
-        assert (frame.loc[1:, "p_adjusted"] >= frame.loc[1:, "p_value"]).all()
+        tested = frame.dropna(subset="p_value")
+        assert len(tested)
+        assert (tested["p_adjusted"] >= tested["p_value"]).all()
         assert "No row is Keras" in report["libraries"].note
 
     def test_a_trained_network_tested_again(self, report):
