@@ -32,6 +32,8 @@ from reprostats.experiments.susceptibility_mapping import SusceptibilityMappingC
 from reprostats.report.reconstruction import NETWORK, method_comparison, moved_images
 from reprostats.sources import complete_levels, seeds
 from reprostats.study.divergence import Divergence
+from reprostats.study.plan import Condition
+from reprostats.study.study import Study
 from reprostats.study.trial import Trial
 
 NO_GPU = torch.cuda.device_count() == 0
@@ -72,12 +74,6 @@ def run(trial_task, folder, **levels):
         folder=folder,
     )
     return trial, train_network(trial)
-
-
-def again(shared, folder):
-    """Reconstruct with shared weights, in this process."""
-    levels = parameters().baseline()
-    return reconstruct_again(Trial(shared, levels, repeat=0, fold=None, folder=folder))
 
 
 class TestPlan:
@@ -258,12 +254,16 @@ class TestStudies:
         assert "weight initialisation" in shown
         assert "convolution determinism" not in shown
 
-    def test_a_shared_network_gives_the_images_of_its_training(self, ran, tmp_path):
+    def test_a_shared_network_gives_the_images_of_its_training(self, ran):
+        # In a process with the levels of the training: other threads give other bits.
         task, study, results = ran
-        shared = reconstruction.inference(parameters(), task, study, results).config
-        again(shared, tmp_path)
+        shared = reconstruction.inference(parameters(), task, study, results)
+        once = Condition(parameters().baseline())
+        again = Study(shared.function, config=shared.config, conditions={"baseline": once})
+        (trial,) = again.run(workers=1, progress=False)["trial"].unique()
         cases = task_of(TINY[task].model_dump()).test_cases()
-        before, after = kept_images(Path(shared["folder"]), cases), kept_images(tmp_path, cases)
+        before = kept_images(Path(shared.config["folder"]), cases)
+        after = kept_images(again.folder / "trials" / trial, cases)
         assert all(np.array_equal(before[who], after[who]) for who in before)
 
     def test_other_weights_are_not_taken_for_the_shared_ones(self, ran, tmp_path):
@@ -272,8 +272,11 @@ class TestStudies:
         weights = load_file(Path(shared["folder"]) / "weights.safetensors")
         name = next(iter(weights))
         save_file({**weights, name: weights[name] + 1}, tmp_path / "weights.safetensors")
+        changed = {**shared, "folder": str(tmp_path)}
         with pytest.raises(InputError, match="not the weights that were shared"):
-            again({**shared, "folder": str(tmp_path)}, tmp_path)
+            reconstruct_again(
+                Trial(changed, parameters().baseline(), repeat=0, fold=None, folder=tmp_path)
+            )
 
     def test_without_a_baseline_there_is_nothing_to_share(self, ran):
         task, study, results = ran
