@@ -41,7 +41,6 @@ def values(results: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("cluster")
 class TestCluster:
     def test_same_results_bit_for_bit(self, cluster, tmp_path):
         settings = {"varied": {"init": [1, 2], "threads": [1, 2]}, "repeats": 2}
