@@ -35,7 +35,7 @@ SMALL = {
     },
 }
 # These train again, each time they run, to see where two trainings diverge: a second run is slow.
-LONG = {"01_repeatability", "03_mr_reconstruction"}
+LONG = {"01_repeatability", "03_mr_reconstruction", "04_data_parallel"}
 by_name = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
 

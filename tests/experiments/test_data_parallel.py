@@ -317,7 +317,7 @@ def test_parameter_files_fit():
             assert rules.world_size == world_size
 
 
-@pytest.mark.slow
+@pytest.mark.long  # notebook 04, executed small, makes the same report
 def test_report_trains_once_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
     heads = {**TASK["heads"], "patients": 8}

@@ -296,7 +296,7 @@ def reported(tmp_path_factory):
     patch.undo()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # notebook 03, executed small, makes the same report
 class TestReport:
     def test_has_the_tables_and_figures_of_the_paper(self, reported):
         assert {
