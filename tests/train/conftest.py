@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ SMALL = {
     "epochs": 2,
     "watch": None,
 }
+
+
+@pytest.fixture(autouse=True)
+def own_files_are_forgotten(monkeypatch):
+    """Tests have files of the same names in other folders: none finds those of another test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    sys.modules.pop("own", None)
 
 
 @pytest.fixture

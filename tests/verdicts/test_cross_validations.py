@@ -70,7 +70,7 @@ class TestWords:
 
     def test_added_verdicts_are_in_the_table(self):
         report = verdict(simulated(), metric="dice")
-        more = report.extended(verdicts=ask_overlap(report.evidence))
+        more = report.extended(verdicts=ask_overlap(gather(simulated(), "dice")))
         assert len(more["verdicts"].frame) == len(more.verdicts) == len(report.verdicts) + 1
 
 
