@@ -247,4 +247,7 @@ def _or_nan(function: object, values: NDArray[np.float64]) -> float:
 
 
 def _sample_sd(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1)) if len(values) >= _PAIR else math.nan
+    if len(values) < _PAIR:
+        return math.nan
+    # The mean of equal values is rounded, so that their SD would come out above 0.
+    return float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0

@@ -186,6 +186,14 @@ class TestSpread:
         found = one(verdict(table, metric="dice"), "spread")
         assert (found.n_runs, found.n_distinct) == (4, 3)
 
+    def test_different_trainings_of_one_value_have_no_spread(self):
+        """The SD of five times 342 / 355 comes out as 1.2e-16."""
+        table = results(means={"net": 0.5}, runs=5, cases=1).assign(value=342 / 355)
+        table = with_hashes(table, {f"net-{run}": str(run) for run in range(5)})
+        found = one(verdict(table, metric="dice"), "spread")
+        assert np.std(table["value"], ddof=1) > 0
+        assert (found.n_distinct, found.sd, found.answer) == (5, 0.0, "no")
+
     def test_a_fixed_seed_is_no_stability(self):
         table = results(means={"net": 0.9}, runs=1)
         every = pd.concat([table.assign(trial=str(n)) for n in range(5)])
