@@ -24,6 +24,8 @@ from reprostats.study.pool import Task, Worker, WorkerError, WorkerPool, execute
 from reprostats.study.preview import Preview
 from tests.study import trials
 
+pytestmark = pytest.mark.xdist_group("executors")  # the cluster is started once
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -31,7 +33,7 @@ def cluster():
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
     ) as started:
         yield started
 
