@@ -66,6 +66,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("other", type=Path, metavar="RUN_B", help="another one")
     compare.set_defaults(action=_compare, trouble=2)
+    _add_verdict(commands)
+    training.add_commands(commands)
+    add_commands(commands)
+    check = commands.add_parser("check", help="short for: review check")
+    check.add_argument("file", nargs="?", help="the file of papers")
+    check.set_defaults(action=check_review, papers="papers.yaml")
+    return parser
+
+
+def _add_verdict(commands: Any) -> None:
+    """Add the command ``verdict``."""
     verdict = commands.add_parser(
         "verdict", help="tell from a study's folder or a file of results whether a result is real"
     )
@@ -76,12 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     verdict.add_argument("--trivial-value", type=float, help="what is reached without training")
     verdict.add_argument("--out", type=Path, help="write a page, tables and figures to this folder")
     verdict.set_defaults(action=_verdict)
-    training.add_commands(commands)
-    add_commands(commands)
-    check = commands.add_parser("check", help="short for: review check")
-    check.add_argument("file", nargs="?", help="the file of papers")
-    check.set_defaults(action=check_review, papers="papers.yaml")
-    return parser
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn import functional
 
 from reprostats import paths
-from reprostats.datasets.augmentation import Augment, Augmentation
+from reprostats.datasets.augmentation import Augmentation
 from reprostats.datasets.cells import (
     CellField,
     DrawnCells,
@@ -27,7 +27,7 @@ from reprostats.datasets.cells import (
     standardised,
 )
 from reprostats.errors import InputError
-from reprostats.experiments.fit_trial import fit_trial, network_with_adam
+from reprostats.experiments.fit_trial import bound_augmentation, fit_trial, network_with_adam
 from reprostats.learning.loop import predict
 from reprostats.metrics.cell_agreement import match_cells, pixel_agreement, pooled
 from reprostats.metrics.counting import (
@@ -152,7 +152,7 @@ def train_counter(trial: Trial) -> dict[str, object]:
         loss=functional.binary_cross_entropy_with_logits,
         batch_size=config.batch_size,
         epochs=config.epochs,
-        augment=_augment(config, trial),
+        augment=bound_augmentation(trial, config.augmentation_settings),
     )
     held, _ = _batches(config, tests)
     with trial.timed("testing"):
@@ -169,12 +169,6 @@ def train_counter(trial: Trial) -> dict[str, object]:
     )
     with trial.timed("counting"):
         return counting_metrics(config, tests, _outputs(config, tests, logits))
-
-
-def _augment(config: CountingConfig, trial: Trial) -> Augment | None:
-    if config.augmentation_settings.changes_nothing:
-        return None
-    return config.augmentation_settings.bind(trial.torch_generator("augmentation"))
 
 
 def cell_pictures(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from reprostats.datasets.augmentation import Augment
+from reprostats.datasets.augmentation import Augment, Augmentation
 from reprostats.learning.fingerprint import optimiser_state
 from reprostats.learning.loop import Loss, fit
 from reprostats.models.initialisers import build
@@ -38,6 +38,16 @@ def network_with_adam(
         model.parameters(), learning_rate, eps=epsilon, weight_decay=weight_decay
     )
     return model, optimiser
+
+
+def bound_augmentation(trial: Trial, augmentation: Augmentation) -> Augment | None:
+    """Let an augmentation draw from the trial's stream ``augmentation``.
+
+    Returns None, and leaves the stream alone, if the augmentation changes nothing.
+    """
+    if augmentation.changes_nothing:
+        return None
+    return augmentation.bind(trial.torch_generator("augmentation"))
 
 
 def fit_trial(

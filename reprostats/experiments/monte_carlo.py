@@ -23,6 +23,7 @@ from reprostats.datasets.cohorts import Data, Positive, load_cohort
 from reprostats.datasets.folds import Division, divide, patient_folds
 from reprostats.datasets.patients import Cohort, Masks, Patient
 from reprostats.errors import InputError
+from reprostats.experiments.fit_trial import bound_augmentation
 from reprostats.learning.loop import fit, predict
 from reprostats.learning.losses import one_minus_dice
 from reprostats.learning.schedules import InverseTime
@@ -257,7 +258,6 @@ def _fitted(
     )
     decaying = InverseTime(learning_rate=config.learning_rate, decay=config.learning_rate_decay)
     steps = math.ceil(len(images) / config.batch_size)
-    augmentation = config.slice_augmentation
     return fit(
         model,
         trial.to(torch.from_numpy(images[:, None])),
@@ -267,9 +267,7 @@ def _fitted(
         batch_size=config.batch_size,
         epochs=config.epochs,
         generator=trial.torch_generator("batch_order"),
-        augment=None
-        if augmentation.changes_nothing
-        else augmentation.bind(trial.torch_generator("augmentation")),
+        augment=bound_augmentation(trial, config.slice_augmentation),
         schedule=decaying.scheduler(optimiser, steps, config.epochs),
         autocast=trial.autocast,
     )

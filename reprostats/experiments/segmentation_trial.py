@@ -18,6 +18,7 @@ from reprostats.datasets.cohorts import Data, Heads, Positive, load_cohort
 from reprostats.datasets.folds import Division, Fold, divide
 from reprostats.datasets.patients import Cohort, Patient
 from reprostats.errors import DivergedError, InputError
+from reprostats.experiments.fit_trial import bound_augmentation
 from reprostats.experiments.rate_policies import RatePolicy
 from reprostats.learning.lars import LARS
 from reprostats.learning.loop import fit, predict, steps_per_epoch
@@ -269,9 +270,7 @@ def _fitted(
         batch_size=config.batch_size,
         epochs=config.epochs,
         generator=trial.torch_generator("batch_order"),
-        augment=None
-        if config.slice_augmentation.changes_nothing
-        else config.slice_augmentation.bind(trial.torch_generator("augmentation")),
+        augment=bound_augmentation(trial, config.slice_augmentation),
         schedule=config.policy.schedule(world_size).scheduler(optimiser, steps, config.epochs),
         autocast=trial.autocast,
         strategy=strategy,

@@ -44,6 +44,7 @@ _FOR_CASES = (
     "method; equivalence by two one-sided tests within {margin:g} percentage points. It holds for "
     "this one network on new cases and says nothing of networks that would be trained again."
 )
+_PHASES = ("training", "inference")
 
 
 def baseline_table(numbers: Mapping[str, Any]) -> Table:
@@ -287,28 +288,7 @@ def image_figure(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
         equal bit for bit stand at the bottom. If there is no network beside the baseline, the
         chart is empty and its title says so.
     """
-    phases = {"training": training, "inference": inference}
-    by_trial = pd.concat(
-        [
-            table.groupby(["condition", "trial"], sort=False, as_index=False)
-            .agg({"difference": "mean", "equal": "all"})
-            .assign(phase=phase)
-            for phase, table in phases.items()
-        ]
-    )
-    drawn = by_trial[by_trial["condition"] != BASELINE]
-    above = drawn.loc[drawn["difference"] > 0, "difference"]
-    lowest = math.floor(math.log10(above.min())) - 1 if len(above) else -8
-    highest = math.ceil(math.log10(above.max())) if len(above) else 0
-    decades = [10.0**power for power in range(lowest, highest + 1)]
-    groups = drawn.groupby(["condition", "phase"], sort=False)["trial"]
-    beside = groups.cumcount() - (groups.transform("size") - 1) / 2
-    drawn = drawn.assign(
-        # Networks of one condition side by side, those of inference to the right.
-        place=np.where(drawn["phase"] == "training", -2.5, 2.5) + 0.8 * beside,
-        images=np.where(drawn["equal"], "equal", "other"),
-        shown=drawn["difference"].clip(lower=decades[0]),
-    )
+    drawn, decades = _drawn_images(training, inference)
     order = list(dict.fromkeys(drawn["condition"]))
     chart = (
         alt.Chart(drawn)
@@ -322,7 +302,7 @@ def image_figure(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
                 scale=alt.Scale(type="log", domain=[decades[0], decades[-1]]),
                 axis=alt.Axis(format=".0e", values=decades),
             ),
-            color=alt.Color("phase:N", sort=list(phases), title=None),
+            color=alt.Color("phase:N", sort=list(_PHASES), title=None),
             shape=alt.Shape("images:N", title="Images", sort=["other", "equal"]),
             tooltip=["condition", "phase", "difference"],
         )
@@ -339,6 +319,34 @@ def image_figure(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
         "baseline's bit for bit stand at the bottom, since a logarithmic scale has no 0."
     )
     return Figure("images_moved", chart, caption)
+
+
+def _drawn_images(
+    training: pd.DataFrame, inference: pd.DataFrame
+) -> tuple[pd.DataFrame, list[float]]:
+    """Give a row for each network with its place in the chart, and the decades of the axis."""
+    by_trial = pd.concat(
+        [
+            table.groupby(["condition", "trial"], sort=False, as_index=False)
+            .agg({"difference": "mean", "equal": "all"})
+            .assign(phase=phase)
+            for phase, table in zip(_PHASES, (training, inference), strict=True)
+        ]
+    )
+    drawn = by_trial[by_trial["condition"] != BASELINE]
+    above = drawn.loc[drawn["difference"] > 0, "difference"]
+    lowest = math.floor(math.log10(above.min())) - 1 if len(above) else -8
+    highest = math.ceil(math.log10(above.max())) if len(above) else 0
+    decades = [10.0**power for power in range(lowest, highest + 1)]
+    groups = drawn.groupby(["condition", "phase"], sort=False)["trial"]
+    beside = groups.cumcount() - (groups.transform("size") - 1) / 2
+    placed = drawn.assign(
+        # Networks of one condition side by side, those of inference to the right.
+        place=np.where(drawn["phase"] == "training", -2.5, 2.5) + 0.8 * beside,
+        images=np.where(drawn["equal"], "equal", "other"),
+        shown=drawn["difference"].clip(lower=decades[0]),
+    )
+    return placed, decades
 
 
 def slice_figure(slices: Mapping[str, NDArray[np.floating]], unit: str) -> Figure:

@@ -120,6 +120,7 @@ def kept_losses(folder: Path, trials: Iterable[str]) -> dict[str, NDArray[np.flo
 
     A file that cannot be read is left out: whether a training learned is then told by its metric.
     """
+    # `reprostats.records.tensors` would load PyTorch, and check what a flat loss does not need.
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -10,7 +10,9 @@ A sentence is made from the numbers when it is shown. No code reads it back.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +22,8 @@ YES: Answer = "yes"
 NO: Answer = "no"
 UNDETERMINED: Answer = "undetermined"
 NOT_APPLICABLE: Answer = "not applicable"
+
+_MOST_DECIMALS = 9
 
 
 @dataclass(frozen=True)
@@ -95,3 +99,17 @@ def counted(count: int, noun: str) -> str:
     if not count:
         return f"no {noun}"
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def decimals_for(spreads: Iterable[float]) -> int:
+    """Give the decimal places that show the smallest spread above 0 with two digits.
+
+    Examples
+    --------
+    >>> decimals_for([0.012, 0.2]), decimals_for([12.0]), decimals_for([])
+    (3, 0, 3)
+    """
+    above = [spread for spread in spreads if math.isfinite(spread) and spread > 0]
+    if not above:
+        return 3
+    return min(max(0, 1 - math.floor(math.log10(min(above)))), _MOST_DECIMALS)

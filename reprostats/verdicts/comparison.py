@@ -25,6 +25,7 @@ from reprostats.verdicts._base import (
     YES,
     Answer,
     Verdict,
+    decimals_for,
     number,
     p_text,
 )
@@ -292,5 +293,5 @@ def _fine(difference: float, low: float, high: float) -> str:
     width = (high - low) / 2
     if not math.isfinite(width) or not width > 0:
         return f"{number(difference)} ({number(low)} to {number(high)})"
-    decimals = min(max(0, 1 - math.floor(math.log10(width))), 9)
+    decimals = decimals_for([width])
     return f"{difference:+.{decimals}f} ({low:+.{decimals}f} to {high:+.{decimals}f})"

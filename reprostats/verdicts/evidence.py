@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from reprostats.errors import InputError, unknown_name
 from reprostats.metrics.registry import Metric, metric_of
 from reprostats.records.record import WHOLE
-from reprostats.sources import SOURCES
 from reprostats.stats.checks import check_confidence_level
 from reprostats.study.results import (
     FINGERPRINT,
@@ -24,6 +23,7 @@ from reprostats.study.results import (
     assumptions,
     case_values,
     check_results,
+    commonest_reason,
     is_completed,
     metrics_of,
     of_newest_code,
@@ -325,8 +325,6 @@ def _metric_name(metric: str, known: list[str], table: pd.DataFrame) -> str:
     if len(matches) == 1:
         return matches[0]
     if not known:
-        from reprostats.study.results import commonest_reason
-
         raise InputError(f"results: no trial has a metric. {commonest_reason(table)}")
     raise unknown_name("metric", metric, known, where="results, column metric")
 
@@ -356,8 +354,3 @@ def _check_margin(margin: object, evidence: Evidence) -> None:
             f"lie between {finite.min():.3g} and {finite.max():.3g}: no difference could exceed "
             f"it. One percentage point is a margin of 0.01."
         )
-
-
-def source_kind(name: str) -> str | None:
-    """Give the kind of a source of variability; None if it is not one."""
-    return SOURCES[name].kind if name in SOURCES else None

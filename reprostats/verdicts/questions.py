@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pandas as pd
+
 from reprostats.verdicts._base import NO, Verdict
 from reprostats.verdicts.comparison import Comparison, ask_comparison
 from reprostats.verdicts.completed import ask_completed
@@ -12,8 +16,15 @@ from reprostats.verdicts.repeatable import ask_repeatable, ask_reproducible
 from reprostats.verdicts.spread import ask_spread
 
 
-def ask(evidence: Evidence) -> list[Verdict]:
+def ask(evidence: Evidence, components: Mapping[str, pd.DataFrame]) -> list[Verdict]:
     """Ask every question.
+
+    Parameters
+    ----------
+    evidence
+        What is known.
+    components
+        Of the variance of each condition, as `reprostats.verdicts.spread.all_components`.
 
     Returns
     -------
@@ -36,7 +47,7 @@ def ask(evidence: Evidence) -> list[Verdict]:
         *learned,
         *ask_repeatable(evidence),
         *ask_reproducible(evidence),
-        *ask_spread(evidence),
+        *ask_spread(evidence, components),
         *compared,
         *ask_more_trainings(evidence, planned),
     ]

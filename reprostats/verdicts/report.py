@@ -29,7 +29,7 @@ from reprostats.verdicts.methods import Analysis, Methods, methods_paragraph
 from reprostats.verdicts.questions import ask
 from reprostats.verdicts.run_facts import RunFacts, gather_table_facts
 from reprostats.verdicts.run_record import run_record
-from reprostats.verdicts.spread import Spread
+from reprostats.verdicts.spread import Spread, all_components
 from reprostats.verdicts.tables import (
     comparison_table,
     component_table,
@@ -336,14 +336,15 @@ def verdict(
         confidence_level=confidence_level,
         losses=losses,
     )
-    verdicts = ask(evidence)
+    components = all_components(evidence)
+    verdicts = ask(evidence, components)
     comparisons = [v for v in verdicts if isinstance(v, Comparison)]
     spreads = [v for v in verdicts if isinstance(v, Spread)]
     tables = [
         verdict_table(verdicts),
         summary_table(evidence, verdicts),
         comparison_table(comparisons) if comparisons else None,
-        component_table(evidence),
+        component_table(evidence, components),
         time_table(evidence),
         trial_table(evidence),
     ]

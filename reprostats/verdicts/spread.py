@@ -7,6 +7,7 @@ cases differ is a component of its own and no spread of trainings.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,16 @@ from scipy import stats
 from reprostats.errors import InputError
 from reprostats.stats.components import variance_components
 from reprostats.study.results import as_text
-from reprostats.verdicts._base import NO, UNDETERMINED, YES, Answer, Verdict, counted, number
+from reprostats.verdicts._base import (
+    NO,
+    UNDETERMINED,
+    YES,
+    Answer,
+    Verdict,
+    counted,
+    decimals_for,
+    number,
+)
 from reprostats.verdicts.evidence import Evidence
 
 _PAIR = 2
@@ -124,23 +134,35 @@ class Spread(Verdict):
         """Write a value with the second significant digit of the SD as its last."""
         if not math.isfinite(value) or not self.sd > 0:
             return number(value)
-        decimals = max(0, 1 - math.floor(math.log10(self.sd)))
-        return f"{value:.{min(decimals, 9)}f}"
+        return f"{value:.{decimals_for([self.sd])}f}"
 
 
-def ask_spread(evidence: Evidence) -> list[Verdict]:
-    """Ask of each condition how far its trainings differ."""
-    return [_spread(name, evidence) for name in evidence.conditions]
+def ask_spread(evidence: Evidence, components: Mapping[str, pd.DataFrame]) -> list[Verdict]:
+    """Ask of each condition how far its trainings differ.
+
+    Parameters
+    ----------
+    evidence
+        What is known.
+    components
+        Of each condition, as `all_components` gives them.
+    """
+    return [_spread(name, evidence, components[name]) for name in evidence.conditions]
 
 
-def _spread(name: str, evidence: Evidence) -> Spread:
+def all_components(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """Estimate the components of variance of every condition; see `components`."""
+    return {name: components(name, evidence) for name in evidence.conditions}
+
+
+def _spread(name: str, evidence: Evidence, components: pd.DataFrame) -> Spread:
     values = evidence.distinct_values(name)
     n, mean, sd = len(values), _or_nan(np.mean, values), _sample_sd(values)
     tail = (1 - evidence.confidence_level) / 2
     half = sd * float(stats.t.isf(tail, n - 1)) / n**0.5 if n >= _PAIR else math.nan
     limits = stats.chi2.isf([tail, 1 - tail], n - 1) if n >= _PAIR else np.full(2, math.nan)
     sd_low, sd_high = (sd * np.sqrt((n - 1) / limits)).tolist()
-    source, share = _largest_source(name, evidence)
+    source, share = _largest_source(components, evidence.varied[name])
     return Spread(
         name,
         evidence.metric.name,
@@ -161,13 +183,10 @@ def _spread(name: str, evidence: Evidence) -> Spread:
     )
 
 
-def _largest_source(name: str, evidence: Evidence) -> tuple[str, float]:
+def _largest_source(table: pd.DataFrame, varied: Sequence[str]) -> tuple[str, float]:
     """Name the source with the largest share of the spread between trainings."""
-    if len(evidence.varied[name]) < _PAIR:
-        return "", math.nan  # one source: there is nothing to compare it with
-    table = components(name, evidence)
-    if table.empty:
-        return "", math.nan
+    if len(varied) < _PAIR or table.empty:
+        return "", math.nan  # of one source: there is nothing to compare it with
     sources = table[~table["component"].isin(_OF_NO_SOURCE)]
     total = float(sources["variance"].sum())
     if len(sources) < _PAIR or not total > 0:

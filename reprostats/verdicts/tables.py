@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,13 @@ import pandas as pd
 from reprostats.report.tables import Table
 from reprostats.stats.median import median_ci
 from reprostats.study.results import TIME, as_text
-from reprostats.verdicts._base import Verdict
+from reprostats.verdicts._base import Verdict, decimals_for
 from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence
 from reprostats.verdicts.repeatable import Repeatable
-from reprostats.verdicts.spread import MOST_NETWORKS, Spread, components
+from reprostats.verdicts.spread import MOST_NETWORKS, Spread
 
 _SHORT = 8  # digits of a hash that tell trainings of one study apart
-_MOST_DECIMALS = 9
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> Table:
@@ -137,13 +136,9 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     )  # fmt: skip
 
 
-def component_table(evidence: Evidence) -> Table | None:
+def component_table(evidence: Evidence, components: Mapping[str, pd.DataFrame]) -> Table | None:
     """Give the components of variance of every condition in which they can be told apart."""
-    parts = [
-        table.assign(condition=name)
-        for name in evidence.conditions
-        if not (table := components(name, evidence)).empty
-    ]
+    parts = [table.assign(condition=name) for name, table in components.items() if not table.empty]
     if not parts:
         return None
     columns = ["condition", "component", "levels", "sd", "share", "share_low", "share_high", "note"]
@@ -227,17 +222,3 @@ def time_table(evidence: Evidence) -> Table | None:
         {"condition": "Condition", "block": "Block", "median": "Median", "mean": "Mean",
          "sd": "SD", "min": "Shortest", "max": "Longest", "n": "Trials"},
     )  # fmt: skip
-
-
-def decimals_for(spreads: Iterable[float]) -> int:
-    """Give the decimal places that show the smallest spread above 0 with two digits.
-
-    Examples
-    --------
-    >>> decimals_for([0.012, 0.2]), decimals_for([12.0]), decimals_for([])
-    (3, 0, 3)
-    """
-    above = [spread for spread in spreads if math.isfinite(spread) and spread > 0]
-    if not above:
-        return 3
-    return int(np.clip(1 - math.floor(math.log10(min(above))), 0, _MOST_DECIMALS))
