@@ -43,9 +43,8 @@ from reprostats.experiments.regimes import drawn_seeds, on_other_hardware
 from reprostats.experiments.susceptibility_mapping import SusceptibilityMappingConfig
 from reprostats.learning.loop import steps_per_epoch
 from reprostats.report import reconstruction as tables
-from reprostats.report.divergence import growth_plot
+from reprostats.report.divergence import growth_figure
 from reprostats.report.factorial import factorial_table
-from reprostats.report.figure import Figure
 from reprostats.sources import DTYPES, Level, seeds
 from reprostats.study.design import fractional_factorial, full_factorial
 from reprostats.study.folder import kept_losses, trial_folder
@@ -237,7 +236,7 @@ def report(parameters: ReconstructionParameters, task: TaskName) -> Report:
         That of the study of sources, for the NRMSE of the test cases in percent, extended by the
         questions ``"baseline"``, ``"sharing"``, ``"classical"`` and ``"divergence"``; the tables
         ``baseline``, ``images``, ``inference_of_one_network``, ``methods_for_one_network`` and
-        ``factorial``; and the figures ``images_moved``, ``slices`` and ``growth``.
+        ``factorial``; and the figures ``images_moved``, ``slices`` and ``divergence``.
 
     Raises
     ------
@@ -357,15 +356,10 @@ def _with_divergence(report: Report, sources: Study, results: pd.DataFrame, work
         )
     except TraceError as error:
         return _noted(report, [f"Where trainings diverge is not known: {error}"])
-    growth = Figure(
-        "growth",
-        growth_plot(divergence.growth, "Baseline and other hardware"),
-        "How far the weights of a training of the baseline and of one on other hardware are apart: "
-        "the Euclidean norm of the difference over that of the weights, after each step (point) "
-        "that was looked at. Steps with equal weights are not drawn. Dashed: half a unit in the "
-        "last place of float32.",
+    return report.extended(
+        verdicts=[TrainingsDiverge("hardware", divergence)],
+        figures=[growth_figure(divergence.growth)],
     )
-    return report.extended(verdicts=[TrainingsDiverge("hardware", divergence)], figures=[growth])
 
 
 def _noted(report: Report, notes: Sequence[str]) -> Report:

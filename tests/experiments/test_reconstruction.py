@@ -303,7 +303,7 @@ class TestReport:
             "summary", "comparisons", "trials", "baseline", "images", "inference_of_one_network",
             "methods_for_one_network", "factorial",
         } <= set(reported.tables)  # fmt: skip
-        assert set(reported.figures) >= {"values", "images_moved", "slices", "growth"}
+        assert set(reported.figures) >= {"values", "images_moved", "slices", "divergence"}
         assert all(figure.caption.endswith(".") for figure in reported.figures.values())
 
     def test_the_baseline_repeats_in_every_step(self, reported):
