@@ -10,8 +10,6 @@ import atexit
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,10 +25,9 @@ from reprostats.records.files import has_record, read_record
 from reprostats.records.stopwatch import Stopwatch
 from reprostats.sources import environment
 from reprostats.study.failures import record_failure
+from reprostats.study.fork_server import ServerEndedError, fork_worker
 from reprostats.study.plan import PlannedTrial
 
-_START = "import sys; sys.path.append(sys.argv[2]); import reprostats.study.worker as w; w.main()"
-_PACKAGES = str(Path(__file__).resolve().parents[2])
 _PATIENCE = 2.0
 _IDLE_SECONDS = 60.0
 BUSY = "busy"
@@ -95,19 +92,18 @@ class Worker:
     def __init__(self, variables: Mapping[str, str], setup: str) -> None:
         self._setup = json.loads(setup)
         self._closed = False
-        self._connection, theirs = Pipe()
         self.log = Path(self._setup["folder"]) / "workers.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with theirs, self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, str(theirs.fileno()), _PACKAGES],
-                env=dict(variables),
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._setup |= {"variables": dict(variables), "log": str(self.log)}
+        self._connection, theirs = Pipe()
+        places = (self._setup["sys_path"], self._setup["working_folder"])
+        with theirs:
+            try:
+                self._server, self._process = fork_worker(
+                    variables, *places, self.log, theirs.fileno()
+                )
+            except ServerEndedError as error:
+                raise self._not_started(error) from None
 
     def load(self) -> None:
         """Let the process load the trial function.
@@ -120,8 +116,7 @@ class Worker:
         try:
             answer = self.ask(self._setup)
         except WorkerDiedError as error:
-            text = f"a worker process could not be started: {error}; see {self.log}."
-            raise WorkerError(text) from None
+            raise self._not_started(error) from None
         if "error" in answer:
             text = f"the trial function cannot be loaded in a worker:\n{answer['error']}"
             raise WorkerError(text)
@@ -140,11 +135,10 @@ class Worker:
             self._connection.send_bytes(json.dumps(message).encode())
             return json.loads(self._connection.recv_bytes())  # type: ignore[no-any-return]
         except (EOFError, OSError):
-            code = self._process.wait()
+            code = self._server.wait(self._process, _PATIENCE)
             if self._closed:
                 raise WorkerError(_STOPPED) from None
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            raise WorkerDiedError(f"its worker process ended with {how}") from None
+            raise WorkerDiedError(f"its worker process ended{_how(code)}") from None
 
     def close(self) -> None:
         """End the process, with a trial that may be running in it and all that the trial started.
@@ -154,11 +148,16 @@ class Worker:
         self._closed = True
         with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
             ours.shutdown(socket.SHUT_RDWR)
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._server.wait(self._process, _PATIENCE)
+
+    def _not_started(self, error: Exception) -> WorkerError:
+        return WorkerError(f"a worker process could not be started: {error}; see {self.log}.")
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return ""
+    return f" with signal {-code}" if code < 0 else f" with exit code {code}"
 
 
 @dataclass(frozen=True, eq=False)

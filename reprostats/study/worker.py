@@ -1,10 +1,11 @@
-"""The process in which trials run, started by `reprostats.study.pool`.
+"""The process in which trials run, forked from the server of its environment.
 
-It is started with the environment of its trials, loads PyTorch and the trial function once, and
-then forks for every trial. So each trial begins from the same untouched process: nothing that a
-trial changes, leaks or breaks reaches another one, and a trial can be ended without losing the
-worker. What depends on where objects lie in memory repeats between such trials, though it may
-differ from one start of Python to the next; ``hash_seed="random"`` starts a worker for each.
+The server (`reprostats.study.fork_server`) was started with the environment of the trials and has
+loaded PyTorch. The worker loads the trial function once, and then forks for every trial. So each
+trial begins from the same untouched process: nothing that a trial changes, leaks or breaks reaches
+another one, and a trial can be ended without losing the worker. What depends on where objects lie
+in memory repeats between such trials, though it may differ from one start of Python to the next;
+``hash_seed="random"`` starts a server for each.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reprostats import sources
 from reprostats.errors import ReprostatsError
 from reprostats.provenance import describe_environment
 from reprostats.records.environments import write_environment
@@ -36,7 +36,7 @@ from reprostats.records.record import Status
 from reprostats.records.stopwatch import Stopwatch
 from reprostats.study.code import code_dependencies
 from reprostats.study.failures import record_failure
-from reprostats.study.run_trial import run_trial, warm_up
+from reprostats.study.run_trial import run_trial
 from reprostats.study.tracing import TrialFunction
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
@@ -48,10 +48,12 @@ class WrongCodeError(ReprostatsError):
     """A worker loaded other code than that for which the study was planned."""
 
 
-def main() -> None:
-    """Serve trials until the parent closes the connection."""
-    connection = Connection(int(sys.argv[1]))
+def serve(connection: Connection) -> None:
+    """Run trials until the process that has the study closes the connection."""
     setup = json.loads(connection.recv_bytes())
+    os.environ.clear()
+    os.environ.update(setup["variables"])
+    _write_to(Path(setup["log"]))
     try:
         function = load_function(setup)
         environment = _record_environment(setup)
@@ -64,7 +66,6 @@ def main() -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    warm_up()
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
     while True:
@@ -76,10 +77,7 @@ def main() -> None:
 
 
 def load_function(setup: dict[str, Any]) -> TrialFunction:
-    """Load the trial function, after the sources of variability have prepared the process."""
-    sys.path[:] = setup["sys_path"]
-    os.chdir(setup["working_folder"])
-    sources.warm_up()
+    """Load the trial function."""
     if "pickled" in setup:
         import cloudpickle
 
@@ -87,6 +85,14 @@ def load_function(setup: dict[str, Any]) -> TrialFunction:
         return cloudpickle.loads(base64.b64decode(setup["pickled"]))  # type: ignore[no-any-return]
     module, _, name = setup["function"].partition(":")
     return reduce(getattr, name.split("."), importlib.import_module(module))  # type: ignore[return-value]
+
+
+def _write_to(log: Path) -> None:
+    """Append to a log what this process prints."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:

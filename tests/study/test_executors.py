@@ -293,7 +293,7 @@ def workers_that_write_under(folder: Path) -> list[int]:
     found = []
     for process in psutil.process_iter(["cmdline"]):
         with suppress(psutil.Error):
-            if "reprostats.study.worker" in " ".join(process.info["cmdline"] or []):
+            if "reprostats.study.fork_server" in " ".join(process.info["cmdline"] or []):
                 files = [each.path for each in process.open_files()]
                 found += [process.pid for path in files if path.startswith(str(folder))]
     return found

@@ -595,7 +595,7 @@ def _wait_until_no_worker_is_left(folder: Path) -> None:
 
 def _writes_under(process: psutil.Process, folder: Path) -> bool:
     with suppress(psutil.Error):
-        if "reprostats.study.worker" in " ".join(process.cmdline()):
+        if "reprostats.study.fork_server" in " ".join(process.cmdline()):
             return any(each.path.startswith(str(folder)) for each in process.open_files())
     return False
 
