@@ -10,8 +10,10 @@ PYTHON ?= python3
 PROCESSES ?= 2
 BIN := .venv/bin
 
-# `--dist loadgroup` keeps tests of one xdist_group, which share a costly set-up, in one process.
-PYTEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadgroup --durations 10 -q
+# `--dist loadgroup` keeps tests of one xdist_group, which share a costly set-up, in one process;
+# the order is that of tests/conftest.py.
+PYTEST := $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder \
+	--durations 10 -q
 
 # Run a stage, $(2), and say how long it took, whether it passes or not.
 timed = @start=$$(date +%s); $(2); status=$$?; echo "[$(1): $$(($$(date +%s) - start)) s]"; exit $$status

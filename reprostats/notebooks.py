@@ -5,7 +5,9 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
 
@@ -168,10 +170,23 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
 
 
 def _local_kernels() -> type:
-    """Give a manager whose kernels talk over sockets of this machine, not over TCP."""
-    from jupyter_client.manager import AsyncKernelManager
+    """Give a manager whose kernels talk over sockets of this machine, not over TCP.
 
-    return type("LocalKernelManager", (AsyncKernelManager,), {"transport": "ipc"})
+    Kernels that start at the same time may choose the same ports, and then wait for ever.
+    """
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
+
+    class LocalKernelManager(AsyncKernelManager):
+        transport = "ipc"
+
+        @default("ip")
+        def _start_of_socket_names(self) -> str:
+            # By default all kernels of one working folder have one name, and so collide too. The
+            # folder of temporary files is short: names of sockets may have 107 characters.
+            return str(Path(gettempdir()) / f"reprostats-{uuid4().hex}")
+
+    return LocalKernelManager
 
 
 def as_page(notebook: Path) -> str:

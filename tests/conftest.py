@@ -22,11 +22,16 @@ if os.environ.get("CI"):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep tests that share a set-up of their module in one process, so that it is made once."""
+def pytest_collection_modifyitems(config, items):
+    """Keep tests that share a set-up of their module in one process, so that it is made once.
+
+    What takes long begins first, so that no process is left alone with it at the end.
+    """
     for item in items:
         if item.get_closest_marker("xdist_group") is None and _shares_a_setup(item):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def _shares_a_setup(item):

@@ -1,5 +1,6 @@
 """The three descriptions of the environment say the same."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -29,6 +30,14 @@ PINNED = {
 def test_tested_version_is_pinned_and_allowed(requirement):
     version = PINNED[canonicalize_name(requirement.name)]
     assert requirement.specifier.contains(version, prereleases=True)
+
+
+@pytest.mark.xdist_group("kept together")
+def test_pytest_keeps_groups_together(request):
+    """Where pytest and pytest-xdist do not fit, they make every shared set-up twice, silently."""
+    if not os.environ.get("PYTEST_XDIST_WORKER") or not request.config.option.loadgroup:
+        pytest.skip("tests are not distributed by groups")
+    assert request.node.nodeid.endswith("@kept together")
 
 
 def test_torch_is_pinned_without_a_local_label():
