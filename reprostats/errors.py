@@ -14,7 +14,7 @@ class ReprostatsError(Exception):
     """
 
     def _render_traceback_(self) -> list[str]:
-        """Give IPython the lines to show in place of a stack trace."""
+        """Return IPython the lines to show in place of a stack trace."""
         return [f"{type(self).__name__}: {self}"]
 
 

@@ -170,7 +170,7 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
 
 
 def _local_kernels() -> type:
-    """Give a manager whose kernels talk over sockets of this machine, not over TCP.
+    """Return a manager whose kernels talk over sockets of this machine, not over TCP.
 
     Kernels that start at the same time may choose the same ports, and then wait for ever.
     """
@@ -190,7 +190,7 @@ def _local_kernels() -> type:
 
 
 def as_page(notebook: Path) -> str:
-    """Give an executed notebook as an HTML page that needs no network.
+    """Return an executed notebook as an HTML page that needs no network.
 
     Progress bars (what was written to standard error) are left out.
     """

@@ -32,30 +32,30 @@ def is_checkout() -> bool:
 
 
 def checkout(*parts: str) -> Path:
-    """Give a path inside the checkout."""
+    """Return a path inside the checkout."""
     return _CHECKOUT.joinpath(*parts)
 
 
 def data(name: str) -> Path:
-    """Give the folder in which the data set of this name is looked for."""
+    """Return the folder in which the data set of this name is looked for."""
     return _folder("REPROSTATS_DATA", "data/raw", "reprostats-data") / name
 
 
 def runs() -> Path:
-    """Give the folder that holds everything computed here."""
+    """Return the folder that holds everything computed here."""
     return _folder("REPROSTATS_RUNS", "data/runs", "reprostats-runs")
 
 
 def study(name: str) -> Path:
-    """Give the folder of the trials of one study."""
+    """Return the folder of the trials of one study."""
     return runs() / "studies" / name
 
 
 def training(name: str) -> Path:
-    """Give the folder of a training that a configuration file of this name describes."""
+    """Return the folder of a training that a configuration file of this name describes."""
     return runs() / "trainings" / name
 
 
 def report(name: str) -> Path:
-    """Give the folder of the tables and figures of one notebook or report."""
+    """Return the folder of the tables and figures of one notebook or report."""
     return runs() / "reports" / name

@@ -57,14 +57,14 @@ def describe_environment() -> dict[str, Any]:
 
 @cache
 def _packages() -> tuple[tuple[str, str], ...]:
-    """Give name and version of what is installed; read once, as that takes half a second."""
+    """Return name and version of what is installed; read once, as that takes half a second."""
     found = (distribution.metadata for distribution in distributions())
     named = ((str(each["Name"]), str(each["Version"])) for each in found)
     return tuple(sorted(named, key=lambda each: each[0].lower()))
 
 
 def git_commit(folder: Path) -> str:
-    """Give the commit checked out in a folder, with ``+changes`` if files differ from it.
+    """Return the commit checked out in a folder, with ``+changes`` if files differ from it.
 
     Empty where there is no repository or no git.
     """
@@ -75,7 +75,7 @@ def git_commit(folder: Path) -> str:
 
 
 def lock_files(folder: Path) -> dict[str, str]:
-    """Give the SHA-256 of the files that pin package versions, in a folder or the nearest above.
+    """Return the SHA-256 of the files that pin package versions, in a folder or the nearest above.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _output(command: list[str]) -> str:
-    """Give what a program prints; nothing where it is missing or fails."""
+    """Return what a program prints; nothing where it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

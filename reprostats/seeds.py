@@ -35,7 +35,7 @@ def seed_sequence(source: str, level: int, entry: int = 0) -> np.random.SeedSequ
 
 
 def as_integer(sequence: np.random.SeedSequence) -> int:
-    """Give the seed that PyTorch and Python take, below 2**63.
+    """Return the seed that PyTorch and Python take, below 2**63.
 
     Examples
     --------

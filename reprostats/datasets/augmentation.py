@@ -80,7 +80,7 @@ class Augmentation(BaseModel):
         return still and self.zoom == (1.0, 1.0)
 
     def bind(self, generator: torch.Generator) -> Augment:
-        """Give a function that augments a batch with draws from a generator, which moves on.
+        """Return a function that augments a batch with draws from a generator, which moves on.
 
         The function takes images, shape (batch, channels, height, width), and targets, shape
         (batch, height, width) or (batch, channels, height, width). Images are interpolated
@@ -194,7 +194,7 @@ def smooth_displacements(
 
 
 def _smoothing(side: int, sigma: float, device: torch.device) -> torch.Tensor:
-    """Give the matrix that smooths white noise along an axis and keeps its variance.
+    """Return the matrix that smooths white noise along an axis and keeps its variance.
 
     Shape (side, side + 2 reach): the noise is drawn beyond the borders, so that displacements vary
     as much there as within. As a matrix product this is five times as fast as a convolution.

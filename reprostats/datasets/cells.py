@@ -175,7 +175,7 @@ def load_fields(folder: Path | None = None) -> list[CellField]:
 
 
 def number_cells(mask: np.ndarray) -> np.ndarray:
-    """Give the connected regions of one value numbers from 1; 0 is background.
+    """Return the connected regions of one value numbers from 1; 0 is background.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def number_cells(mask: np.ndarray) -> np.ndarray:
 
 
 def standardised(image: np.ndarray) -> np.ndarray:
-    """Give an image mean 0 and standard deviation 1; of one grey value alone, all zeros.
+    """Return an image mean 0 and standard deviation 1; of one grey value alone, all zeros.
 
     Examples
     --------

@@ -78,7 +78,7 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _label_number(described: dict[str, Any], label: int | str, path: Path) -> int:
-    """Give the number of a structure; the file maps numbers (as text) to names."""
+    """Return the number of a structure; the file maps numbers (as text) to names."""
     numbers = {str(name): int(number) for number, name in described["labels"].items()}
     if isinstance(label, str) and label not in numbers:
         raise unknown_name("label", label, numbers, where=str(path))

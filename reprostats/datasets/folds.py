@@ -82,7 +82,7 @@ class Division:
         _check_fitted_on(self.fold, self.standardisation.fitted_on, training, test)
 
     def training_slices(self) -> tuple[Images, Masks]:
-        """Give all slices of all training patients, shapes (slices, height, width)."""
+        """Return all slices of all training patients, shapes (slices, height, width)."""
         images = np.concatenate([patient.images for patient in self.training])
         return images, np.concatenate([patient.masks for patient in self.training])
 
@@ -238,7 +238,7 @@ def _check_slices(fold: Fold, training: Sequence[Patient], test: Sequence[Patien
 
 
 def _hashes(patient: Patient) -> set[bytes]:
-    """Give the hash of every slice that shows something."""
+    """Return the hash of every slice that shows something."""
     return {
         hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest()
         for image in patient.images

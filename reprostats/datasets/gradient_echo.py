@@ -155,7 +155,7 @@ def read_gradient_echo(
 
 
 def signal_mask(scan: GradientEcho) -> Mask:
-    """Give where there is signal: the largest connected part, holes filled.
+    """Return where there is signal: the largest connected part, holes filled.
 
     The threshold is Otsu's, of the first echo. This is no brain extraction: scalp and muscle stay.
     For susceptibility mapping, a mask made by a program for that is better.

@@ -230,7 +230,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _files_by_name(folder: Path, problems: list[str]) -> dict[str, Path]:
-    """Give the images of a folder by name; hidden files, which systems leave, are passed over."""
+    """Return the images of a folder by name; hidden files, which systems leave, are passed over."""
     found: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):

@@ -191,7 +191,7 @@ def _gridded(
 def _line(
     line: NDArray[Any], coils: int, readout: int, path: Path
 ) -> tuple[NDArray[np.complex64], slice]:
-    """Give the samples of one line, shape (coils, samples), and their columns."""
+    """Return the samples of one line, shape (coils, samples), and their columns."""
     head = line["head"]
     samples = int(head["number_of_samples"])
     if line["data"].size != 2 * coils * samples:

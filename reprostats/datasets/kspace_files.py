@@ -224,7 +224,7 @@ def _from_fastmri(path: Path, file: Any, slices: slice) -> MeasuredKspace:
 
 
 def _fastmri_spacing(path: Path, file: Any) -> tuple[float, float, float]:
-    """Give the spacing; fastMRI stores the readout along the rows."""
+    """Return the spacing; fastMRI stores the readout along the rows."""
     if "ismrmrd_header" not in file:
         return _IN_MILLIMETRES
     between, phase, readout = read_header(file["ismrmrd_header"][()], path).spacing
@@ -276,7 +276,7 @@ def _check_fully_sampled(scan: MeasuredKspace) -> None:
 
 
 def _object(magnitude: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
-    """Give the largest connected part above a threshold, holes filled slice by slice."""
+    """Return the largest connected part above a threshold, holes filled slice by slice."""
     labels, number = ndimage.label(magnitude > threshold)
     sizes = ndimage.sum_labels(labels > 0, labels, range(1, number + 1))
     largest = labels == 1 + int(np.argmax(sizes))

@@ -136,7 +136,7 @@ class Cohort:
         return tuple(patient.identity for patient in self.patients)
 
     def chosen(self, identities: Iterable[str]) -> tuple[Patient, ...]:
-        """Give patients by name.
+        """Return patients by name.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class Cohort:
         return tuple(by_name[name] for name in wanted)
 
     def changed(self, change: Prepare) -> Cohort:
-        """Give the cohort with every patient changed by a function."""
+        """Return the cohort with every patient changed by a function."""
         return replace(self, patients=tuple(change(patient) for patient in self.patients))
 
     def __iter__(self) -> Iterator[Patient]:
@@ -212,7 +212,7 @@ class Cohort:
 
 
 def unchanged(patient: Patient) -> Patient:
-    """Give a patient as it is."""
+    """Return a patient as it is."""
     return patient
 
 

@@ -82,7 +82,7 @@ def fit_standardisation(patients: Sequence[Patient]) -> Standardisation:
 
 
 def median_and_sd(patients: Sequence[Patient]) -> tuple[float, float]:
-    """Give median and standard deviation (ddof = 0) of all pixels of some patients.
+    """Return median and standard deviation (ddof = 0) of all pixels of some patients.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def resample(patient: Patient, spacing: Sequence[float]) -> Patient:
 
 
 def crop_or_pad(patient: Patient, size: tuple[int, int]) -> Patient:
-    """Give slices a size, around their centre: cut what is too much, pad with the darkest value.
+    """Return slices a size, around their centre: cut what is too much, pad with the darkest value.
 
     Raises
     ------

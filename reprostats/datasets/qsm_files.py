@@ -132,7 +132,7 @@ def field_in_ppm(
 
 
 def b0_direction(volume: Volume) -> tuple[float, float, float]:
-    """Give the direction of B0, along z of the scanner, in the axes z, y, x of the array.
+    """Return the direction of B0, along z of the scanner, in the axes z, y, x of the array.
 
     Raises
     ------
@@ -247,7 +247,7 @@ def _subject(
 
 
 def _files(folder: Path) -> dict[str, dict[str, Path]]:
-    """Give what there is of each subject."""
+    """Return what there is of each subject."""
     if not folder.is_dir():
         raise NotAvailableError(f"{folder}: there is no such folder.")
     found: dict[str, dict[str, Path]] = {}

@@ -212,7 +212,7 @@ def _complex_normal(shape: Sequence[int], generator: np.random.Generator) -> Com
 
 
 def _tensor(values: Complex) -> torch.Tensor:
-    """Give a tensor, of a copy where PyTorch cannot share the memory of the array."""
+    """Return a tensor, of a copy where PyTorch cannot share the memory of the array."""
     return torch.from_numpy(np.require(values, requirements=("C", "W")))
 
 

@@ -226,7 +226,7 @@ def _subject(
 
 
 def _tissue(template: Template, generator: np.random.Generator) -> Volume:
-    """Give the susceptibility of the template: tissue by probability, and nuclei in it."""
+    """Return the susceptibility of the template: tissue by probability, and nuclei in it."""
     fluid = 1 - template.brain
     whole = GREY_MATTER * template.grey_matter + WHITE_MATTER * template.white_matter
     whole = whole + FLUID * fluid
@@ -238,7 +238,7 @@ def _tissue(template: Template, generator: np.random.Generator) -> Volume:
 
 
 def _ellipsoids(template: Template, nucleus: Nucleus) -> Volume:
-    """Give the part of each voxel, 0 to 1, that lies in the nucleus of either side, about."""
+    """Return the part of each voxel, 0 to 1, that lies in the nucleus of either side, about."""
     axes = [
         start + mm * np.arange(side, dtype=np.float32)
         for start, mm, side in zip(

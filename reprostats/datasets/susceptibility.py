@@ -139,7 +139,7 @@ def training_patches(
 
 
 def _starts(subject: SusceptibilitySubject, size: int, least_brain: float) -> NDArray[np.int64]:
-    """Give the first voxels of all cubes with enough brain."""
+    """Return the first voxels of all cubes with enough brain."""
     shape = subject.brain.shape
     if not 1 <= size <= min(shape):
         raise InputError(

@@ -132,7 +132,7 @@ def head_deformation(template: Template, generator: np.random.Generator) -> Volu
 def head_intensities(
     template: Template, deformation: Volume, generator: np.random.Generator
 ) -> Volume:
-    """Give the deformed head a contrast of its own: intensities to a power of 1/1.5 to 1.5.
+    """Return the deformed head a contrast of its own: intensities to a power of 1/1.5 to 1.5.
 
     Returns
     -------
@@ -212,7 +212,7 @@ def random_deformation(
 
 
 def warp(volume: Volume, deformation: Volume) -> Volume:
-    """Give a volume whose voxel at x shows what was at x + deformation(x), linearly interpolated.
+    """Return a volume whose voxel at x shows what was at x + deformation(x), linearly interpolated.
 
     Outside the volume there is 0.
 
@@ -255,7 +255,7 @@ def bias_field(
 
 
 def rician_noise(volume: Volume, generator: np.random.Generator, sd: float) -> Volume:
-    """Give magnitudes with noise of a standard deviation in both channels of the receiver [2]_.
+    """Return magnitudes with noise of a standard deviation in both channels of the receiver [2]_.
 
     Examples
     --------
@@ -309,6 +309,6 @@ def _from_nilearn(resolution: int, cache: Path) -> tuple[Volume, ...]:
 
 
 def _as_volume(image: object) -> Volume:
-    """Give the values of a NIfTI image with axes z, y and x."""
+    """Return the values of a NIfTI image with axes z, y and x."""
     values = image.get_fdata(dtype=np.float32)  # type: ignore[attr-defined]
     return np.ascontiguousarray(values.transpose(2, 1, 0))

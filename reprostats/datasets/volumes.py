@@ -217,7 +217,7 @@ def pair_volumes(folder: Path) -> list[VolumePair]:
 
 
 def _volumes_in(folder: Path) -> dict[str, Path]:
-    """Give NIfTI files by name without suffix, hidden ones left out."""
+    """Return NIfTI files by name without suffix, hidden ones left out."""
     return {
         path.name.removesuffix(suffix): path
         for suffix in SUFFIXES

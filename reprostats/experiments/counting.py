@@ -45,7 +45,7 @@ class CountingParameters(CountingConfig, Regimes):
     margin: float = Field(default=5.0, gt=0)
 
     def training(self) -> CountingConfig:
-        """Give the part that every trial shares."""
+        """Return the part that every trial shares."""
         return CountingConfig(**self.model_dump(include=set(CountingConfig.model_fields)))
 
 

@@ -104,7 +104,7 @@ class CountingConfig(BaseModel):
     smallest_distance: int = Field(default=4, ge=1)
 
     def ways(self) -> dict[str, PostProcessing]:
-        """Give the two ways to make cells of the output: the paper's, and with separation."""
+        """Return the two ways to make cells of the output: the paper's, and with separation."""
         plain = PostProcessing(self.threshold, self.smallest_area)
         apart = PostProcessing(
             self.threshold, self.smallest_area, True, self.smoothing, self.smallest_distance
@@ -112,7 +112,7 @@ class CountingConfig(BaseModel):
         return {"": plain, "_separated": apart}
 
     def frame(self, image: np.ndarray) -> CountingFrame | None:
-        """Give the counting frame of an image."""
+        """Return the counting frame of an image."""
         if self.frame_margin is None:
             return None
         height, width = image.shape
@@ -259,7 +259,7 @@ def _counts(
     outputs: Sequence[np.ndarray],
     true: Sequence[int],
 ) -> dict[str, object]:
-    """Give the metrics of counting in one way."""
+    """Return the metrics of counting in one way."""
     cells = [way.cells(output) for output in outputs]
     perfect = [way.cells(field.cells > 0) for field in fields]
     frames = [config.frame(field.image) for field in fields]
@@ -308,7 +308,7 @@ def _fields(config: CountingConfig) -> tuple[CellField, ...]:
 
 
 def _divided(config: CountingConfig, trial: Trial) -> tuple[list[CellField], list[CellField]]:
-    """Give the fields to train and those to test on."""
+    """Return the fields to train and those to test on."""
     if config.held_out == "fixed":
         return _fixed_division(config)
     fields = _fields(config)
@@ -330,7 +330,7 @@ def _fixed_division(config: CountingConfig) -> tuple[list[CellField], list[CellF
 def _batches(
     config: CountingConfig, fields: Sequence[CellField]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give images and masks as the network sees them, shape (fields, 1, height, width)."""
+    """Return images and masks as the network sees them, shape (fields, 1, height, width)."""
     images = np.stack([standardised(field.image) for field in fields])
     masks = np.stack([(field.cells > 0).astype(np.float32) for field in fields])
     return _reduced(config, images), _reduced(config, masks)
@@ -347,7 +347,7 @@ def _reduced(config: CountingConfig, images: np.ndarray) -> torch.Tensor:
 def _outputs(
     config: CountingConfig, fields: Sequence[CellField], logits: torch.Tensor
 ) -> list[np.ndarray]:
-    """Give what the network says as images from 0 to 1, of the size of the fields."""
+    """Return what the network says as images from 0 to 1, of the size of the fields."""
     enlarged = functional.interpolate(
         torch.sigmoid(logits), scale_factor=config.scale, mode="bilinear", align_corners=False
     )

@@ -29,12 +29,12 @@ class LaboratoryParameters(RepeatabilityParameters):
     cell_margin: float = Field(default=5.0, gt=0)
 
     def classification(self) -> RepeatabilityParameters:
-        """Give the parameters of the classification task."""
+        """Return the parameters of the classification task."""
         fields = set(RepeatabilityParameters.model_fields)
         return RepeatabilityParameters(**self.model_dump(include=fields))
 
     def counting(self) -> CountingParameters:
-        """Give the parameters of the counting task: its own, and what both tasks share.
+        """Return the parameters of the counting task: its own, and what both tasks share.
 
         Examples
         --------

@@ -213,7 +213,7 @@ def _network(trial: Trial, config: LeNetConfig) -> tuple[torch.nn.Module, torch.
 
 
 def _predict(trial: Trial, model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Give the logits for images: shape (images, classes), on the CPU."""
+    """Return the logits for images: shape (images, classes), on the CPU."""
     return predict(model, trial.to(images), _TEST_BATCH, trial.autocast).cpu()
 
 

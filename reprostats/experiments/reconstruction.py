@@ -118,11 +118,11 @@ class ReconstructionParameters(BaseModel):
     workers: int = Field(default=1, ge=1)
 
     def config_of(self, task: TaskName) -> Config:
-        """Give what is trained in a task."""
+        """Return what is trained in a task."""
         return self.parallel_imaging if task == "parallel_imaging" else self.susceptibility_mapping
 
     def baseline(self) -> dict[str, Level]:
-        """Give the levels of the baseline.
+        """Return the levels of the baseline.
 
         Examples
         --------
@@ -271,7 +271,7 @@ def report(parameters: ReconstructionParameters, task: TaskName) -> Report:
 
 
 def not_available(parameters: ReconstructionParameters) -> dict[str, str]:
-    """Give the sources that cannot be changed here, and why."""
+    """Return the sources that cannot be changed here, and why."""
     lacking = _lacking(source_conditions(parameters))
     reasons = {name: str(error).rstrip(".") for name, error in lacking.items()}
     if parameters.device == "cpu":
@@ -280,7 +280,7 @@ def not_available(parameters: ReconstructionParameters) -> dict[str, str]:
 
 
 def source_conditions(parameters: ReconstructionParameters) -> dict[str, Condition]:
-    """Give the baseline, and each of the six sources changed alone."""
+    """Return the baseline, and each of the six sources changed alone."""
     base, count = parameters.baseline(), parameters.networks
     drawn = drawn_seeds(parameters.seed, count)
 
@@ -386,7 +386,7 @@ def _crossed(parameters: ReconstructionParameters) -> list[dict[str, Level]]:
 
 
 def _lacking(conditions: Mapping[str, Condition]) -> dict[str, NotAvailableError]:
-    """Give the conditions that this machine lacks, and why."""
+    """Return the conditions that this machine lacks, and why."""
     errors = {}
     for name, condition in conditions.items():
         try:

@@ -121,7 +121,7 @@ def task_of_study(study: Study) -> ReconstructionTask:
 
 
 def first_of_baseline(results: pd.DataFrame) -> str:
-    """Give the first completed trial of the baseline.
+    """Return the first completed trial of the baseline.
 
     Raises
     ------

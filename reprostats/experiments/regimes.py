@@ -51,7 +51,7 @@ class Regimes(BaseModel):
     workers: int = Field(default=1, ge=1)
 
     def always(self) -> dict[str, Level]:
-        """Give the levels that hold in every regime."""
+        """Return the levels that hold in every regime."""
         return {
             "initialiser": self.initialiser,
             "adam_epsilon": self.adam_epsilon,
@@ -60,7 +60,7 @@ class Regimes(BaseModel):
 
 
 def regimes(parameters: Regimes) -> dict[str, Condition]:
-    """Give the four regimes: what is fixed, what varies, how often.
+    """Return the four regimes: what is fixed, what varies, how often.
 
     Examples
     --------

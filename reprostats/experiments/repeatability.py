@@ -77,7 +77,7 @@ class RepeatabilityParameters(LeNetConfig, Regimes):
     margin: float = Field(default=0.01, gt=0, lt=1)
 
     def training(self) -> LeNetConfig:
-        """Give the part that every trial shares."""
+        """Return the part that every trial shares."""
         return LeNetConfig(**self.model_dump(include=set(LeNetConfig.model_fields)))
 
 
@@ -222,12 +222,12 @@ def first_divergence(parameters: RepeatabilityParameters) -> Divergence:
 
 
 def _set_up(parameters: RepeatabilityParameters) -> dict[str, Level]:
-    """Give the hardware on which all trials run that are not on other hardware."""
+    """Return the hardware on which all trials run that are not on other hardware."""
     return {"threads": parameters.threads, "device": parameters.device}
 
 
 def _completed_trials(results: pd.DataFrame, condition: str) -> pd.DataFrame:
-    """Give one row for each completed trial of a condition."""
+    """Return one row for each completed trial of a condition."""
     trials = trials_of(results)
     chosen = trials[is_completed(trials) & (trials["condition"] == condition)]
     if chosen.empty:

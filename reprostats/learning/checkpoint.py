@@ -247,7 +247,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _tensors_of(run: Run) -> dict[str, Tensors]:
-    """Give the tensors of a checkpoint by file."""
+    """Return the tensors of a checkpoint by file."""
     progress = {"losses": run.losses, "order": run.order_state}
     for name, generator in run.generators.items():
         progress[f"generator.{name}"] = generator.get_state()
@@ -279,7 +279,7 @@ def _optimiser_values(optimiser: torch.optim.Optimizer) -> Iterator[tuple[int, s
 
 
 def _plain_state(run: Run) -> dict[str, Any]:
-    """Give all that is no tensor, and make sure that JSON keeps it as it is."""
+    """Return all that is no tensor, and make sure that JSON keeps it as it is."""
     values: dict[str, dict[str, Any]] = {}
     for number, key, value in _optimiser_values(run.optimiser):
         if not isinstance(value, torch.Tensor):
@@ -310,14 +310,14 @@ def _plain(values: Any, what: str) -> Any:
 
 
 def _keys(values: Any) -> list[Any]:
-    """Give the keys of nested mappings, which JSON turns into text."""
+    """Return the keys of nested mappings, which JSON turns into text."""
     if isinstance(values, Mapping):
         return [(key, _keys(value)) for key, value in values.items()]
     return [_keys(value) for value in values] if isinstance(values, list | tuple) else []
 
 
 def _description(run: Run) -> dict[str, Any]:
-    """Give what must be the same when a training goes on."""
+    """Return what must be the same when a training goes on."""
     return {
         "network": type(run.model).__name__,
         "tensors": {

@@ -30,18 +30,18 @@ Tensors = dict[str, torch.Tensor]
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """Give the folder of the newest checkpoint, or None; whether it is damaged is not looked at."""
+    """Return the folder of the newest checkpoint, damaged or not; None if there is none."""
     return next(checkpoints_in(Path(folder)), None)
 
 
 def checkpoints_in(folder: Path) -> Iterator[Path]:
-    """Give the folders of all checkpoints, the newest first."""
+    """Return the folders of all checkpoints, the newest first."""
     found = folder.iterdir() if folder.is_dir() else ()
     yield from sorted((path for path in found if _NAME.fullmatch(path.name)), reverse=True)
 
 
 def checkpoint_name(epoch: int, step: int) -> str:
-    """Give the name of the folder of a checkpoint; names sort by time.
+    """Return the name of the folder of a checkpoint; names sort by time.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensors], state: dict[str
 
 
 def _own_copies(tensors: Tensors) -> Tensors:
-    """Give tensors as safetensors wants them: in a row, and no two in the same memory."""
+    """Return tensors as safetensors wants them: in a row, and no two in the same memory."""
     return {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
@@ -99,7 +99,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _sealed(state: Mapping[str, Any]) -> bytes:
-    """Give JSON of which a first line with its SHA-256 shows whether it is whole."""
+    """Return JSON of which a first line with its SHA-256 shows whether it is whole."""
     text = json.dumps(state, indent=1)
     return f'{{"sha256": "{_sha256(text.encode())}", "state":\n{text}\n}}\n'.encode()
 

@@ -160,7 +160,7 @@ def _from_gloo(error: RuntimeError) -> bool:
 
 
 def _reason(error: RuntimeError) -> str:
-    """Give what was noticed, without the place in PyTorch's source and its advice."""
+    """Return what was noticed, without the place in PyTorch's source and its advice."""
     first = str(error).strip().splitlines()[0].partition(". This is typically")[0]
     return re.sub(r"^(\[[^\]]*\.\w+:\d+\]\s*)+", "", first).rstrip(".")
 
@@ -221,7 +221,7 @@ class _Voice:
 
 
 def _silent(store: Any, group: Group) -> tuple[int, ...]:
-    """Give those who do not answer or, if all do, those who are busy while others wait."""
+    """Return those who do not answer or, if all do, those who are busy while others wait."""
     with suppress(RuntimeError):
         store.set(_note(group.rank), "waits")
         store.set(_ASKED, "")

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 
 def fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Give the SHA-256 of named tensors: names, types, shapes and bits.
+    """Return the SHA-256 of named tensors: names, types, shapes and bits.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def fingerprint(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Give the tensors that an optimiser keeps from step to step, by parameter and name.
+    """Return the tensors that an optimiser keeps from step to step, by parameter and name.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]
 
 
 def quick_digest(values: object) -> bytes:
-    """Give 16 bytes that stand for every bit of the tensors in some nested values.
+    """Return 16 bytes that stand for every bit of the tensors in some nested values.
 
     Made for comparing many tensors of two runs, twenty times as fast as SHA-256: XXH3 with 128
     bits, which nobody can mistake for equality by chance but which is not safe against forgery.
@@ -84,12 +84,12 @@ def quick_digest(values: object) -> bytes:
 
 
 def bits(tensor: torch.Tensor) -> memoryview:
-    """Give the bytes of a tensor, element by element."""
+    """Return the bytes of a tensor, element by element."""
     return in_row(tensor).view(torch.uint8).numpy().data
 
 
 def in_row(tensor: torch.Tensor) -> torch.Tensor:
-    """Give the elements of a tensor one after the other, on the CPU."""
+    """Return the elements of a tensor one after the other, on the CPU."""
     flat = tensor.cpu().contiguous().reshape(-1)
     if len(flat) == 1:  # one element may have any stride
         return torch.full_like(flat, 0, memory_format=torch.contiguous_format).copy_(flat)
@@ -97,11 +97,11 @@ def in_row(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def dense(tensor: torch.Tensor) -> torch.Tensor:
-    """Give a tensor without its history and, if it is sparse, with its zeros."""
+    """Return a tensor without its history and, if it is sparse, with its zeros."""
     plain = tensor.detach()
     return plain if plain.layout is torch.strided else plain.to_dense()
 
 
 def tensors_in(values: object) -> list[torch.Tensor]:
-    """Give the tensors in nested lists, tuples and mappings, in their order."""
+    """Return the tensors in nested lists, tuples and mappings, in their order."""
     return [leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)]

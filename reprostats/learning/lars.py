@@ -112,7 +112,7 @@ class LARS(Optimizer):
 
 
 def _scaled_gradient(weight: torch.Tensor, group: Mapping[str, Any]) -> torch.Tensor:
-    """Give gradient and weight decay times the local rate."""
+    """Return gradient and weight decay times the local rate."""
     decay: float = group["weight_decay"]
     gradient = weight.grad
     if gradient is None or gradient.is_sparse:
@@ -126,7 +126,7 @@ def _scaled_gradient(weight: torch.Tensor, group: Mapping[str, Any]) -> torch.Te
 def local_rate(
     weight: torch.Tensor, gradient: torch.Tensor, *, weight_decay: float, trust: float
 ) -> torch.Tensor:
-    """Give the local rate of a layer, ``trust * |w| / (|g| + weight_decay * |w|)``.
+    """Return the local rate of a layer, ``trust * |w| / (|g| + weight_decay * |w|)``.
 
     Norms are made in float32 at least; where the rate is not defined, it is 1.
 

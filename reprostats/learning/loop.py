@@ -330,7 +330,7 @@ class _Objective:
     autocast: Autocast
 
     def on(self, batch: torch.Tensor) -> tuple[int, LossOf]:
-        """Give the size of a batch, and what computes the loss of a part of it.
+        """Return the size of a batch, and what computes the loss of a part of it.
 
         Without augmentation a worker copies its own part only.
         """
@@ -356,12 +356,12 @@ class _Objective:
 
 
 def _tensors(samples: Samples) -> tuple[torch.Tensor, ...]:
-    """Give the tensors of samples, be it one or several."""
+    """Return the tensors of samples, be it one or several."""
     return samples if isinstance(samples, tuple) else (samples,)
 
 
 def _take(samples: Samples, which: torch.Tensor | slice) -> Samples:
-    """Give some of the samples, in the form they came in."""
+    """Return some of the samples, in the form they came in."""
     if isinstance(samples, tuple):
         return tuple(tensor[which] for tensor in samples)
     return samples[which]
@@ -393,7 +393,7 @@ def _check(run: Run) -> None:
 
 
 def _table(run: Run) -> torch.Tensor:
-    """Give the losses by epoch and step."""
+    """Return the losses by epoch and step."""
     missing = -len(run.losses) % run.steps_per_epoch
     losses = nn.functional.pad(run.losses, (0, missing), value=torch.nan) if missing else run.losses
     return losses.reshape(-1, run.steps_per_epoch)
@@ -403,7 +403,7 @@ def _table(run: Run) -> torch.Tensor:
 def predict(
     model: nn.Module, inputs: Samples, batch_size: int, autocast: Autocast = nullcontext
 ) -> torch.Tensor:
-    """Give the outputs for all samples, with layers in evaluation mode.
+    """Return the outputs for all samples, with layers in evaluation mode.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import torch
 
 
 def one_minus_dice(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Give 1 - DSC of a batch, all its pixels together: the loss of Marrone et al. (Eq. 1).
+    """Return 1 - DSC of a batch, all its pixels together: the loss of Marrone et al. (Eq. 1).
 
     Probabilities stand in for predicted pixels. Sums are made in float32 at least.
 

@@ -49,7 +49,7 @@ class LinearScaling(LearningRateSchedule):
     warmup_epochs: NotNegative = 5.0
 
     def rule(self, length: Length) -> Rule:
-        """Give the rate of one worker times a factor that grows to the number of workers."""
+        """Return the rate of one worker times a factor that grows to the number of workers."""
         of_one = self.schedule.rule(length)
         factor = _warmup_factor(self.workers, _warmup_steps(self.warmup_epochs, length))
         return lambda step: factor(step) * of_one(step)
@@ -124,7 +124,7 @@ class GreScale(LearningRateSchedule):
         return Phases(warmup, left - decay, decay)
 
     def rule(self, length: Length) -> Rule:
-        """Give the rate of the phase in which a step is."""
+        """Return the rate of the phase in which a step is."""
         warmup, stabilisation, _ = self.phases(length)
         factor = _warmup_factor(self.workers, warmup)
 
@@ -136,7 +136,7 @@ class GreScale(LearningRateSchedule):
 
 
 def _warmup_steps(epochs: float, length: Length) -> int:
-    """Give the length of a warm-up that leaves something of the training."""
+    """Return the length of a warm-up that leaves something of the training."""
     steps = length.steps_in(epochs)
     if steps >= length.steps:
         raise InputError(

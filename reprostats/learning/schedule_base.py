@@ -67,7 +67,7 @@ class Length:
         return self.steps_per_epoch * self.epochs
 
     def steps_in(self, epochs: float) -> int:
-        """Give a duration in steps, rounded to the nearest."""
+        """Return a duration in steps, rounded to the nearest."""
         return round(epochs * self.steps_per_epoch)
 
 
@@ -78,7 +78,7 @@ class LearningRateSchedule(BaseModel):
 
     @abstractmethod
     def rule(self, length: Length) -> Rule:
-        """Give the function from a step, counted from 0, to its rate.
+        """Return the function from a step, counted from 0, to its rate.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class LearningRateSchedule(BaseModel):
         """
 
     def rates(self, steps_per_epoch: int, epochs: int) -> NDArray[np.float64]:
-        """Give the learning rate of every step of a training.
+        """Return the learning rate of every step of a training.
 
         Returns
         -------
@@ -182,7 +182,7 @@ class RateScheduler(LRScheduler):
         super().__init__(optimiser)
 
     def get_lr(self) -> list[float | Tensor]:
-        """Give the rate of the coming step for each parameter group."""
+        """Return the rate of the coming step for each parameter group."""
         step = self.last_epoch
         if step > len(self._rates):
             raise InputError(
@@ -194,7 +194,7 @@ class RateScheduler(LRScheduler):
         return [rate] * len(self.optimizer.param_groups)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what is needed to go on, in plain values: the step and what is followed."""
+        """Return what is needed to go on, in plain values: the step and what is followed."""
         return {"step": self.last_epoch, **self._of}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ class Constant(LearningRateSchedule):
     learning_rate: Rate
 
     def rule(self, length: Length) -> Rule:  # noqa: ARG002
-        """Give the same rate in every step."""
+        """Return the same rate in every step."""
         return lambda _: self.learning_rate
 
 
@@ -64,7 +64,7 @@ class Step(LearningRateSchedule):
     factor: Factor = 0.1
 
     def rule(self, length: Length) -> Rule:
-        """Give ``learning_rate * factor ** (times that `every` has passed)``."""
+        """Return ``learning_rate * factor ** (times that `every` has passed)``."""
         every = _at_least_a_step(self.every, length, "every")
         return lambda step: self.learning_rate * self.factor ** (step // every)
 
@@ -99,7 +99,7 @@ class Milestones(LearningRateSchedule):
         return self
 
     def rule(self, length: Length) -> Rule:
-        """Give ``learning_rate * factor ** (milestones that have passed)``."""
+        """Return ``learning_rate * factor ** (milestones that have passed)``."""
         milestones = [length.steps_in(epoch) for epoch in self.at]
         return lambda step: self.learning_rate * self.factor ** bisect_right(milestones, step)
 
@@ -125,7 +125,7 @@ class Exponential(LearningRateSchedule):
     factor: Factor
 
     def rule(self, length: Length) -> Rule:
-        """Give ``learning_rate * factor ** (epochs that have passed)``."""
+        """Return ``learning_rate * factor ** (epochs that have passed)``."""
         return lambda step: self.learning_rate * self.factor ** (step / length.steps_per_epoch)
 
 
@@ -150,7 +150,7 @@ class InverseTime(LearningRateSchedule):
     decay: NotNegative
 
     def rule(self, length: Length) -> Rule:  # noqa: ARG002
-        """Give ``learning_rate * (1 / (1 + decay * step))``."""
+        """Return ``learning_rate * (1 / (1 + decay * step))``."""
         return lambda step: self.learning_rate * (1 / (1 + self.decay * step))
 
 
@@ -194,7 +194,7 @@ class Polynomial(_Falling):
     power: Rate = 1.0
 
     def rule(self, length: Length) -> Rule:
-        """Give the share ``(1 - step / steps) ** power`` of the way from last rate to first."""
+        """Return the share ``(1 - step / steps) ** power`` of the way from last rate to first."""
         return lambda step: self._between((1 - step / length.steps) ** self.power)
 
 
@@ -222,7 +222,7 @@ class Cosine(_Falling):
     name: Literal["cosine"] = "cosine"
 
     def rule(self, length: Length) -> Rule:
-        """Give the share ``(1 + cos(pi * step / steps)) / 2`` of the way from last to first."""
+        """Return the share ``(1 + cos(pi * step / steps)) / 2`` of the way from last to first."""
         return lambda step: self._between((1 + math.cos(math.pi * step / length.steps)) / 2)
 
 

@@ -113,14 +113,14 @@ class Strategy(ABC):
         """
 
     def share(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Give worker 0's tensor to all: of the same type and shape everywhere."""
+        """Return worker 0's tensor to all: of the same type and shape everywhere."""
         return tensor
 
     def settle(self, model: nn.Module) -> None:  # noqa: B027 - one process has nothing to do
         """Make the network the same on all workers, running statistics included."""
 
     def random_states(self, device: torch.device) -> list[RandomStates]:
-        """Give the states of the global generators of every worker, in order of rank."""
+        """Return the states of the global generators of every worker, in order of rank."""
         return [global_states(device)]
 
     def set_random_states(self, states: list[RandomStates], device: torch.device) -> None:
@@ -177,7 +177,7 @@ class VirtualWorkers(Strategy):
         self._states: list[RandomStates] = []
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Give every worker a stream of its own; the network itself is called."""
+        """Return every worker a stream of its own; the network itself is called."""
         self._model = model
         first = global_states(_device_of(model))
         self._states = [states_of_worker(first, rank) for rank in range(self.world_size)]
@@ -198,7 +198,7 @@ class VirtualWorkers(Strategy):
         return torch.stack(losses).mean()
 
     def _in_turn(self, size: int) -> Iterator[Part]:
-        """Give each worker's part, with the generators and buffers that the worker has then."""
+        """Return each worker's part, with the generators and buffers that the worker has then."""
         before = _copies(self._model.buffers())
         after = before
         for rank, part in enumerate(parts(size, self.world_size)):
@@ -222,7 +222,7 @@ class VirtualWorkers(Strategy):
         set_global_states(of_first, device)
 
     def random_states(self, device: torch.device) -> list[RandomStates]:
-        """Give the states of every virtual worker."""
+        """Return the states of every virtual worker."""
         return [global_states(device), *self._states[1:]]
 
     def set_random_states(self, states: list[RandomStates], device: torch.device) -> None:
@@ -288,14 +288,14 @@ class DistributedWorkers(Strategy):
         return torch.stack(self._gather(value.detach())).mean()
 
     def share(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Give worker 0's tensor to all."""
+        """Return worker 0's tensor to all."""
         here = tensor.to(_communication_device()).contiguous()
         with connection_guard():
             distributed.broadcast(here, 0)
         return here.to(tensor.device)
 
     def settle(self, model: nn.Module) -> None:
-        """Give worker 0's running statistics to all, as before every forward pass."""
+        """Return worker 0's running statistics to all, as before every forward pass."""
         with torch.no_grad():
             for buffer in model.buffers():
                 buffer.copy_(self.share(buffer))
@@ -307,7 +307,7 @@ class DistributedWorkers(Strategy):
         return [{name: collected[name][rank] for name in own} for rank in range(self.world_size)]
 
     def _gather(self, tensor: torch.Tensor) -> list[torch.Tensor]:
-        """Give the tensor of every worker, in order of rank."""
+        """Return the tensor of every worker, in order of rank."""
         here = tensor.to(_communication_device())
         gathered = [torch.empty_like(here) for _ in range(self.world_size)]
         with connection_guard():
@@ -405,6 +405,6 @@ def _device_of(model: nn.Module) -> torch.device:
 
 
 def _communication_device() -> torch.device:
-    """Give the device on which the process group sends: NCCL sends from GPUs only."""
+    """Return the device on which the process group sends: NCCL sends from GPUs only."""
     on_gpu = distributed.get_backend() == "nccl"
     return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")

@@ -319,7 +319,7 @@ class _Tracer:
                 yield f"{top}.{name}", buffer
 
     def _all(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Give the weights of every optimiser that took a step, and all buffers."""
+        """Return the weights of every optimiser that took a step, and all buffers."""
         for optimiser in self._optimisers.values():
             yield from self._weights(optimiser)
         yield from self._buffers()

@@ -160,13 +160,13 @@ def _gap(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    """Give a tensor on the CPU, complex numbers as pairs of real ones."""
+    """Return a tensor on the CPU, complex numbers as pairs of real ones."""
     here = tensor.detach().cpu().contiguous()
     return torch.view_as_real(here) if here.is_complex() else here
 
 
 def _position(tensor: torch.Tensor) -> torch.Tensor:
-    """Give each number its place in the order of its type, 0 for both zeros."""
+    """Return each number its place in the order of its type, 0 for both zeros."""
     bits = in_row(tensor).view(_AS_INTEGER[tensor.dtype]).long().reshape(tensor.shape)
     lowest = torch.iinfo(_AS_INTEGER[tensor.dtype]).min
     return torch.where(bits < 0, lowest - bits, bits)

@@ -252,7 +252,7 @@ def read_watch(folder: str | Path) -> Watched:
 
 
 def _reached(run: Run) -> dict[str, float]:
-    """Give the mean loss of the last epoch, and the learning rate after it."""
+    """Return the mean loss of the last epoch, and the learning rate after it."""
     losses = run.losses[-run.steps_per_epoch :].double()
     return {
         "training_loss": float(losses.mean()),
@@ -338,7 +338,7 @@ def _cut_half_a_line(path: Path) -> None:
 
 
 def _plain(value: float | str) -> float | str:
-    """Give what JSON can hold: numbers that are not finite as the text that float() reads."""
+    """Return what JSON can hold: numbers that are not finite as the text that float() reads."""
     if isinstance(value, str | int):
         return value
     number = float(value)  # of NumPy's or PyTorch's, too

@@ -54,7 +54,7 @@ class PostProcessing:
     smallest_distance: int = 5
 
     def cells(self, output: ArrayLike) -> np.ndarray:
-        """Give every cell a number from 1, 0 being background; shape (height, width).
+        """Number the cells from 1, 0 being background; shape (height, width).
 
         Raises
         ------
@@ -127,7 +127,7 @@ class CountingFrame:
 
     @classmethod
     def inside(cls, shape: tuple[int, int], margin: int) -> CountingFrame:
-        """Give the frame that leaves a margin on all sides of an image.
+        """Return the frame that leaves a margin on all sides of an image.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class CountingFrame:
         return self.left + self.width
 
     def counted(self, labels: np.ndarray) -> np.ndarray:
-        """Give the numbers of the cells that are counted, in ascending order.
+        """Return the numbers of the cells that are counted, in ascending order.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class CountingFrame:
 
 
 def connected_cells(mask: ArrayLike) -> np.ndarray:
-    """Give the blobs of a mask numbers from 1; pixels that touch at a corner belong together.
+    """Return the blobs of a mask numbers from 1; pixels that touch at a corner belong together.
 
     Examples
     --------
@@ -191,7 +191,7 @@ def connected_cells(mask: ArrayLike) -> np.ndarray:
 
 
 def separate_cells(mask: ArrayLike, smoothing: float = 1.0, distance: int = 5) -> np.ndarray:
-    """Give the cells of a mask numbers from 1, dividing blobs that have more than one centre.
+    """Return the cells of a mask numbers from 1, dividing blobs that have more than one centre.
 
     Centres are the peaks of the distance to the background; a watershed gives every pixel to one.
 
@@ -247,7 +247,7 @@ def count_cells(labels: np.ndarray, frame: CountingFrame | None = None) -> int:
 
 
 def error_rate(true: ArrayLike, found: ArrayLike) -> float:
-    """Give |true - found| / true of the total counts of all images, in percent: the paper's Eq. 3.
+    """Return |true - found| / true of the counts of all images together, in percent (Eq. 3).
 
     The paper takes the totals of an animal, not the mean over its images: each error rate of its
     Tables 3 to 5 is an integer out of 535, cut after two places, and 535 is the least number
@@ -279,7 +279,7 @@ def error_rate(true: ArrayLike, found: ArrayLike) -> float:
 
 
 def image_error_rates(true: ArrayLike, found: ArrayLike) -> np.ndarray:
-    """Give |true - found| / true of every image, in percent; NaN where the true count is 0.
+    """Return |true - found| / true of every image, in percent; NaN where the true count is 0.
 
     Examples
     --------

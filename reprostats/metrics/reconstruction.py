@@ -65,7 +65,7 @@ def reconstruction_metrics(
 
 
 def nrmse(truth: ArrayLike, reconstruction: ArrayLike, *, mask: ArrayLike | None = None) -> float:
-    """Give the normalised root-mean-square error in percent: 100 ||x - truth|| / ||truth||.
+    """Return the normalised root-mean-square error in percent: 100 ||x - truth|| / ||truth||.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def psnr(
     mask: ArrayLike | None = None,
     data_range: float | None = None,
 ) -> float:
-    """Give the peak signal-to-noise ratio in dB: 10 log10(range² / mean squared error).
+    """Return the peak signal-to-noise ratio in dB: 10 log10(range² / mean squared error).
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def ssim(
     mask: ArrayLike | None = None,
     data_range: float | None = None,
 ) -> float:
-    """Give the structural similarity, averaged over the pixels that count.
+    """Return the structural similarity, averaged over the pixels that count.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def _as_image(values: ArrayLike) -> Image:
 
 
 def _within(actual: Image, found: Image, mask: ArrayLike | None) -> tuple[Image, Image]:
-    """Give the pixels that count, of both images."""
+    """Return the pixels that count, of both images."""
     inside = _inside(actual.shape, mask)
     for image, name in ((actual, "truth"), (found, "reconstruction")):
         wrong = int(np.count_nonzero(~np.isfinite(image[inside])))

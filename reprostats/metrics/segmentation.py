@@ -169,7 +169,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, n_classes: int = 2
 
 
 def class_agreement(confusion: ArrayLike) -> dict[str, float]:
-    """Give the five measures of SegEval over all classes, background included.
+    """Return the five measures of SegEval over all classes, background included.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def class_agreement(confusion: ArrayLike) -> dict[str, float]:
 
 
 def overlap(truth: ArrayLike, prediction: ArrayLike) -> dict[str, float]:
-    """Give the measures of one structure that are made of counts.
+    """Return the measures of one structure that are made of counts.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def overlap(truth: ArrayLike, prediction: ArrayLike) -> dict[str, float]:
 def distances(
     truth: ArrayLike, prediction: ArrayLike, *, spacing: Sequence[float] | None = None
 ) -> dict[str, float]:
-    """Give the distances of two masks.
+    """Return the distances of two masks.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def distances(
 def volume_difference(
     truth: ArrayLike, prediction: ArrayLike, *, spacing: Sequence[float] | None = None
 ) -> dict[str, float]:
-    """Give by how much the predicted volume (of a slice: area) is too large.
+    """Return by how much the predicted volume (of a slice: area) is too large.
 
     Parameters
     ----------
@@ -427,14 +427,14 @@ def _around(first: Mask, second: Mask) -> tuple[Mask, Mask]:
 
 
 def _border(mask: Mask) -> Mask:
-    """Give the pixels with a neighbour (sharing a face) outside; outside the array is outside."""
+    """Return the pixels with a neighbour (sharing a face) outside; outside the array is outside."""
     return np.asarray(mask & ~ndimage.binary_erosion(mask))
 
 
 def _directed(
     first: Mask, second: Mask, step: tuple[float, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give for each pixel of one mask the distance to the other, in both directions."""
+    """Return for each pixel of one mask the distance to the other, in both directions."""
     to_second = ndimage.distance_transform_edt(~second, sampling=step)[first]
     to_first = ndimage.distance_transform_edt(~first, sampling=step)[second]
     return to_second, to_first

@@ -98,7 +98,7 @@ class FCN(nn.Module):
         self.up = nn.ModuleList(_enlarge(out_channels, stride) for stride in strides)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give the output maps, shape (batch, out_channels, height, width).
+        """Return the output maps, shape (batch, out_channels, height, width).
 
         Parameters
         ----------

@@ -54,5 +54,5 @@ class LeNet5(nn.Module):
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give logits of shape (batch, classes) for images of shape (batch, 1, 32, 32)."""
+        """Return logits of shape (batch, classes) for images of shape (batch, 1, 32, 32)."""
         return self.classifier(self.features(images))  # type: ignore[no-any-return]

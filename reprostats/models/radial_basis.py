@@ -61,7 +61,7 @@ class RadialBasis(nn.Module):
         self.reset_parameters()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Give phi of every value, in the type of the weights.
+        """Return phi of every value, in the type of the weights.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class _Gaussians(torch.autograd.Function):
 
 
 def _scale(weight: torch.Tensor) -> float:
-    """Give what makes exp(-((x - centre) / deviation)² / 2) of x an exp(-(offset)²)."""
+    """Return what makes exp(-((x - centre) / deviation)² / 2) of x an exp(-(offset)²)."""
     deviation = 2 * _SPAN / (weight.shape[1] - 1)
     return math.sqrt(0.5) / deviation
 
@@ -108,12 +108,12 @@ def _scaled(maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _offset(scaled: torch.Tensor, number: int) -> torch.Tensor:
-    """Give the distance from a centre; centres are sqrt(1/2) apart."""
+    """Return the distance from a centre; centres are sqrt(1/2) apart."""
     return scaled.sub(number * math.sqrt(0.5))
 
 
 def _gaussian(offset: torch.Tensor) -> torch.Tensor:
-    """Give exp(-offset²), but 2e-35 at the least: smaller exponents take a CPU 70 times as long."""
+    """Return exp(-offset²), at least 2e-35: smaller exponents take a CPU 70 times as long."""
     return offset.square().neg_().clamp_(min=_LOWEST_EXPONENT).exp_()
 
 

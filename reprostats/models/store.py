@@ -190,7 +190,7 @@ def check_architecture(model: nn.Module, card: Card) -> None:
 
 
 def _plain(state: Mapping[str, object]) -> State:
-    """Give tensors on the CPU of which none shares memory with another."""
+    """Return tensors on the CPU of which none shares memory with another."""
     if strange := [name for name, value in state.items() if not isinstance(value, torch.Tensor)]:
         raise InputError(f"the state holds something other than tensors: {', '.join(strange)}.")
     if not state:

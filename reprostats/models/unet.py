@@ -100,7 +100,7 @@ class UNet(nn.Module):
         self.output = parts.kind.convolution(widths[0], out_channels, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give the output maps, shape (batch, out_channels, *space).
+        """Return the output maps, shape (batch, out_channels, *space).
 
         Parameters
         ----------

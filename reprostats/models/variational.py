@@ -140,7 +140,7 @@ class VariationalNetwork(nn.Module):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Give kernels a mean of 0 and a norm of at most 1, and lambda at least 0, in place.
+        """Return kernels a mean of 0 and a norm of at most 1, and lambda at least 0, in place.
 
         As in the authors' code the mean is taken of real and imaginary part each, the norm of both
         together.
@@ -323,7 +323,7 @@ def _mirrored(parts: torch.Tensor, margin: int) -> torch.Tensor:
 
 
 def _largest_magnitude(images: torch.Tensor) -> torch.Tensor:
-    """Give the largest magnitude of each image, 1 where it is 0, or refuse what is not finite."""
+    """Return the largest magnitude of each image, 1 where it is 0, or refuse what is not finite."""
     largest = images.abs().amax(_PLANE, keepdim=True)
     wrong = (~torch.isfinite(largest)).flatten().nonzero()
     if len(wrong):

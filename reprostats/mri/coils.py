@@ -172,7 +172,7 @@ def check_kspace(kspace: torch.Tensor, axes_of_space: int) -> None:
 def _coil_places(
     coils: int, distance: float, generator: np.random.Generator
 ) -> NDArray[np.complex128]:
-    """Give the places of the coils, columns as the real and rows as the imaginary part."""
+    """Return the places of the coils, columns as the real and rows as the imaginary part."""
     turns = (np.arange(coils) + generator.uniform(-0.25, 0.25, coils)) / coils
     distances = distance * generator.uniform(1, 1.1, coils)
     return np.asarray(distances * np.exp(2j * np.pi * turns))

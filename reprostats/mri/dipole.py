@@ -32,7 +32,7 @@ def dipole_kernel(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Give the dipole kernel in k-space: D(k) = 1/3 - (k . b0)² / |k|², D(0) = 0.
+    """Return the dipole kernel in k-space: D(k) = 1/3 - (k . b0)² / |k|², D(0) = 0.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ class DipoleField:
         self._half = kernel[..., : sides[-1] // 2 + 1]
 
     def forward(self, susceptibility: torch.Tensor) -> torch.Tensor:
-        """Give the field.
+        """Return the field.
 
         Parameters
         ----------
@@ -228,5 +228,5 @@ def thresholded_division(
 
 
 def _mirrored(kernel: torch.Tensor) -> torch.Tensor:
-    """Give D(-k)."""
+    """Return D(-k)."""
     return kernel.flip(_VOLUME).roll((1, 1, 1), _VOLUME)

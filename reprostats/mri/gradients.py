@@ -66,7 +66,7 @@ class Gradient:
         return torch.stack(slopes, dim=self.axes[0] - 1)
 
     def adjoint(self, slopes: torch.Tensor) -> torch.Tensor:
-        """Give the negative divergence.
+        """Return the negative divergence.
 
         Parameters
         ----------

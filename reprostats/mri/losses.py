@@ -53,7 +53,7 @@ class Normalisation:
         return (quantity - self.mean) / self.sd
 
     def restore(self, normalised: torch.Tensor) -> torch.Tensor:
-        """Give the quantity in its unit."""
+        """Return the quantity in its unit."""
         return normalised * self.sd + self.mean
 
 
@@ -137,7 +137,7 @@ class QSMLoss:
     def __call__(
         self, output: torch.Tensor, susceptibility: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
-        """Give the loss.
+        """Return the loss.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class QSMLoss:
     def terms(
         self, output: torch.Tensor, susceptibility: torch.Tensor, mask: torch.Tensor
     ) -> QSMTerms:
-        """Give the terms by themselves; parameters and errors are those of the loss."""
+        """Return the terms by themselves; parameters and errors are those of the loss."""
         _check_same_shape(output=output, susceptibility=susceptibility, mask=mask)
         found, wanted = _full_precision(output), _full_precision(susceptibility)
         difference = found - wanted
@@ -186,7 +186,7 @@ class QSMLoss:
 
 
 def complex_mse(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Give the mean over all pixels of |output - target|².
+    """Return the mean over all pixels of |output - target|².
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def complex_mse(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def magnitude_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Give the squared error of magnitudes, summed over pixels and averaged over images.
+    """Return the squared error of magnitudes, summed over pixels and averaged over images.
 
     The loss of the variational network in the authors' code (Hammernik et al., Magn Reson Med
     79:3055, 2018), with magnitudes sqrt(|x|² + 1e-12), so that the gradient exists at 0. They are

@@ -25,10 +25,10 @@ class LinearOperator(Protocol):
         """The last axes of its input, counted from the end, such as (-2, -1) for a slice."""
 
     def forward(self, image: torch.Tensor, /) -> torch.Tensor:
-        """Give Ax."""
+        """Return Ax."""
 
     def adjoint(self, data: torch.Tensor, /) -> torch.Tensor:
-        """Give A*y."""
+        """Return A*y."""
 
 
 @dataclass(frozen=True, eq=False)

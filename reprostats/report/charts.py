@@ -103,12 +103,12 @@ def points_plot(
 
 
 def name_axis() -> alt.Axis:
-    """Give an axis of names on which long ones take a line a word, so that they do not overlap."""
+    """Return an axis whose long names take a line a word, so that they do not overlap."""
     in_lines = f"length(datum.label) > {_LONG_NAME} ? split(datum.label, ' ') : datum.label"
     return alt.Axis(labelAngle=0, labelExpr=in_lines)
 
 
 def _beside(values: pd.DataFrame, value: str, group: str) -> pd.Series[float]:
-    """Give equal values of a group places side by side, so that each of them can be seen."""
+    """Return equal values of a group places side by side, so that each of them can be seen."""
     groups = values.groupby([group, value], sort=False)[value]
     return groups.cumcount() - (groups.transform("size") - 1) / 2

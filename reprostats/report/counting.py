@@ -49,7 +49,7 @@ _MEANINGS = (
 
 
 def trial_table(results: pd.DataFrame) -> Table:
-    """Give the metrics of every trial, as Tables 3 to 5 of Alahmari et al. (2020) do."""
+    """Return the metrics of every trial, as Tables 3 to 5 of Alahmari et al. (2020) do."""
     return measured_trials(
         "counting_trials",
         _trials(results),
@@ -60,12 +60,12 @@ def trial_table(results: pd.DataFrame) -> Table:
 
 
 def measure_table(results: pd.DataFrame) -> Table:
-    """Give mean and SD of the metrics for each condition, as Tables 3 to 5 of the paper do."""
+    """Return mean and SD of the metrics for each condition, as Tables 3 to 5 of the paper do."""
     return measure_summary("counting_measures", _trials(results), _MEASURES, _MEANINGS)
 
 
 def perfect_mask_table(results: pd.DataFrame) -> Table:
-    """Give the error of the count that the true mask leads to by the same post-processing.
+    """Return the error of the count that the true mask leads to by the same post-processing.
 
     No network can be expected to count better: where cells touch, the mask does not tell them
     apart.
@@ -152,7 +152,7 @@ def cells_figure(pictures: Sequence[CellPicture], columns: int = 2) -> Figure:
 
 
 def _trials(results: pd.DataFrame) -> pd.DataFrame:
-    """Give a row per trial; the Dice coefficient over the images in which all trials have one.
+    """Return a row per trial; the Dice coefficient over the images in which all trials have one.
 
     The Dice coefficient of an image without cells in which nothing was marked is undefined.
     """
@@ -215,7 +215,7 @@ def _outlines(
 
 
 def _outline(region: measure._regionprops.RegionProperties) -> np.ndarray:
-    """Give the outline of a cell as corners, shape (corners, 2): row and column."""
+    """Return the outline of a cell as corners, shape (corners, 2): row and column."""
     padded = np.pad(region.image, 1)
     longest = max(measure.find_contours(padded, 0.5), key=len)
     corner = np.array(region.bbox[:2]) - 0.5  # pixels are drawn from their corner

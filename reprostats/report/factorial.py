@@ -113,7 +113,7 @@ def _design(table: pd.DataFrame, effects: Sequence[tuple[str, ...]]) -> NDArray[
 def _values(
     results: pd.DataFrame, factors: Sequence[str], metric: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Give the levels and the value of every trial, and what a reader must know of them.
+    """Return the levels and the value of every trial, and what a reader must know of them.
 
     A source that changes no value is no replicate of the others: over its levels one is kept.
     """

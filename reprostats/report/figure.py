@@ -45,7 +45,7 @@ class Figure:
         return str(vl_convert.vegalite_to_svg(self.chart.to_dict()))
 
     def html(self) -> str:
-        """Give the chart and its caption as a part of a page."""
+        """Return the chart and its caption as a part of a page."""
         return f"<figure>{self.svg()}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
 
     def write(self, folder: Path, formats: Iterable[str] = ("svg", "png")) -> list[Path]:

@@ -28,7 +28,7 @@ _WIDEST = 900
 
 
 def values_by_repetition(results: pd.DataFrame, metric: str = "dice") -> pd.DataFrame:
-    """Give the finite values of every repetition by case.
+    """Return the finite values of every repetition by case.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def interval_figure(
 
 
 def _repetitions(trials: pd.DataFrame) -> pd.DataFrame:
-    """Give each run of a condition its number: that of its seeds, or else its place."""
+    """Number the runs of each condition: by their seeds, or else by their place."""
     runs = trials.assign(seeds=shared_seeds(trials))[["condition", "run", "seeds"]]
     runs = runs.drop_duplicates(["condition", "run"])
     if runs.duplicated(["condition", "seeds"]).any():

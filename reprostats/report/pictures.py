@@ -92,7 +92,7 @@ def picture_row(
 
 
 def picture_axis(name: str, side: int) -> alt.X | alt.Y:
-    """Give an axis without marks along a side of an image, in pixels from the upper left."""
+    """Return an axis without marks along a side of an image, in pixels from the upper left."""
     kind = alt.X if name == "x" else alt.Y
     domain = [0, side] if name == "x" else [side, 0]
     return kind(f"{name}:Q", scale=alt.Scale(domain=domain, nice=False), axis=None)

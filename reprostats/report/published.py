@@ -72,7 +72,7 @@ def read(name: str, folder: Path | None = None) -> pd.DataFrame:
 
 
 def number(cell: str) -> float:
-    """Give the number in a printed cell, NaN if it is blank.
+    """Return the number in a printed cell, NaN if it is blank.
 
     Examples
     --------

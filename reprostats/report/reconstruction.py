@@ -48,7 +48,7 @@ _PHASES = ("training", "inference")
 
 
 def baseline_table(numbers: Mapping[str, Any]) -> Table:
-    """Give the numbers behind the verdict on the baseline.
+    """Return the numbers behind the verdict on the baseline.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ def image_figure(training: pd.DataFrame, inference: pd.DataFrame) -> Figure:
 def _drawn_images(
     training: pd.DataFrame, inference: pd.DataFrame
 ) -> tuple[pd.DataFrame, list[float]]:
-    """Give a row for each network with its place in the chart, and the decades of the axis."""
+    """Return a row for each network with its place in the chart, and the decades of the axis."""
     by_trial = pd.concat(
         [
             table.groupby(["condition", "trial"], sort=False, as_index=False)

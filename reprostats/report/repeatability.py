@@ -36,7 +36,7 @@ _ROUNDING = 16 * float(np.finfo(np.float32).eps)
 
 
 def trial_table(results: pd.DataFrame) -> Table:
-    """Give accuracy and errors of every trial, as Table 7 of Alahmari et al. (2020) does."""
+    """Return accuracy and errors of every trial, as Table 7 of Alahmari et al. (2020) does."""
     return measured_trials(
         "repeatability_trials",
         trial_values(results, list(_CLASSIFICATION)),
@@ -47,7 +47,7 @@ def trial_table(results: pd.DataFrame) -> Table:
 
 
 def measure_table(results: pd.DataFrame) -> Table:
-    """Give mean and SD of accuracy, errors and loss over the trials of each condition."""
+    """Return mean and SD of accuracy, errors and loss over the trials of each condition."""
     return measure_summary(
         "repeatability_measures",
         trial_values(results, list(_CLASSIFICATION)),
@@ -257,7 +257,7 @@ def retest_table(results: pd.DataFrame) -> Table:
 
 
 def cost_table(results: pd.DataFrame) -> Table:
-    """Give the time of a training step under each setting, and its ratio to the plain one.
+    """Return the time of a training step under each setting, and its ratio to the plain one.
 
     Parameters
     ----------

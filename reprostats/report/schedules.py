@@ -17,7 +17,7 @@ _MOST_POINTS = 4800  # Altair draws no table of more than 5000 rows
 
 
 def schedule_table(rates: Mapping[str, ArrayLike], steps_per_epoch: int) -> pd.DataFrame:
-    """Give one row per schedule and step.
+    """Return one row per schedule and step.
 
     Parameters
     ----------

@@ -200,7 +200,7 @@ class Table:
         return [self.titles.get(str(name), str(name)) for name in self.frame.columns]
 
     def latex(self) -> str:
-        """Give the table as LaTeX for the booktabs package.
+        """Return the table as LaTeX for the booktabs package.
 
         A table that is wider than the text is scaled to it. One that is longer than a page, or
         whose cells hold sentences, breaks across pages and its cells into lines.
@@ -216,15 +216,15 @@ class Table:
         )
 
     def csv(self) -> str:
-        """Give the values in full precision."""
+        """Return the values in full precision."""
         return self.frame.to_csv(index=False, lineterminator="\n")
 
     def html(self) -> str:
-        """Give a page that needs nothing from outside itself."""
+        """Return a page that needs nothing from outside itself."""
         return _HTML.render(caption=self.caption, fragment=self.fragment())
 
     def markdown(self) -> str:
-        """Give the table in GitHub's Markdown."""
+        """Return the table in GitHub's Markdown."""
         body = tabulate(
             [[_markdown_text(cell) for cell in row] for row in self._cells()],
             headers=[_markdown_text(title) for title in self.header],
@@ -258,7 +258,7 @@ class Table:
         return self.fragment()
 
     def fragment(self) -> str:
-        """Give the table as a part of a page."""
+        """Return the table as a part of a page."""
         return _HTML_FRAGMENT.render(
             caption=self.caption,
             note=self.note,
@@ -280,12 +280,12 @@ class Table:
         return len(self.frame) > _MOST_ROWS_ON_A_PAGE or sum(self._widths()) > _MOST_IN_A_ROW
 
     def _widths(self) -> list[int]:
-        """Give the length of the longest cell of each column."""
+        """Return the length of the longest cell of each column."""
         columns = zip(self.header, *self._cells(), strict=True)
         return [max(len(str(cell)) for cell in column) for column in columns]
 
     def _alignment(self) -> str:
-        """Give a letter for each column; in a long table, a width where cells are long."""
+        """Return a letter for each column; in a long table, a width where cells are long."""
         plain = ["r" if numeric else "l" for numeric in self._numeric()]
         if not self._is_long():
             return "".join(plain)

@@ -81,7 +81,7 @@ def _loss_panel(losses: pd.DataFrame, logarithmic: bool) -> alt.LayerChart:
 
 
 def _means(losses: pd.DataFrame) -> pd.DataFrame:
-    """Give the mean loss of each epoch that has ended, at its middle.
+    """Return the mean loss of each epoch that has ended, at its middle.
 
     There is none where each row is of an epoch.
     """

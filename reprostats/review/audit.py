@@ -60,7 +60,7 @@ class Found:
         return " to ".join(ends) + (f" {self.unit}" if self.unit else "")
 
     def interval(self, confidence_level: float = 0.95) -> tuple[float, float] | None:
-        """Give the Wilson interval of a share, in percent; None for any other figure."""
+        """Return the Wilson interval of a share, in percent; None for any other figure."""
         if self.total is None:
             return None
         low, high = wilson_interval(self.count, self.total, confidence_level)
@@ -161,7 +161,7 @@ def _numbers(review: Review, text: str) -> list[float]:
 
 
 def each_answer(value: Any) -> Iterator[Any]:
-    """Give the single answers of which an answer consists; none where nothing is known."""
+    """Return the single answers of which an answer consists; none where nothing is known."""
     if isinstance(value, tuple):
         for item in value:
             yield from each_answer(item)

@@ -110,7 +110,7 @@ class Built:
         return Page(explorer(self.explored))
 
     def all_tables(self) -> list[Table]:
-        """Give every table that is written."""
+        """Return every table that is written."""
         of_lists = [
             table
             for found in self.compliance.values()

@@ -154,7 +154,7 @@ class Compliance:
         return [{answer: row.count(answer) for answer in ANSWERS} for row in self.answers]
 
     def long(self) -> pd.DataFrame:
-        """Give one row for each item and paper."""
+        """Return one row for each item and paper."""
         items = self.checklist.items
         return pd.DataFrame(
             {
@@ -259,7 +259,7 @@ def _fields(item: Item, questions: Questions) -> Iterator[str]:
 
 
 def chosen(found: dict[str, Compliance], name: str) -> Compliance:
-    """Give one checklist by name.
+    """Return one checklist by name.
 
     Raises
     ------

@@ -160,7 +160,7 @@ def _bare(column: Column, questions: Questions) -> Cell:
 
 
 def name(paper: Any, section: str) -> str:
-    """Give the label of a paper, with its reference unless what was read does not print it."""
+    """Return the label of a paper, with its reference unless what was read does not print it."""
     number = paper.bibliography.reference
     tables = paper.bibliography.reference_printed_in
     read_in = getattr(getattr(paper, section, None), "read_in", None)

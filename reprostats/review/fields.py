@@ -87,7 +87,7 @@ def own_run_places(form: Form) -> dict[str, FieldPlace]:
 
 
 def label_of(paper: Any) -> str:
-    """Give the label of a paper, with a mark if it is a run of one's own."""
+    """Return the label of a paper, with a mark if it is a run of one's own."""
     return f"{paper.label} (own run)" if paper.own_run is not None else str(paper.label)
 
 
@@ -196,5 +196,5 @@ def status_of(found: Any) -> str:
 
 
 def value_of(found: Any) -> Any:
-    """Give the value of a finding or a plain value; None if there is none."""
+    """Return the value of a finding or a plain value; None if there is none."""
     return found.value if isinstance(found, Finding) else found

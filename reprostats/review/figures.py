@@ -249,7 +249,7 @@ class Page:
     height: int = 1200
 
     def html(self) -> str:
-        """Give the page."""
+        """Return the page."""
         return str(self.chart.to_html(inline=True, embed_options={"actions": False}))
 
     def write(self, path: Path) -> Path:

@@ -106,7 +106,7 @@ class Form(Record):
     """What is recorded of a run of one's own beside all else; see `reprostats.review.runs`."""
 
     def fields(self) -> Iterator[tuple[str, FieldForm]]:
-        """Give every field with its name, parts included."""
+        """Return every field with its name, parts included."""
         for section in self.sections.values():
             for name, field in (section.each.fields if section.each else {}).items():
                 yield name, field
@@ -116,7 +116,7 @@ class Form(Record):
         yield from self.own_runs.items()
 
     def vocabulary_kinds(self) -> list[str]:
-        """Give the kinds of words that a vocabulary for this form has."""
+        """Return the kinds of words that a vocabulary for this form has."""
         worded = [(name, field) for name, field in self.fields() if field.kind in {"word", "words"}]
         return list(dict.fromkeys(field.words or name for name, field in worded))
 

@@ -106,7 +106,7 @@ class Review:
         return iter(self.papers)
 
     def paper(self, key: str) -> Any:
-        """Give the paper with this key.
+        """Return the paper with this key.
 
         Raises
         ------

@@ -26,7 +26,7 @@ _ARXIV = re.compile(r"(?:[0-9]{4}\.[0-9]{4,5}|[a-z.-]+/[0-9]{7})")
 
 
 def cited(review: Review) -> Iterator[Any]:
-    """Give the papers of a review, each publication once; a run of one's own is none."""
+    """Return the papers of a review, each publication once; a run of one's own is none."""
     return (paper for paper in review if paper.same_reference_as is None and paper.own_run is None)
 
 

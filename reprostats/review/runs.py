@@ -48,7 +48,7 @@ def write_run(path: Path, record: Mapping[str, Any]) -> Path:
 
 
 def run_text(record: Mapping[str, Any]) -> str:
-    """Give the record of a run as it is written to its file."""
+    """Return the record of a run as it is written to its file."""
     return "\n".join(block({"format": 1, "run": record})) + "\n"
 
 

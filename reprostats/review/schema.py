@@ -58,7 +58,7 @@ def write_papers_schema(protocol: Protocol, path: Path | None = None) -> Path:
 
 
 def schema_text(protocol: Protocol) -> str:
-    """Give the JSON Schema as it is written to its file."""
+    """Return the JSON Schema as it is written to its file."""
     return json.dumps(papers_schema(protocol), indent=2, ensure_ascii=False) + "\n"
 
 

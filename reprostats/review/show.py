@@ -87,7 +87,7 @@ def _part(part: Any) -> Iterator[str]:
 
 
 def records_table(review: Review) -> Table:
-    """Give all records in one flat table: a value and a status for each field."""
+    """Return all records in one flat table: a value and a status for each field."""
     places = review.questions.places.values()
     frame = pd.DataFrame(
         {

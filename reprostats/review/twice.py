@@ -115,7 +115,7 @@ def _same_title(document: Document, entries: Sequence[_Entry]) -> Iterator[Mista
 
 
 def _neighbours(entries: Sequence[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
-    """Give the pairs that lie close when titles are sorted by their beginning or by their end.
+    """Return the pairs that lie close when titles are sorted by their beginning or by their end.
 
     Comparing all pairs would take hours for ten thousand papers; a copy with a slip of the pen in
     one place keeps its beginning or its end.

@@ -23,7 +23,7 @@ def validate(
 
 
 def _statuses(detail: ErrorDetails) -> tuple[str, ...]:
-    """Give the words that would have been valid in the place of a mistake, beside its own."""
+    """Return the words that would have been valid in the place of a mistake, beside its own."""
     known = detail.get("ctx", {}).get("known", ())
     in_finding = "value" in detail["loc"] and isinstance(detail["input"], str)
     return STATUSES if in_finding or known else ()

@@ -82,11 +82,11 @@ class Vocabulary(Record):
     """
 
     def spellings(self, kind: str) -> tuple[str, ...]:
-        """Give every spelling of a kind that a record may use."""
+        """Return every spelling of a kind that a record may use."""
         return tuple(self._words_by_spelling[kind])
 
     def words_of(self, kind: str) -> tuple[str, ...]:
-        """Give the words of a kind, without their synonyms."""
+        """Return the words of a kind, without their synonyms."""
         return tuple(getattr(self, kind))
 
     def knows(self, kind: str, spelling: str) -> bool:
@@ -94,7 +94,7 @@ class Vocabulary(Record):
         return spelling in self._words_by_spelling[kind]
 
     def word(self, kind: str, spelling: str) -> str:
-        """Give the word that a spelling stands for.
+        """Return the word that a spelling stands for.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class Vocabulary(Record):
         return self._words_by_spelling[kind][spelling]
 
     def printed(self, kind: str, spelling: str) -> str:
-        """Give what tables print for a spelling.
+        """Return what tables print for a spelling.
 
         Raises
         ------

@@ -291,7 +291,7 @@ def _comparable(
     *,
     once: bool,
 ) -> tuple[Floats, Floats, list[str]]:
-    """Give the values of both on the cases that are complete, equal runs once, and notes."""
+    """Return the values of both on the cases that are complete, equal runs once, and notes."""
     notes: list[str] = []
     if runs == "crossed":
         shared = one.index.intersection(other.index)
@@ -323,7 +323,7 @@ def _comparable(
 
 
 def _distinct(arrays: Sequence[Floats], *, crossed: bool) -> list[list[int]]:
-    """Give the rows of each array that are not the same as an earlier one; pairs stay pairs."""
+    """Return the rows of each array that are not the same as an earlier one; pairs stay pairs."""
     if crossed:
         rows = _distinct_rows(np.hstack(arrays))
         return [rows, rows]
@@ -344,7 +344,7 @@ def _distinct_rows(array: Floats) -> list[int]:
 def _matrices(
     table: pd.DataFrame, value: str, algorithm: str, run: str, case: str | None
 ) -> dict[object, pd.DataFrame]:
-    """Give the values of each algorithm: one row a run, one column a case."""
+    """Return the values of each algorithm: one row a run, one column a case."""
     columns = [value, algorithm, run, *([case] if case else [])]
     for name in columns:
         if name not in table:

@@ -152,7 +152,7 @@ def anova(table: pd.DataFrame, formula: str, *, typ: Literal[1, 2, 3] = 2) -> pd
 
 
 def _part(term: _Term, others: list[_Term], response: Floats, floor: _Floor) -> _Part:
-    """Give what a term adds to the others."""
+    """Return what a term adds to the others."""
     directions = _directions(term.columns, _span(others, len(response)))
     found = float(np.square(directions.T @ response).sum())
     df = directions.shape[1]
@@ -175,7 +175,7 @@ def _residual(terms: list[_Term], response: Floats, floor: _Floor) -> _Part:
 
 
 def _adjusted_for(terms: list[_Term], place: int, typ: int) -> list[_Term]:
-    """Give the terms that come before this one in the sense of the type of sum of squares."""
+    """Return the terms that come before this one in the sense of the type of sum of squares."""
     term = terms[place]
     if typ == 1:
         return terms[:place]
@@ -184,7 +184,7 @@ def _adjusted_for(terms: list[_Term], place: int, typ: int) -> list[_Term]:
 
 
 def _span(terms: list[_Term], n: int) -> Floats:
-    """Give orthonormal columns, shape (n, rank), that span the columns of the terms."""
+    """Return orthonormal columns, shape (n, rank), that span the columns of the terms."""
     span = np.empty((n, 0))
     for term in terms:
         span = np.hstack([span, _directions(term.columns, span)])
@@ -192,7 +192,7 @@ def _span(terms: list[_Term], n: int) -> Floats:
 
 
 def _directions(columns: Floats, span: Floats) -> Floats:
-    """Give orthonormal columns that span what ``columns`` add to an orthonormal ``span``."""
+    """Return orthonormal columns that span what ``columns`` add to an orthonormal ``span``."""
     length = np.linalg.norm(columns, axis=0)
     left: Floats = columns[:, length > 0] / length[length > 0]
     for _ in range(2):  # once is not enough: Giraud, Langou and Rozloznik (2005)
@@ -303,7 +303,7 @@ def _description(formula: str) -> ModelDesc:
 
 
 def _columns_named(description: ModelDesc, known: list[str]) -> list[str]:
-    """Give the columns a formula uses, refusing names that are neither columns nor functions."""
+    """Return the columns a formula uses, refusing names that are neither columns nor functions."""
     from patsy import builtins
 
     codes = [

@@ -35,7 +35,7 @@ class MedianRanks(NamedTuple):
 
 @lru_cache(maxsize=256)
 def median_ranks(n: int) -> MedianRanks:
-    """Give the ranks (from 0) between which the median of a bootstrap sample lies half-way.
+    """Return the ranks (from 0) between which the median of a bootstrap sample lies half-way.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def _power(base: Floats, exponent: int) -> Floats:
 
 
 def _at_rank(ranks: Integers, n: int, place: int) -> Floats:
-    """Give the probability that value number ``place`` of a bootstrap sample has each rank."""
+    """Return the probability that value number ``place`` of a bootstrap sample has each rank."""
     at_most = special.bdtrc(place - 1.0, n, (ranks + 1) / n)
     below = special.bdtrc(place - 1.0, n, ranks / n)
     return np.asarray(at_most - below)
@@ -80,7 +80,7 @@ def _kept(lower: Integers, upper: Integers, probability: Floats) -> MedianRanks:
 def bootstrap_interval(
     ordered: Floats, tail: float, method: Literal["percentile", "bca"]
 ) -> tuple[Floats, Floats]:
-    """Give the bootstrap interval of the median of every row.
+    """Return the bootstrap interval of the median of every row.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _corrected(ordered: Floats, medians: Floats, reached: Floats, tail: float) -
 
 
 def _acceleration(ordered: Floats) -> Floats:
-    """Give a sixth of the skewness of the jackknife, shape (groups, 1)."""
+    """Return a sixth of the skewness of the jackknife, shape (groups, 1)."""
     ordered = ordered / power_of_two(ordered)
     n = ordered.shape[1]
     if n < 3:  # noqa: PLR2004
@@ -143,7 +143,7 @@ def _acceleration(ordered: Floats) -> Floats:
 
 
 def middle(ordered: Floats) -> Floats:
-    """Give the median of every row of ordered values, shape (groups, n)."""
+    """Return the median of every row of ordered values, shape (groups, n)."""
     n = ordered.shape[1]
     low, high = ordered[:, (n - 1) // 2], ordered[:, n // 2]
     return np.asarray(np.where(low == high, low, low / 2 + high / 2))
@@ -175,7 +175,7 @@ def interpolated_interval(
 
 
 def difference_interval(first: Floats, second: Floats, tail: float) -> tuple[float, float]:
-    """Give the percentile interval of the difference of the medians of two ordered samples.
+    """Return the percentile interval of the difference of the medians of two ordered samples.
 
     The distribution is that of all pairs of bootstrap medians, one of each sample.
     """

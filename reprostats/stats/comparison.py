@@ -151,7 +151,7 @@ def performance_profile(
     thresholds: ArrayLike | None = None,
     confidence_level: float = 0.95,
 ) -> pd.DataFrame:
-    """Give the share of values above each threshold, for each algorithm.
+    """Return the share of values above each threshold, for each algorithm.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def _interval(
     sides: Sequence[Floats],
     confidence_level: float,
 ) -> tuple[float, float, float]:
-    """Give a statistic of arrays of shape (cases, runs), and the limits of its interval."""
+    """Return a statistic of arrays of shape (cases, runs), and the limits of its interval."""
     estimate = statistic(sides)
     n = len(sides[0])
     cases = [statistic([np.delete(side, i, axis=0) for side in sides]) for i in range(n)]

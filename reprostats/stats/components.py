@@ -96,7 +96,7 @@ class Components:
         return self._in_unit(self._drawn)
 
     def table(self, confidence_level: float = 0.95) -> pd.DataFrame:
-        """Give one row a component, the residual and the total; see `variance_components`."""
+        """Return one row a component, the residual and the total; see `variance_components`."""
         check_confidence_level(confidence_level)
         weights = np.vstack([np.eye(len(self.raw)), np.ones(len(self.raw))])
         found = self.sums(weights, confidence_level)
@@ -106,7 +106,7 @@ class Components:
         return pd.DataFrame(first | dict(found.items()) | {"note": notes})
 
     def sums(self, weights: Floats, confidence_level: float = 0.95) -> pd.DataFrame:
-        """Give sums of components with their intervals.
+        """Return sums of components with their intervals.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class Components:
     def gage(
         self, part: str, *, tolerance: float | None = None, confidence_level: float = 0.95
     ) -> pd.DataFrame:
-        """Give the same result as a study of a gage; see `gage_repeatability_reproducibility`."""
+        """Return the same result as a study of a gage; see `gage_repeatability_reproducibility`."""
         check_confidence_level(confidence_level)
         chosen = self.place(part)
         if tolerance is not None and not tolerance > 0:
@@ -159,14 +159,14 @@ class Components:
 
     @staticmethod
     def _categories(found: pd.DataFrame) -> list[float]:
-        """Give how many classes of parts the gage tells apart: sqrt(2) sd_part / sd_gage."""
+        """Return how many classes of parts the gage tells apart: sqrt(2) sd_part / sd_gage."""
         sd = found.set_index("source")["sd"]
         with np.errstate(divide="ignore", invalid="ignore"):
             classes = float(np.sqrt(2) * np.divide(sd["part"], sd["gage"]))
         return [classes if source == "part" else np.nan for source in found["source"]]
 
     def place(self, name: str) -> int:
-        """Give the position of a component.
+        """Return the position of a component.
 
         Raises
         ------
@@ -380,7 +380,7 @@ def fit_components(
 
 
 def limits(drawn: Floats, confidence_level: float) -> Floats:
-    """Give the two quantiles that enclose the middle of draws, shape (..., draws).
+    """Return the two quantiles that enclose the middle of draws, shape (..., draws).
 
     Returns
     -------
@@ -398,7 +398,7 @@ def _most_likely(data: Contrasts, layers: tuple[Stratum, ...], guess: Floats) ->
 
 
 def _starts(guess: Floats, spread: float) -> list[Floats]:
-    """Give the mean-square estimate, and, where it is of no use or at 0, equal shares."""
+    """Return the mean-square estimate, and, where it is of no use or at 0, equal shares."""
     equal = np.full(len(guess), spread / len(guess))
     usable = np.isfinite(guess).all()
     starts = [np.where(guess > 0, guess, 0.01 * spread)] if usable else []

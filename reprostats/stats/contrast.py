@@ -51,13 +51,13 @@ class Contrast:
         return several and (self.strict or self.parts[0][1] == 1)
 
     def quantile(self, tail: float) -> float:
-        """Give the number of standard errors with the probability ``tail`` above it."""
+        """Return the number of standard errors with the probability ``tail`` above it."""
         if self._weighs_quantiles:
             return float(sum(share * stats.t.isf(tail, df) for share, df in self.parts))
         return float(stats.t.isf(tail, self.df))
 
     def tail(self, distance: float) -> float:
-        """Give the probability of an estimate so far above its expectation, or further."""
+        """Return the probability of an estimate so far above its expectation, or further."""
         if self.se == 0:
             return 0.5 if distance == 0 else float(distance < 0)
         t = distance / self.se
@@ -72,16 +72,16 @@ class Contrast:
         return math.exp(optimize.brentq(excess, lowest, math.log(0.5), xtol=1e-14, rtol=1e-14))
 
     def interval(self, confidence_level: float) -> tuple[float, float]:
-        """Give the two-sided interval of the difference."""
+        """Return the two-sided interval of the difference."""
         width = self.quantile((1 - confidence_level) / 2) * self.se
         return self.difference - width, self.difference + width
 
     def p_value(self) -> float:
-        """Give the two-sided p value of no difference."""
+        """Return the two-sided p value of no difference."""
         return min(1.0, 2 * self.tail(abs(self.difference)))
 
     def p_equivalence(self, margin: float) -> float:
-        """Give the larger p value of two one-sided tests against the margin."""
+        """Return the larger p value of two one-sided tests against the margin."""
         return max(self.tail(self.difference + margin), self.tail(margin - self.difference))
 
 
@@ -136,7 +136,7 @@ def over_runs_and_cases(first: Floats, second: Floats, runs: Runs, *, strict: bo
 
 
 def _mean_squares(first: Floats, second: Floats, runs: Runs) -> tuple[float, float, float, int]:
-    """Give MS(R), MS(AC), MS(RC) and the degrees of freedom of the first."""
+    """Return MS(R), MS(AC), MS(RC) and the degrees of freedom of the first."""
     cases = first.shape[1]
     factor = 1 / len(first) + 1 / len(second)
     by_pair = float((first.mean(axis=0) - second.mean(axis=0)).var(ddof=1)) / factor
@@ -155,6 +155,6 @@ def _squares(values: Floats) -> float:
 
 
 def _interaction(block: Floats) -> float:
-    """Give the sum of squares of what neither rows nor columns explain."""
+    """Return the sum of squares of what neither rows nor columns explain."""
     rows, columns = block.mean(axis=1, keepdims=True), block.mean(axis=0)
     return float(((block - rows - columns + block.mean()) ** 2).sum())

@@ -135,7 +135,7 @@ def _paired(first: Floats, second: Floats) -> tuple[float, float, float]:
 
 
 def _welch(first: Floats, second: Floats) -> tuple[float, float, float]:
-    """Give the difference of means, its standard error and Satterthwaite's degrees of freedom."""
+    """Return the difference of means, its standard error and Satterthwaite's degrees of freedom."""
     parts = [float(np.var(centre(side), ddof=1)) / len(side) for side in (first, second)]
     parts = [
         part if math.sqrt(part * len(side)) > float(rounding(side)) else 0.0

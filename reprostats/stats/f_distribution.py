@@ -10,7 +10,7 @@ Floats = NDArray[np.float64]
 
 
 def f_lower_quantile(tail: float, df1: ArrayLike, df2: ArrayLike) -> Floats:
-    """Give the value below which F lies with probability ``tail``; element by element.
+    """Return the value below which F lies with probability ``tail``; element by element.
 
     It is kept from 0 and infinity, so that its inverse, the upper quantile with the degrees of
     freedom exchanged, is finite too.
@@ -28,7 +28,7 @@ def f_lower_quantile(tail: float, df1: ArrayLike, df2: ArrayLike) -> Floats:
 
 
 def f_upper_tail(f: ArrayLike, df1: ArrayLike, df2: ArrayLike) -> Floats:
-    """Give the probability that F is larger than ``f``; element by element.
+    """Return the probability that F is larger than ``f``; element by element.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def f_upper_tail(f: ArrayLike, df1: ArrayLike, df2: ArrayLike) -> Floats:
 
 
 def f_limits(tail: float, df1: ArrayLike, df2: ArrayLike) -> tuple[Floats, Floats]:
-    """Give the factors on an observed F with which it becomes the limits of a variance ratio.
+    """Return the factors on an observed F with which it becomes the limits of a variance ratio.
 
     Returns
     -------

@@ -27,7 +27,7 @@ _LEAST_DEGREES = 1.0
 def many_limits(
     tail: float, df1: float, df2: Floats, *, largest: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give what `f_limits` gives, to 1e-9 relative.
+    """Return what `f_limits` gives, to 1e-9 relative.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _log_limit(tail: float, df1: float, largest: float, end: int) -> Table | Non
 
 
 def many_upper_tails(f: Floats, df1: float, df2: float) -> Floats:
-    """Give what `f_upper_tail` gives, to 1e-9 relative; ``f`` of shape (elements,)."""
+    """Return what `f_upper_tail` gives, to 1e-9 relative; ``f`` of shape (elements,)."""
     logarithm = _log_tail(df1, df2)
     if logarithm is None:
         return f_upper_tail(f, df1, df2)

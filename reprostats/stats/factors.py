@@ -80,7 +80,7 @@ def random_factors(table: pd.DataFrame, terms: Sequence[str]) -> list[Factor]:
 
 
 def fixed_columns(table: pd.DataFrame, terms: Sequence[str]) -> Floats:
-    """Give columns that span the intercept and the fixed terms, shape (n, columns).
+    """Return columns that span the intercept and the fixed terms, shape (n, columns).
 
     Text, categories and booleans are factors, and so is ``"C(name)"``; other numbers are a slope.
     ``"a:b"`` is the product. Columns may be combinations of each other.

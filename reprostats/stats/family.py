@@ -164,7 +164,7 @@ def _chosen_pairs(conditions: list[object], baseline: object) -> list[tuple[obje
 
 
 def _wide(table: pd.DataFrame, value: str, case: list[str], condition: str) -> pd.DataFrame:
-    """Give the mean of every case (rows) in every condition (columns), all present."""
+    """Return the mean of every case (rows) in every condition (columns), all present."""
     for name in (value, condition, *case):
         if name not in table.columns:
             raise unknown_name("column", name, map(str, table.columns))

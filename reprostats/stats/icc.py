@@ -230,7 +230,7 @@ def _by_reml(
     null: float,
     agreement_test: Literal["psych", "irr"],
 ) -> pd.DataFrame:
-    """Give the table of `icc` for a layout that may have missing cells."""
+    """Return the table of `icc` for a layout that may have missing cells."""
     from reprostats.stats import icc_reml
 
     fits: dict[str, icc_reml.Fit | InputError] = {}
@@ -275,7 +275,7 @@ def _numbers_by_reml(
 
 
 def _times(matrix: Floats, form: Form) -> tuple[int, str]:
-    """Give the number of ratings that an average is taken of, and a word on it."""
+    """Return the number of ratings that an average is taken of, and a word on it."""
     rated = np.isfinite(matrix)
     overlap = bool((rated.sum(axis=0) > 1).any())
     if not form.average or overlap:

@@ -161,7 +161,7 @@ def interval(
     confidence_level: float,
     limits: Callable[[float, Floats, Floats], tuple[Floats, Floats]] = f_limits,
 ) -> tuple[Floats, Floats]:
-    """Give the two-sided interval of one form; element by element.
+    """Return the two-sided interval of one form; element by element.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def f_test(
 
 
 def agreement_odds(squares: MeanSquares) -> Floats:
-    """Give k ICC(A,1) / (1 - ICC(A,1)), which equals ICC(A,k) / (1 - ICC(A,k))."""
+    """Return k ICC(A,1) / (1 - ICC(A,1)), which equals ICC(A,k) / (1 - ICC(A,k))."""
     n = squares.n_subjects
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(
@@ -240,7 +240,7 @@ def agreement_odds(squares: MeanSquares) -> Floats:
 
 
 def denominator_df(squares: MeanSquares, form: Form, odds: Floats) -> Floats:
-    """Give the degrees of freedom of the mean square that subjects are compared with."""
+    """Return the degrees of freedom of the mean square that subjects are compared with."""
     n, k = squares.n_subjects, squares.n_raters
     if form.model == "one-way":
         return np.asarray(float(n * (k - 1)))

@@ -113,7 +113,7 @@ class IccMap:
         )
 
     def table(self) -> pd.DataFrame:
-        """Give one row an element with a coefficient: its index, ``icc``, ``ci_low`` and so on."""
+        """Return one row an element with a coefficient: index, ``icc``, ``ci_low`` and so on."""
         places = np.nonzero(~np.isnan(self.icc))
         index = {f"index_{axis}": place for axis, place in enumerate(places)}
         return pd.DataFrame(index | {name: getattr(self, name)[places] for name in _MAPS})
@@ -281,7 +281,7 @@ class _Block:
         self.shape = (data.shape[0], data.shape[1], elements)
 
     def subjects(self) -> Iterator[Floats]:
-        """Give the ratings of one subject after another, each of shape (raters, elements)."""
+        """Return the ratings of one subject after another, each of shape (raters, elements)."""
         index = self._index(self.numbers)
         for ratings in self.data:
             yield ratings[(slice(None), *index)].astype(np.float64, copy=False)
@@ -391,7 +391,7 @@ def _ranges(elements: int, n_raters: int) -> list[slice]:
 
 
 def _flat(data: NDArray[Any]) -> NDArray[Any]:
-    """Give the data with one map axis, or as they are if that would need a copy of all."""
+    """Return the data with one map axis, or as they are if that would need a copy of all."""
     flat = data.reshape(*data.shape[:2], -1)
     return flat if np.shares_memory(flat, data) else data
 

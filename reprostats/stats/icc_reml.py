@@ -73,20 +73,20 @@ class Pivot:
         return int(self.times.sum())
 
     def noise(self, odds: float, gains: Floats) -> tuple[Floats, Floats]:
-        """Give the parts of raters and of the residual in the variance of directions."""
+        """Return the parts of raters and of the residual in the variance of directions."""
         if self.raters is None:
             return np.zeros_like(gains), (1 + odds * gains) * self.error
         share = odds * gains / self.raters_gain
         return share * self.raters, (1 + odds * gains - share) * self.error
 
     def f(self, odds: float) -> float:
-        """Give F, whose expectation is about 1 at the true odds."""
+        """Return F, whose expectation is about 1 at the true odds."""
         expected = np.maximum(sum(self.noise(odds, self.gains)), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.where(self.squares > 0, self.squares / expected, 0.0).sum() / self.df1)
 
     def df2(self, odds: float) -> float:
-        """Give the degrees of freedom that F is compared with, Satterthwaite's for agreement."""
+        """Return the degrees of freedom that F is compared with, Satterthwaite's for agreement."""
         if self.raters is None or not math.isfinite(odds):
             return float(self.error_df)
         gain = np.array([self.gains @ self.times / self.df1])
@@ -175,7 +175,7 @@ def fit(matrix: Floats, model: Model) -> Fit:
 def numbers(
     fitted: Fit, times: float, confidence_level: float, null: float, test: Literal["psych", "irr"]
 ) -> dict[str, float]:
-    """Give estimate, interval and test of a coefficient of the mean of ``times`` ratings.
+    """Return estimate, interval and test of a coefficient of the mean of ``times`` ratings.
 
     Returns
     -------

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 def first_leaf(ratings: Any) -> Any:
-    """Give the first element of a nested sequence that is not one itself."""
+    """Return the first element of a nested sequence that is not one itself."""
     while isinstance(ratings, list | tuple) and ratings:
         ratings = ratings[0]
     return ratings

@@ -233,7 +233,7 @@ def _replicated(differences: Floats, codes: NDArray[np.intp], tail: float) -> pd
 
 
 def _recovered(parts: list[tuple[float, int]], tail: float) -> tuple[float, float]:
-    """Give how far below and above a sum of variances its interval reaches."""
+    """Return how far below and above a sum of variances its interval reaches."""
     down = up = 0.0
     for variance, df in parts:
         low, high = (limit**2 for limit in _chi_limits(df, tail))
@@ -271,7 +271,7 @@ def _case_codes(case: Sequence[object] | None, n: int) -> NDArray[np.intp]:
 
 
 def _chi_limits(df: int, tail: float) -> tuple[float, float]:
-    """Give the factors that turn an SD into the limits of its interval."""
+    """Return the factors that turn an SD into the limits of its interval."""
     low, high = (2 * float(of(df / 2, tail)) for of in (special.gammainccinv, special.gammaincinv))
     return math.sqrt(df / low), math.sqrt(df / high)
 

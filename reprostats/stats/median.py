@@ -203,7 +203,7 @@ def median_ci_size(
     confidence_level: float = 0.95,
     method: Method = "bca",
 ) -> pd.DataFrame:
-    """Give the median size of the intervals of repeats, as Marrone et al. define it.
+    """Return the median size of the intervals of repeats, as Marrone et al. define it.
 
     Every repeat of a training has its own interval of the median over cases; the sizes of these
     intervals, upper minus lower limit, are summarised by their median. It says how wide a typical
@@ -286,7 +286,7 @@ def _replaced(
 
 
 def _limits(ordered: Floats, confidence_level: float, method: Method) -> tuple[Floats, Floats]:
-    """Give the limits of rows of equal size, shape (groups, n), in ascending order."""
+    """Return the limits of rows of equal size, shape (groups, n), in ascending order."""
     if method == "percentile" or method == "bca":  # noqa: PLR1714 - narrows the type
         return bootstrap_interval(ordered, (1 - confidence_level) / 2, method)
     rank = int(lower_rank(ordered.shape[1], confidence_level))
@@ -307,7 +307,7 @@ def _measured_coverage(n: int, confidence_level: float, method: Method) -> float
 
 
 def lower_rank(n: ArrayLike, confidence_level: float) -> Integers:
-    """Give the rank r at which the exact interval begins, 0 where it has no beginning.
+    """Return the rank r at which the exact interval begins, 0 where it has no beginning.
 
     Parameters
     ----------

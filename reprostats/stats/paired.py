@@ -203,7 +203,7 @@ def _varying(mean: float, spread: float, n: int, question: _Question) -> _Result
 
 
 def noncentrality_interval(t: float, df: float, tail: float) -> tuple[float, float]:
-    """Give the interval of the noncentrality of t, with probability ``tail`` beyond each end.
+    """Return the interval of the noncentrality of t, with probability ``tail`` beyond each end.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def noncentrality_interval(t: float, df: float, tail: float) -> tuple[float, flo
 
 
 def _noncentrality(t: float, df: float, probability: float) -> float:
-    """Give the noncentrality at which the statistic stays below ``t`` with a probability."""
+    """Return the noncentrality at which the statistic stays below ``t`` with a probability."""
     if t < 0:  # the distribution is computed best on this side
         return -_noncentrality(-t, df, 1 - probability)
     if t > _LARGEST_T:
@@ -248,7 +248,7 @@ def _noncentrality(t: float, df: float, probability: float) -> float:
 
 
 def _probability_below(t: float, df: float, noncentrality: float) -> float:
-    """Give the probability that noncentral t stays below ``t``, which is not negative.
+    """Return the probability that noncentral t stays below ``t``, which is not negative.
 
     SciPy gives NaN for some noncentralities below -5.8. A standard normal below minus the
     noncentrality already puts the statistic below 0, so the probability there is 1 to 3e-9.
@@ -273,7 +273,7 @@ def _equal(*, identical: bool) -> _Result:
 
 
 def _effects(value: float) -> tuple[float, float, float]:
-    """Give an effect size without uncertainty, and the ends of its interval."""
+    """Return an effect size without uncertainty, and the ends of its interval."""
     return value, value, value
 
 
@@ -286,7 +286,7 @@ def _quotient(difference: float, spread: float) -> float:
 
 
 def _bias(n: int) -> float:
-    """Give Hedges' factor, as Lakens (2013) applies it to d_av: with n values on either side."""
+    """Return Hedges' factor, as Lakens (2013) applies it to d_av: with n values on either side."""
     return 1 - 3 / (4 * (n + n) - 9)
 
 

@@ -69,7 +69,7 @@ def strata(data: Contrasts, factors: Sequence[Factor]) -> list[Stratum]:
 
 
 def order(factors: Sequence[Factor]) -> list[int]:
-    """Give the factors from the bottom up: each after those nested in it."""
+    """Return the factors from the bottom up: each after those nested in it."""
     return sorted(range(len(factors)), key=lambda place: -factors[place].levels)
 
 
@@ -228,7 +228,7 @@ def _root(squares: Floats, own: Floats, base: Floats, pivot: Floats) -> Floats:
 
 
 def _chi_squared(df: int, normal: Floats) -> Floats:
-    """Give chi-squared values at normal scores, interpolating their cube root.
+    """Return chi-squared values at normal scores, interpolating their cube root.
 
     The cube root is nearly a straight line in the score (Wilson and Hilferty, 1931); between 400
     nodes it is known to six digits.
@@ -240,7 +240,7 @@ def _chi_squared(df: int, normal: Floats) -> Floats:
 
 @lru_cache(maxsize=16)
 def _even_scores(dimensions: int) -> Floats:
-    """Give normal scores of DRAWS points that fill the unit cube evenly, (dimensions, DRAWS)."""
+    """Return normal scores of DRAWS points that fill the unit cube evenly, (dimensions, DRAWS)."""
     root = 2.0
     for _ in range(60):
         root = (1 + root) ** (1 / (dimensions + 1))

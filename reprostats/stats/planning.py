@@ -19,7 +19,7 @@ _LARGEST = 10_000_000
 def repeats_for_mean(
     *, half_width: float, sd: float, confidence_level: float = 0.95, assurance: float = 0.5
 ) -> pd.DataFrame:
-    """Give the number of repeats for an interval of a mean that is narrow enough.
+    """Return the number of repeats for an interval of a mean that is narrow enough.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def repeats_for_mean(
 def repeats_for_median(
     *, half_width: float, sd: float, confidence_level: float = 0.95
 ) -> pd.DataFrame:
-    """Give the number of repeats for an exact interval of a median that is narrow enough.
+    """Return the number of repeats for an exact interval of a median that is narrow enough.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def repeats_for_median(
 def cases_for_paired_power(
     *, effect: float, power: float = 0.8, significance_level: float = 0.05, two_sided: bool = True
 ) -> pd.DataFrame:
-    """Give the number of pairs with which a paired t test finds a difference.
+    """Return the number of pairs with which a paired t test finds a difference.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def cases_for_paired_power(
 def subjects_for_icc(
     *, icc: float, n_raters: int, half_width: float, confidence_level: float = 0.95
 ) -> pd.DataFrame:
-    """Give the number of subjects for an interval of an ICC that is narrow enough.
+    """Return the number of subjects for an interval of an ICC that is narrow enough.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def subjects_for_icc(
 
 
 def _smallest(enough: Callable[[int], bool], least: int) -> int:
-    """Give the smallest n that is enough, if every larger one is."""
+    """Return the smallest n that is enough, if every larger one is."""
     high = least
     while not enough(high):
         high *= 2

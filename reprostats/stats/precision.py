@@ -32,7 +32,7 @@ def centre(values: NDArray[np.float64], axis: int = 0) -> NDArray[np.float64]:
 def rounding(
     values: NDArray[np.float64], axis: int | tuple[int, ...] | None = None
 ) -> NDArray[np.float64]:
-    """Give the spread that float64 rounding alone can put into values, in their unit.
+    """Return the spread that float64 rounding alone can put into values, in their unit.
 
     A standard deviation at or below it says nothing about what was measured: adding a constant
     to every value and rounding makes one as large.
@@ -53,7 +53,7 @@ def rounding(
 
 
 def power_of_two(values: NDArray[np.float64]) -> float:
-    """Give the power of two by which values can be divided, without rounding, to lie in (-2, 2).
+    """Return the power of two by which values can be divided, without rounding, to lie in (-2, 2).
 
     Squares of what remains neither overflow nor underflow.
 

@@ -11,7 +11,7 @@ from reprostats.stats.checks import check_confidence_level
 
 
 def wilson_interval(count: int, total: int, confidence_level: float = 0.95) -> tuple[float, float]:
-    """Give the score interval of a proportion, which holds its level for few observations, too.
+    """Return the score interval of a proportion, which holds its level for few observations, too.
 
     Parameters
     ----------

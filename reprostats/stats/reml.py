@@ -151,7 +151,7 @@ def contrasts(
 
 
 def orthonormal(columns: Floats, tolerance: float = 1e-10) -> Floats:
-    """Give orthonormal columns that span the given ones, shape (n, rank).
+    """Return orthonormal columns that span the given ones, shape (n, rank).
 
     Examples
     --------
@@ -218,7 +218,7 @@ def maximise(data: Contrasts, starts: Sequence[Floats]) -> Estimate:
 
 
 def at(data: Contrasts, variances: Floats) -> Estimate:
-    """Give the likelihood at variances that are known to make it largest."""
+    """Return the likelihood at variances that are known to make it largest."""
     inside = variances.copy()
     inside[-1] = variances[-1] if data.has_residual else _NO_RESIDUAL * data.spread
     return Estimate(variances, likelihood(data, inside))
@@ -246,7 +246,7 @@ def _climb(data: Contrasts, start: Floats) -> Estimate:
 
 
 def _newton(here: Likelihood, free: NDArray[np.bool_]) -> Floats:
-    """Give the step to the top of the parabola that touches the likelihood here."""
+    """Return the step to the top of the parabola that touches the likelihood here."""
     slope = here.slope[free]
     unit = np.sqrt(np.diag(here.expected)[free])
     for information in (here.observed, here.expected):
@@ -275,7 +275,7 @@ def _along(
 
 
 def _inverse(covariance: Floats) -> tuple[Floats, float]:
-    """Give the inverse of a covariance, by Cholesky, and the logarithm of its determinant."""
+    """Return the inverse of a covariance, by Cholesky, and the logarithm of its determinant."""
     factor, _ = lapack.dpotrf(covariance, lower=True, clean=True)
     lower, failed = lapack.dpotri(factor, lower=True)
     if failed:
@@ -291,21 +291,21 @@ def _remove(basis: Floats, values: Floats) -> Floats:
 
 
 def _sums(factors: Sequence[Factor], values: Floats) -> Floats:
-    """Give Z'values: the sum within each level of each factor."""
+    """Return Z'values: the sum within each level of each factor."""
     return np.concatenate(
         [np.bincount(factor.codes, weights=values, minlength=factor.levels) for factor in factors]
     )
 
 
 def _spread_out(factors: Sequence[Factor], effects: Floats) -> Floats:
-    """Give Z effects: what each observation gets from its levels."""
+    """Return Z effects: what each observation gets from its levels."""
     split = np.cumsum([factor.levels for factor in factors])[:-1]
     parts = np.split(effects, split)
     return np.asarray(sum(part[factor.codes] for part, factor in zip(parts, factors, strict=True)))
 
 
 def _gram(factors: Sequence[Factor], basis: Floats) -> Floats:
-    """Give Z'Z less the part of Z in the fixed columns."""
+    """Return Z'Z less the part of Z in the fixed columns."""
     rows = []
     for first in factors:
         blocks = [

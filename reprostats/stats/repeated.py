@@ -300,7 +300,7 @@ def _univariate(
 
 
 def _strata(cells: Floats, sizes: dict[str, int]) -> list[_Stratum]:
-    """Give contrasts of every set of within factors, and first the mean of a subject."""
+    """Return contrasts of every set of within factors, and first the mean of a subject."""
     found = []
     for names in _subsets(list(sizes)):
         basis = np.ones((1, 1))
@@ -312,7 +312,7 @@ def _strata(cells: Floats, sizes: dict[str, int]) -> list[_Stratum]:
 
 
 def _contrasts(size: int) -> Floats:
-    """Give orthonormal contrasts of levels, shape (size, size - 1)."""
+    """Return orthonormal contrasts of levels, shape (size, size - 1)."""
     return orthonormal(np.eye(size) - 1 / size)
 
 
@@ -323,7 +323,7 @@ def _subsets(names: list[str]) -> list[tuple[str, ...]]:
 def _between_terms(
     groups: pd.DataFrame, between: list[str]
 ) -> list[tuple[tuple[str, ...], Floats]]:
-    """Give the directions of each between term, adjusted for those that do not contain it."""
+    """Return the directions of each between term, adjusted for those that do not contain it."""
     coded = {names: _coded(groups, names) for names in _subsets(between)}
     found = []
     for names, columns in coded.items():
@@ -346,7 +346,7 @@ def _coded(groups: pd.DataFrame, names: tuple[str, ...]) -> Floats:
 def _effects(
     stratum: _Stratum, terms: list[tuple[tuple[str, ...], Floats]], floor: float
 ) -> tuple[list[_Effect], float]:
-    """Give the effects tested in a stratum, and the sum of squares of their common error."""
+    """Return the effects tested in a stratum, and the sum of squares of their common error."""
     n, p = stratum.scores.shape
     span = orthonormal(np.hstack([directions for _, directions in terms]))
     left = stratum.scores

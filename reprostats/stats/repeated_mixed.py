@@ -127,7 +127,7 @@ class _MixedModel(NamedTuple):
         return cls(effects, covariance, slopes, uncertainty, places, contrasts)
 
     def test(self, names: tuple[str, ...]) -> tuple[float, int, float]:
-        """Give F of a term and its degrees of freedom.
+        """Return F of a term and its degrees of freedom.
 
         These depend on the contrasts that span the term, if there are several: they are the ones
         that lmerTest takes under R's default coding.
@@ -142,7 +142,7 @@ class _MixedModel(NamedTuple):
 
 
 def _differences(used: pd.DataFrame, names: tuple[str, ...], terms: int) -> Floats:
-    """Give contrasts of a term in its sum-to-zero effects: differences to the first level.
+    """Return contrasts of a term in its sum-to-zero effects: differences to the first level.
 
     A factor that is alone in its model has them made triangular by the numbers of observations,
     as type 1 contrasts are; lmerTest does so, and the degrees of freedom depend on it.
@@ -161,7 +161,7 @@ def _differences(used: pd.DataFrame, names: tuple[str, ...], terms: int) -> Floa
 
 
 def _pooled(degrees: Floats) -> float:
-    """Give the degrees of freedom of a mean of squared t with these degrees of freedom."""
+    """Return the degrees of freedom of a mean of squared t with these degrees of freedom."""
     if np.ptp(degrees) < 1e-8 * degrees.max():
         return float(degrees.mean())
     if (degrees <= 2).any():  # noqa: PLR2004

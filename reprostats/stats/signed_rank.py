@@ -104,7 +104,7 @@ def wilcoxon_test(
 
 
 def hodges_lehmann(values: Floats) -> float:
-    """Give the median of the means of all pairs of values, each value with itself too.
+    """Return the median of the means of all pairs of values, each value with itself too.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _test(differences: Floats, alternative: Alternative) -> tuple[float, float]:
 
 
 def _exact_tails(ranks: Floats, statistic: float) -> tuple[float, float]:
-    """Give the probabilities of a rank sum at most and at least as large, over all signs."""
+    """Return the probabilities of a rank sum at most and at least as large, over all signs."""
     doubled = tuple(sorted(np.rint(2 * ranks).astype(int).tolist()))
     chances = _rank_sums(doubled)
     place = round(2 * statistic)
@@ -153,7 +153,7 @@ def _exact_tails(ranks: Floats, statistic: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=32)
 def _rank_sums(ranks: tuple[int, ...]) -> Floats:
-    """Give the probability of every sum of integers that are each taken or left."""
+    """Return the probability of every sum of integers that are each taken or left."""
     chances = np.zeros(sum(ranks) + 1)
     chances[0] = 1.0
     for rank in ranks:
@@ -171,7 +171,7 @@ def _normal_tails(ranks: Floats, statistic: float) -> tuple[float, float]:
 
 
 def _interval(differences: Floats, tail: float) -> tuple[float, float, float]:
-    """Give the ordered Walsh averages that miss with at most ``tail`` each, and the chance."""
+    """Return the ordered Walsh averages that miss with at most ``tail`` each, and the chance."""
     n = len(differences)
     if n <= _LARGEST_EXACT:
         below = np.cumsum(_rank_sums(tuple(range(1, n + 1))))

@@ -50,7 +50,7 @@ _CALLED = (
 
 
 def function_name(function: Callable[..., object]) -> str:
-    """Give the name under which a trial function is recorded: ``module:qualified.name``.
+    """Return the name under which a trial function is recorded: ``module:qualified.name``.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def function_name(function: Callable[..., object]) -> str:
 
 
 def code_dependencies(function: Callable[..., object]) -> dict[str, str]:
-    """Give a SHA-256 for each function and class that a trial function reaches, itself included.
+    """Return a SHA-256 for each function and class that a trial function reaches, itself included.
 
     Examples
     --------
@@ -103,7 +103,7 @@ class _Reached:
         return self._object(value, name)
 
     def _seen_from_the_code(self, path: Path) -> str:
-        """Give a path beside the code relative to it: another checkout is the same code."""
+        """Return a path beside the code relative to it: another checkout is the same code."""
         for package in (self.package, __package__.partition(".")[0]):
             file = getattr(sys.modules.get(package), "__file__", None)
             if file is not None and path.is_relative_to(Path(file).resolve().parents[1]):
@@ -162,7 +162,7 @@ class _Reached:
         return [_source(kind), self.describe(kind.__bases__, kind.__qualname__), members]
 
     def _globals(self, function: types.FunctionType) -> list[tuple[str, object]]:
-        """Give the global values that a function names, those of its lazy imports too."""
+        """Return the global values that a function names, those of its lazy imports too."""
         every = {name for code in _codes(function.__code__) for name in code.co_names}
         names = {name for name in every if not name.startswith("__")}
         found: dict[str, object] = {}
@@ -174,7 +174,7 @@ class _Reached:
         return sorted(found.items(), key=lambda pair: pair[0])
 
     def _members(self, name: str, value: object, names: set[str]) -> dict[str, object]:
-        """Give a value by name; of a module that counts, those of its members that are named."""
+        """Return a value by name; of a module that counts, those of its members that are named."""
         if not isinstance(value, types.ModuleType) or not self._is_own(value.__name__):
             return {name: value}
         found: dict[str, object] = {}
@@ -206,7 +206,7 @@ class _Reached:
 
 
 def _parts(value: object) -> list[object] | None:
-    """Give what a wrapper of functions is made of; None if it is something else."""
+    """Return what a wrapper of functions is made of; None if it is something else."""
     if isinstance(value, functools.partial):
         return [value.func, value.args, value.keywords]
     if isinstance(value, types.MethodType | staticmethod | classmethod):
@@ -225,7 +225,7 @@ def _lies_outside_the_library(file: Path) -> bool:
 
 
 def _source(thing: types.FunctionType | type) -> str:
-    """Give the source code; nothing where it cannot be read, as of a class in a notebook cell."""
+    """Return the source code; nothing where it cannot be read, as of a class in a notebook cell."""
     try:
         return textwrap.dedent(inspect.getsource(thing))
     except (OSError, TypeError):
@@ -245,7 +245,7 @@ def _constant(value: object) -> str:
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Give a code object and those of the functions and comprehensions defined in it."""
+    """Return a code object and those of the functions and comprehensions defined in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -276,7 +276,7 @@ def _imported(module: str, members: tuple[str, ...]) -> types.ModuleType | None:
 
 
 def _lazily_imported(function: types.FunctionType) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Give modules that a function imports when it is called, with what it takes from them."""
+    """Return modules that a function imports when it is called, with what it takes from them."""
     package = str(function.__globals__.get("__package__") or "")
     for code in _codes(function.__code__):
         steps = list(dis.get_instructions(code))

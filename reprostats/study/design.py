@@ -20,7 +20,7 @@ _PAIR = 2
 
 
 def full_factorial(levels: Mapping[str, Sequence[Level]]) -> list[Setting]:
-    """Give every combination of the levels of some sources.
+    """Return every combination of the levels of some sources.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def full_factorial(levels: Mapping[str, Sequence[Level]]) -> list[Setting]:
 
 
 def fractional_factorial(levels: Mapping[str, Sequence[Level]], runs: int) -> list[Setting]:
-    """Give a regular fraction of the combinations of sources with two levels each.
+    """Return a regular fraction of the combinations of sources with two levels each.
 
     Effects of the sources can be told apart as long as they share no word of the design with one
     another; `resolution` says which: at III main effects are mixed with interactions of two
@@ -88,7 +88,7 @@ def fractional_factorial(levels: Mapping[str, Sequence[Level]], runs: int) -> li
 
 
 def resolution(sources: int, runs: int) -> float:
-    """Give the resolution of `fractional_factorial`: the length of its shortest word.
+    """Return the resolution of `fractional_factorial`: the length of its shortest word.
 
     Infinite for a full design, which mixes nothing.
 
@@ -101,7 +101,7 @@ def resolution(sources: int, runs: int) -> float:
 
 
 def _basic(sources: int, runs: int) -> int:
-    """Give the number of sources that are crossed; the others follow from them."""
+    """Return the number of sources that are crossed; the others follow from them."""
     basic = runs.bit_length() - 1
     if runs < 1 or runs != 1 << basic or not basic <= sources < max(runs, _PAIR):
         fit = [1 << n for n in range(1, sources + 1) if 1 << n > sources]
@@ -110,7 +110,7 @@ def _basic(sources: int, runs: int) -> int:
 
 
 def _best(sources: int, basic: int) -> tuple[float, tuple[int, ...]]:
-    """Give the highest resolution and the generators that reach it.
+    """Return the highest resolution and the generators that reach it.
 
     A generator is a set of crossed sources, as bits, whose product makes one more source.
     """
@@ -128,7 +128,7 @@ def _best(sources: int, basic: int) -> tuple[float, tuple[int, ...]]:
 
 
 def _shortest_word(generators: Sequence[int], basic: int) -> float:
-    """Give the length of the shortest product of defining words."""
+    """Return the length of the shortest product of defining words."""
     words = [word | 1 << basic + place for place, word in enumerate(generators)]
     lengths = [
         _product(subset).bit_count()
@@ -146,7 +146,7 @@ def _product(words: Sequence[int]) -> int:
 
 
 def _rows(basic: int, generators: Sequence[int]) -> Iterator[list[int]]:
-    """Give the level of every source, 0 or 1, in every run."""
+    """Return the level of every source, 0 or 1, in every run."""
     for bits in product((0, 1), repeat=basic):
         made = [sum(bit for place, bit in enumerate(bits) if word >> place & 1) % 2
                 for word in generators]  # fmt: skip

@@ -143,14 +143,14 @@ def first_divergence(rerun: Rerun, *, detail: Detail = "module") -> Divergence:
 
 
 def first_difference(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
-    """Give the number of the first row that differs in two tables; None if there is none."""
+    """Return the number of the first row that differs in two tables; None if there is none."""
     length = min(len(one), len(other))
     differs = (one.iloc[:length] != other.iloc[:length]).any(axis=1).to_numpy()
     return int(differs.argmax()) if differs.any() else None
 
 
 def first_origin(one: pd.DataFrame, other: pd.DataFrame) -> int | None:
-    """Give the number of the first operation that gave another result from the same input.
+    """Return the number of the first operation that gave another result from the same input.
 
     Where there is none before the trials run different operations: the first that differs at all.
     """

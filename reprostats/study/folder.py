@@ -32,7 +32,7 @@ _PLACE = ["study", "condition", "trial"]
 
 
 def trial_folder(folder: Path, identity: str) -> Path:
-    """Give the folder of a trial in that of its study."""
+    """Return the folder of a trial in that of its study."""
     return folder / "trials" / identity
 
 
@@ -160,7 +160,7 @@ def _places(table: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def _known_places(folder: Path) -> Iterable[tuple[str, str, str]]:
-    """Give the place of every trial in the table that is there; none if it cannot be read."""
+    """Return the place of every trial in the table that is there; none if it cannot be read."""
     try:
         return _places(pd.read_parquet(folder / _FILE, columns=_PLACE))
     except (OSError, ValueError):  # no table yet, or a damaged one: the records are what counts

@@ -60,7 +60,7 @@ def check_doubles(rows: list[Row]) -> None:
 
 
 def clean(text: object) -> str:
-    """Give text that can be written as UTF-8."""
+    """Return text that can be written as UTF-8."""
     return str(text).encode(errors="backslashreplace").decode()
 
 

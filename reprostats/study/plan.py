@@ -73,12 +73,12 @@ class Condition:
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def names(self) -> set[str]:
-        """Give the names of all that the condition fixes or varies, sources and config values."""
+        """Return the names of all that the condition fixes or varies, sources and config values."""
         settings = [self.varied] if isinstance(self.varied, Mapping) else self.varied
         return set(self.fixed).union(*settings)
 
     def varied_together(self) -> list[set[str]]:
-        """Give the sources that take more than one level, in groups that change together."""
+        """Return the sources that take more than one level, in groups that change together."""
         if isinstance(self.varied, Mapping):
             groups = [{name} for name, levels in self.varied.items() if _several(levels)]
         else:
@@ -89,7 +89,7 @@ class Condition:
     def settings(
         self, config: Mapping[str, Any] | None = None, *, remote: bool = False
     ) -> Iterator[Setting]:
-        """Give every setting of the condition.
+        """Return every setting of the condition.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ def _check_config_names(changed: Mapping[str, Any], config: Mapping[str, Any]) -
 
 
 def _listed(levels: object, place: str) -> list[Any]:
-    """Give levels as a list; refuse what is none, or empty."""
+    """Return levels as a list; refuse what is none, or empty."""
     if isinstance(levels, str) or not isinstance(levels, Iterable) or not (found := list(levels)):
         raise InputError(f"{place} must list its levels, not {levels!r}.")
     return found
@@ -201,7 +201,7 @@ class PlannedTrial:
 
     @cached_property
     def identity(self) -> str:
-        """Give the content hash of the trial: 20 hexadecimal digits."""
+        """Return the content hash of the trial: 20 hexadecimal digits."""
         return digest([self.function, self.code, self.config, self.levels, self.repeat, self.fold])[
             :20
         ]

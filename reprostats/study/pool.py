@@ -70,7 +70,7 @@ class Task:
     trace: str | None = None
 
     def request(self) -> dict[str, Any]:
-        """Give what the worker is asked."""
+        """Return what the worker is asked."""
         return asdict(self.trial) | {
             "folder": str(self.folder),
             "time_limit": self.time_limit,

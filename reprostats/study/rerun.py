@@ -108,7 +108,7 @@ class Rerun:
 
 
 def _as_it_ran(trial: PlannedTrial, record: TrialRecord | None) -> PlannedTrial:
-    """Give a trial with the seeds that its record says it drew."""
+    """Return a trial with the seeds that its record says it drew."""
     if record is None:
         return trial
     drawn: dict[str, Any] = {

@@ -165,7 +165,7 @@ def metrics_of(results: pd.DataFrame) -> list[str]:
 
 
 def trials_of(results: pd.DataFrame) -> pd.DataFrame:
-    """Give one row per condition and trial, without the columns of its values.
+    """Return one row per condition and trial, without the columns of its values.
 
     A trial that two conditions share has a row in each.
     """
@@ -179,7 +179,7 @@ def is_completed(table: pd.DataFrame) -> pd.Series[bool]:
 
 
 def completed(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
-    """Give the rows of completed trials, of one metric if it is named.
+    """Return the rows of completed trials, of one metric if it is named.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def commonest_reason(results: pd.DataFrame) -> str:
 
 
 def trial_values(results: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:
-    """Give one row per trial of each condition, with a column for each metric.
+    """Return one row per trial of each condition, with a column for each metric.
 
     The value of a trial is its value of the whole trial, or the mean over its cases. It is
     missing where one of them is not finite: a mean over other cases would be another quantity.
@@ -253,7 +253,7 @@ def trial_values(results: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataF
 
 
 def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Give the values of one metric by run and case, of completed trials.
+    """Return the values of one metric by run and case, of completed trials.
 
     A run is what is repeated as a whole: one trial, or the trials of all folds that share their
     seeds, each of which tests other cases.
@@ -313,7 +313,7 @@ def runs_of(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def shared_seeds(trials: pd.DataFrame) -> pd.Series[str]:
-    """Give for each row of `trials_of` what it shares with trials of other conditions: its seeds.
+    """Return for each row of `trials_of` what it shares with trials of other conditions: its seeds.
 
     The texts are equal where the levels of all random streams are, and the repeat, which stands
     last after ``|``. A trial whose seed was drawn when it started shares it with no other. All are
@@ -340,7 +340,7 @@ def setting_columns(results: pd.DataFrame) -> list[str]:
 
 
 def as_text(levels: pd.Series[Any]) -> pd.Series[str]:
-    """Give levels as text, missing ones too: equal where the levels are.
+    """Return levels as text, missing ones too: equal where the levels are.
 
     ``astype(str)`` leaves missing values missing, and a group of missing levels would be dropped.
     """
@@ -374,7 +374,7 @@ def _rows(study: str, trial: RecordedTrial, varied: Mapping[str, str]) -> list[d
 
 
 def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Give the column of every config value that differs between trials, by its name.
+    """Return the column of every config value that differs between trials, by its name.
 
     A value whose name is that of another column has ``config.`` before it.
     """
@@ -385,7 +385,7 @@ def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _cell(value: object) -> object:
-    """Give a config value as a table can hold it: lists and mappings as JSON."""
+    """Return a config value as a table can hold it: lists and mappings as JSON."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
@@ -394,7 +394,7 @@ def _named_columns(rows: Iterable[Mapping[str, Any]], end: str) -> list[str]:
 
 
 def _one_type(levels: pd.Series[Any]) -> pd.Series[Any]:
-    """Give levels of mixed types as text: a Parquet column holds one type."""
+    """Return levels of mixed types as text: a Parquet column holds one type."""
     return levels if len({type(level) for level in levels}) <= 1 else levels.astype(str)
 
 

@@ -43,7 +43,7 @@ def run_trial(function: TrialFunction, request: dict[str, Any]) -> TrialRecord:
 
 
 def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[str, Any]:
-    """Give the part of a record that depends on what the function did."""
+    """Return the part of a record that depends on what the function did."""
     try:
         # A stream whose level is "os" has drawn its seed already: that is what is applied.
         trial.effective = sources.apply({**trial.levels, **trial.streams.seeds})

@@ -57,13 +57,13 @@ class Streams:
         return sequence
 
     def generator(self, source: str) -> np.random.Generator:
-        """Give the NumPy generator of a stream; asked again, the same one, where it stands."""
+        """Return the NumPy generator of a stream; asked again, the same one, where it stands."""
         if source not in self._generators:
             self._generators[source] = np.random.Generator(np.random.PCG64(self._begin(source)))
         return self._generators[source]
 
     def torch_generator(self, source: str, device: str = "cpu") -> torch.Generator:
-        """Give a new PyTorch generator that draws from a stream."""
+        """Return a new PyTorch generator that draws from a stream."""
         import torch
 
         generator = torch.Generator(device=device)

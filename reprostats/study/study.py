@@ -295,7 +295,7 @@ class Study:
             return None
 
     def results(self) -> pd.DataFrame:
-        """Give the long results table of the trials recorded so far, without running any."""
+        """Return the long results table of the trials recorded so far, without running any."""
         return self._table(self._recorded(retry=False))
 
     def report(
@@ -344,7 +344,7 @@ class Study:
         )
 
     def facts(self) -> dict[str, str]:
-        """Give what a reproducibility checklist asks for, in words, from the records so far.
+        """Return what a reproducibility checklist asks for, in words, from the records so far.
 
         Hardware and memory, versions, data and split sizes, augmentation, hyperparameters, number
         of runs, run time, git commit and hashes of lock files, by name.
@@ -415,7 +415,7 @@ def _checked_name(name: object) -> str:
 
 
 def _with(fixed: Mapping[str, Level], condition: Condition) -> Condition:
-    """Give a condition with what is fixed for the whole study, unless it names it."""
+    """Return a condition with what is fixed for the whole study, unless it names it."""
     held = {name: level for name, level in fixed.items() if name not in condition.names()}
     return replace(condition, fixed={**held, **condition.fixed})
 

@@ -20,12 +20,12 @@ OPERATIONS = "operations.parquet"
 
 
 def trace_folder(trial: Path) -> Path:
-    """Give the folder of a trace, apart from what the trial keeps."""
+    """Return the folder of a trace, apart from what the trial keeps."""
     return trial / "trace"
 
 
 def traced(function: TrialFunction, options: str) -> TrialFunction:
-    """Give a trial function that leaves a trace in the trial's folder, whatever becomes of it.
+    """Return a trial function that leaves a trace in the trial's folder, whatever becomes of it.
 
     Parameters
     ----------

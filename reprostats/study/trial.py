@@ -96,7 +96,7 @@ class Trial:
         return torch.float32 if level == "autocast" else getattr(torch, level)
 
     def level(self, source: str) -> Level:
-        """Give the level of a source, which the function undertakes to put into effect.
+        """Return the level of a source, which the function undertakes to put into effect.
 
         Raises
         ------
@@ -172,7 +172,7 @@ class Trial:
         self.description |= plain_config(facts)
 
     def generator(self, source: str) -> np.random.Generator:
-        """Give the NumPy generator of a random stream, always the same object.
+        """Return the NumPy generator of a random stream, always the same object.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class Trial:
         return self.streams.generator(source)
 
     def torch_generator(self, source: str, device: str = "cpu") -> torch.Generator:
-        """Give a new PyTorch generator that draws from a random stream."""
+        """Return a new PyTorch generator that draws from a random stream."""
         return self.streams.torch_generator(source, device)
 
     def stream(self, source: str) -> AbstractContextManager[None]:

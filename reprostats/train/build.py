@@ -152,7 +152,7 @@ def examples_of(config: TrainingConfig) -> Examples:
 
 
 def torch_generator(stream: str, seed: int) -> torch.Generator:
-    """Give a generator that draws from a stream: the same as a study's, for the same seed."""
+    """Return a generator that draws from a stream: the same as a study's, for the same seed."""
     return torch.Generator().manual_seed(as_integer(seed_sequence(stream, seed)))
 
 
@@ -188,7 +188,7 @@ def _made(kind: str, extension: Any, *values: Any, **given: Any) -> Any:
 
 
 def _bound(kind: str, extension: Extension) -> Callable[..., Any]:
-    """Give a function with its parameters; of a class, an object that can be called."""
+    """Return a function with its parameters; of a class, an object that can be called."""
     found = find(kind, extension.name, Path())
     if isinstance(found, type):
         made: Callable[..., Any] = _made(kind, extension)

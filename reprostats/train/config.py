@@ -253,7 +253,7 @@ class Problem(NamedTuple):
 
 
 def problems(config: TrainingConfig) -> list[Problem]:
-    """Give the settings of a configuration that do not fit together.
+    """Return the settings of a configuration that do not fit together.
 
     Examples
     --------
@@ -293,7 +293,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def extensions_of(config: TrainingConfig) -> Iterator[tuple[str, Extension]]:
-    """Give every part of a configuration that goes by name, with its kind."""
+    """Return every part of a configuration that goes by name, with its kind."""
     for kind in ("task", "model", "data", "loss", "optimiser", "schedule", "strategy"):
         if isinstance(part := getattr(config, kind), Extension):
             yield kind, part

@@ -78,7 +78,7 @@ def is_import_path(name: str) -> bool:
 
 
 def find(kind: str, name: str, folder: Path) -> Any:
-    """Give what a name or an import path of a configuration means.
+    """Return what a name or an import path of a configuration means.
 
     Parameters
     ----------
@@ -118,13 +118,13 @@ def find(kind: str, name: str, folder: Path) -> Any:
 
 
 def absolute(name: str, folder: Path) -> str:
-    """Give an import path of a file so that it holds from any folder; others as they are."""
+    """Return an import path of a file so that it holds from any folder; others as they are."""
     where, _, attribute = name.rpartition(":")
     return f"{(folder / where).resolve()}:{attribute}" if where.endswith(".py") else name
 
 
 def file_of(name: str) -> Path | None:
-    """Give the file that an import path names; None if it names a module or is a mere name."""
+    """Return the file that an import path names; None if it names a module or is a mere name."""
     where = name.rpartition(":")[0]
     return Path(where) if where.endswith(".py") else None
 
@@ -166,7 +166,7 @@ def parameters_model(found: Callable[..., Any], given: Collection[str | int]) ->
 def checked_parameters(
     found: Callable[..., Any], parameters: Mapping[str, Any], given: Collection[str | int] = ()
 ) -> dict[str, Any]:
-    """Give parameters with the types that a class or function asks for.
+    """Return parameters with the types that a class or function asks for.
 
     Raises
     ------
@@ -326,7 +326,7 @@ def _signature(found: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 
 def _hints(found: Callable[..., Any]) -> dict[str, Any]:
-    """Give the types that parameters are said to have, as far as they are known."""
+    """Return the types that parameters are said to have, as far as they are known."""
     function = found.__init__ if inspect.isclass(found) else found
     try:
         return typing.get_type_hints(function)

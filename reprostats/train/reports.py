@@ -80,7 +80,7 @@ def reporting() -> Iterator[None]:
 
 
 def read_reports(folder: Path) -> list[Report]:
-    """Give what workers have told, in order of rank."""
+    """Return what workers have told, in order of rank."""
     found = [Report.model_validate_json(f.read_bytes()) for f in folder.glob("report-*.json")]
     return sorted(found, key=lambda report: report.rank)
 
@@ -91,13 +91,13 @@ def write_exits(folder: Path, exits: list[Exit]) -> None:
 
 
 def read_exits(folder: Path) -> list[Exit]:
-    """Give how workers ended; nothing as long as they go on."""
+    """Return how workers ended; nothing as long as they go on."""
     path = folder / "exits.json"
     return [Exit(**each) for each in json.loads(path.read_bytes())] if path.exists() else []
 
 
 def workers_in(folder: Path) -> list[psutil.Process]:
-    """Give the workers that are still there."""
+    """Return the workers that are still there."""
     written = [json.loads(each.read_bytes()) for each in folder.glob("process-*.json")]
     return [found for identity in written if (found := _process(*identity))]
 
@@ -115,7 +115,7 @@ def end_with_parent() -> None:
 
 
 def _identity(process: psutil.Process) -> tuple[int, float]:
-    """Give the number of a process with its start: numbers are used again."""
+    """Return the number of a process with its start: numbers are used again."""
     return process.pid, process.create_time()
 
 

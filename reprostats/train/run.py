@@ -181,7 +181,7 @@ class _Training:
         )
 
     def own_callbacks(self) -> list[Callback]:
-        """Give those that write, which stand last: what others measured is written too."""
+        """Return those that write, which stand last: what others measured is written too."""
         kept, watch = self.config.checkpoints, self.config.watch
         callbacks: list[Callback] = []
         if watch:
@@ -192,7 +192,7 @@ class _Training:
         return callbacks
 
     def checkpoint(self, following: _Following) -> Checkpoint | None:
-        """Give the newest checkpoint that is whole, and say if there is a newer one that is not."""
+        """Return the newest checkpoint that is whole; say if there is a newer one that is not."""
         folder = self.folder / CHECKPOINTS
         if newest_checkpoint(folder) is None:
             return None
@@ -289,7 +289,7 @@ class _Following(Callback):
         return (self.run.stopped or "") if self.run else ""
 
     def means(self) -> list[float]:
-        """Give the mean loss of each epoch that was begun."""
+        """Return the mean loss of each epoch that was begun."""
         if self.run is None or not len(self.run.losses):
             return []
         return [float(each.mean()) for each in self.run.losses.split(self.run.steps_per_epoch)]
@@ -329,7 +329,7 @@ def _group(config: TrainingConfig) -> Iterator[torch.device]:
 
 
 def _rank_of(config: TrainingConfig) -> int:
-    """Give the rank of this process; refuse to be one of another number of workers."""
+    """Return the rank of this process; refuse to be one of another number of workers."""
     if not is_worker():
         if config.strategy.name == "distributed":
             raise InputError(

@@ -184,7 +184,7 @@ def segmentation(
 def case_metrics(
     truth: ArrayLike, prediction: ArrayLike, spacing: Sequence[float]
 ) -> dict[str, float]:
-    """Give all measures of one case: of a volume in space, of slices that stand alone apart."""
+    """Return all measures of one case: of a volume in space, of slices that stand alone apart."""
     measure = binary_metrics if len(spacing) == _IN_SPACE else stack_metrics
     return measure(truth, prediction, spacing=spacing)
 

@@ -102,7 +102,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def decimals_for(spreads: Iterable[float]) -> int:
-    """Give the decimal places that show the smallest spread above 0 with two digits.
+    """Return the decimal places that show the smallest spread above 0 with two digits.
 
     Examples
     --------

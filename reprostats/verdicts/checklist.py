@@ -115,7 +115,7 @@ def _answer(item: Item, questions: Questions, run: Any) -> str:
 
 
 def _places(item: Item, questions: Questions) -> list[FieldPlace]:
-    """Give the fields that decide an item for a run, each once."""
+    """Return the fields that decide an item for a run, each once."""
     rule = item.run or item
     texts = [text for text in (rule.met, rule.partly, item.not_applicable) if text]
     places = {place.name: place for text in texts for place in questions.ask(text).places}
@@ -131,7 +131,7 @@ def _what_it_says(places: list[FieldPlace], run: Any, sayings: Mapping[str, str 
 
 
 def _sayings(facts: RunFacts) -> dict[str, str | None]:
-    """Give the facts that read better than the name of a field with its value."""
+    """Return the facts that read better than the name of a field with its value."""
     samples = phrases.samples(facts)
     counted = ("trials_planned", "trials_recorded", "trials_completed")
     sizes = ("training_samples", "validation_samples", "test_samples")

@@ -211,7 +211,7 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
 
 
 def baseline_of(evidence: Evidence) -> str | None:
-    """Give the condition with which the others are compared: as asked, or the first of many."""
+    """Return the condition with which the others are compared: as asked, or the first of many."""
     if evidence.baseline is not None or len(evidence.conditions) <= _MOST_CONDITIONS:
         return evidence.baseline
     return evidence.conditions[0]
@@ -222,7 +222,7 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _labelled(names: list[str], evidence: Evidence) -> tuple[Runs, dict[str, pd.DataFrame]]:
-    """Give the values of each condition; trainings that share their seeds have one label."""
+    """Return the values of each condition; trainings that share their seeds have one label."""
     matrices, planned = {}, []
     for name in names:
         seeds = _seeds(name, evidence)
@@ -246,7 +246,7 @@ def _one_per_seed(matrix: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:
 
 
 def _seeds(name: str, evidence: Evidence) -> pd.Series[str]:
-    """Give what every planned training of a condition shares with those of others, by run."""
+    """Return what every planned training of a condition shares with those of others, by run."""
     rows = evidence.trials[evidence.trials["condition"] == name].drop_duplicates("run")
     return evidence.pairing.loc[rows.index].set_axis(rows["run"])
 

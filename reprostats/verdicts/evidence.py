@@ -198,11 +198,11 @@ class Evidence:
         return distinct
 
     def distinct_matrix(self, condition: str) -> pd.DataFrame:
-        """Give `distinct_matrices` of one condition; empty if none of its runs is complete."""
+        """Return `distinct_matrices` of one condition; empty if none of its runs is complete."""
         return self.distinct_matrices.get(condition, pd.DataFrame())
 
     def distinct_values(self, condition: str) -> NDArray[np.float64]:
-        """Give the value of every distinct run of a condition: its mean over the common cases."""
+        """Return the value of every distinct run of a condition: its mean over the common cases."""
         matrix = self.distinct_matrix(condition)
         return matrix.mean(axis=1).to_numpy() if matrix.size else np.empty(0)
 
@@ -261,7 +261,7 @@ class Evidence:
         return [name for name in setting_columns(self.results) if name != "repeat"]
 
     def by_condition(self) -> list[tuple[str, pd.DataFrame]]:
-        """Give the rows of `trials` of each condition."""
+        """Return the rows of `trials` of each condition."""
         groups = self.trials.groupby("condition", sort=False, observed=True)
         return [(str(name), rows) for name, rows in groups]
 

@@ -85,7 +85,7 @@ def machine_of(environment: Mapping[str, Any]) -> Machine:
 
 
 def package_versions(environments: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Give the versions of the main packages, those that are installed.
+    """Return the versions of the main packages, those that are installed.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def package_versions(environments: Iterable[Mapping[str, Any]]) -> dict[str, tup
 
 
 def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Give each value once, in the order in which they come."""
+    """Return each value once, in the order in which they come."""
     return tuple({repr(value): value for value in values}.values())
 
 

@@ -156,7 +156,7 @@ def _more(compared: Comparison, evidence: Evidence) -> MoreTrainings:
 
 
 def _sd(compared: Comparison, evidence: Evidence, *, paired: bool) -> float:
-    """Give the SD between trainings, pooled; of differences, if trainings are pairs.
+    """Return the SD between trainings, pooled; of differences, if trainings are pairs.
 
     The difference of pairs has the standard error sd / sqrt(n), so that its interval gives it.
     """
@@ -173,7 +173,7 @@ def _sd(compared: Comparison, evidence: Evidence, *, paired: bool) -> float:
 
 @lru_cache(maxsize=256)
 def trainings_needed(sd: float, margin: float, alpha: float, *, paired: bool) -> int | None:
-    """Give the number of trainings of each condition that decides with the power 0.8.
+    """Return the number of trainings of each condition that decides with the power 0.8.
 
     Parameters
     ----------
@@ -218,6 +218,6 @@ def trainings_needed(sd: float, margin: float, alpha: float, *, paired: bool) ->
 
 
 def _sizes() -> list[int]:
-    """Give the numbers that are tried: each up to 200, then steps of one per cent."""
+    """Return the numbers that are tried: each up to 200, then steps of one per cent."""
     large = np.unique(np.geomspace(200, _MOST, 400).astype(int))
     return [*range(2, 200), *map(int, large)]

@@ -134,7 +134,7 @@ def ask_overlap(evidence: Evidence) -> list[Verdict]:
 def _limits(
     values: list[pd.Series[float]], evidence: Evidence
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the limits of the exact interval of the median of each run."""
+    """Return the limits of the exact interval of the median of each run."""
     rows = [
         median_ci(run[np.isfinite(run)], confidence_level=evidence.confidence_level).iloc[0]
         for run in values

@@ -44,7 +44,7 @@ def held_sources(facts: RunFacts) -> str | None:
 
 
 def seeds(facts: RunFacts) -> str | None:
-    """Give the seeds of the streams that were drawn from; once where all streams share them.
+    """Return the seeds of the streams that were drawn from; once where all streams share them.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def failures(facts: RunFacts) -> str | None:
 
 
 def hyperparameters(facts: RunFacts) -> str | None:
-    """Give the values of the configuration; those that were compared with all their values."""
+    """Return the values of the configuration; those that were compared with all their values."""
     if facts.config is None:
         return None
     varied = {name: several(values) for name, values in (facts.config_varied or {}).items()}
@@ -87,12 +87,12 @@ def processors(facts: RunFacts) -> str | None:
 
 
 def memory(facts: RunFacts) -> str | None:
-    """Give the main memory of the machines."""
+    """Return the main memory of the machines."""
     return _of_machines(facts, "memory_gb", lambda machine: f"{machine.memory_gb:g} GB of memory")
 
 
 def folds(facts: RunFacts) -> str | None:
-    """Give the number of folds."""
+    """Return the number of folds."""
     return None if facts.folds is None else f"{facts.folds} folds" if facts.folds else "no folds"
 
 
@@ -108,12 +108,12 @@ def system(facts: RunFacts) -> str | None:
 
 
 def python(facts: RunFacts) -> str | None:
-    """Give the versions of Python."""
+    """Return the versions of Python."""
     return _of_machines(facts, "python", lambda machine: str(machine.python))
 
 
 def packages(facts: RunFacts) -> str | None:
-    """Give the versions of the main packages."""
+    """Return the versions of the main packages."""
     if facts.packages is None:
         return None
     versions = {name: " or ".join(numbers) for name, numbers in facts.packages.items()}
@@ -121,7 +121,7 @@ def packages(facts: RunFacts) -> str | None:
 
 
 def code_versions(facts: RunFacts) -> str | None:
-    """Give the versions of the code; files may have differed from a commit.
+    """Return the versions of the code; files may have differed from a commit.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def code_versions(facts: RunFacts) -> str | None:
 
 
 def run_time(facts: RunFacts) -> str | None:
-    """Give the wall time of the trials, in all and for one.
+    """Return the wall time of the trials, in all and for one.
 
     Examples
     --------
@@ -183,7 +183,7 @@ def repeats(facts: RunFacts) -> str | None:
 
 
 def numbers(values: Sequence[int] | None) -> str | None:
-    """Give a number, or the smallest and the largest where trials differ.
+    """Return a number, or the smallest and the largest where trials differ.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def numbers(values: Sequence[int] | None) -> str | None:
 
 
 def samples(facts: RunFacts) -> str | None:
-    """Give the sizes of the parts of the data that are known.
+    """Return the sizes of the parts of the data that are known.
 
     Examples
     --------

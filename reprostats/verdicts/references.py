@@ -146,7 +146,7 @@ _OTHERS = (
 
 
 def own_version() -> str:
-    """Give the version of this package; empty if it runs without being installed."""
+    """Return the version of this package; empty if it runs without being installed."""
     try:
         return version("reprostats")
     except PackageNotFoundError:

@@ -92,7 +92,7 @@ class Reliability:
         return text
 
     def table(self) -> pd.DataFrame:
-        """Give the quantities with the numbers of cases and of runs, failed ones too."""
+        """Return the quantities with the numbers of cases and of runs, failed ones too."""
         return self.quantities.assign(
             n_cases=len(self.scores), n_runs=self.n_runs, n_failed=self.n_failed
         )
@@ -209,7 +209,7 @@ def _chosen(results: pd.DataFrame, condition: str | None) -> pd.DataFrame:
 
 
 def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Give values of shape (cases, runs), and how many cases are not complete."""
+    """Return values of shape (cases, runs), and how many cases are not complete."""
     known = [name for name in dict.fromkeys(every["metric"]) if name]
     if metric not in known:
         raise unknown_name("metric", metric, known)

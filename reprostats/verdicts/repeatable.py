@@ -210,7 +210,7 @@ def ask_reproducible(evidence: Evidence) -> list[Verdict]:
 def _largest_difference(
     evidence: Evidence, trials: pd.DataFrame, keys: list[pd.Series[str]]
 ) -> float:
-    """Give the largest range of run values among trials that share seeds and config."""
+    """Return the largest range of run values among trials that share seeds and config."""
     names = zip(trials["condition"].astype(str), trials["run"], strict=True)
     lookup = [evidence.run_values.get(name, pd.Series(dtype=float)).get(run) for name, run in names]
     values = pd.Series(lookup, trials.index, dtype=float)
@@ -223,7 +223,7 @@ def _equal_columns(evidence: Evidence, settings: list[str]) -> list[str]:
 
 
 def _groups(bits: pd.Series[str], keys: list[pd.Series[str]]) -> list[list[str]]:
-    """Give the bits of each group of two or more trials that share all keys."""
+    """Return the bits of each group of two or more trials that share all keys."""
     known = bits.dropna()
     if known.empty:
         return []

@@ -83,7 +83,7 @@ class Report:
     analysis: Analysis | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Table | Figure:
-        """Give a table or figure by its name."""
+        """Return a table or figure by its name."""
         every: dict[str, Table | Figure] = {**self.tables, **self.figures}
         if name not in every:
             raise unknown_name("table or figure of the report", name, every)
@@ -93,7 +93,7 @@ class Report:
         return "\n".join([self.title, *map(str, self.verdicts), *self.notes])
 
     def of(self, question: str) -> list[Verdict]:
-        """Give the verdicts on one question, such as ``"better"``.
+        """Return the verdicts on one question, such as ``"better"``.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Report:
         figures: Iterable[Figure] = (),
         title: str | None = None,
     ) -> Report:
-        """Give the report with more verdicts, tables and figures behind its own.
+        """Return the report with more verdicts, tables and figures behind its own.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Report:
         year: int | None = None,
         stated: Mapping[str, object] | None = None,
     ) -> dict[str, Any]:
-        """Give the run as a record of ``papers.yaml``'s form.
+        """Return the run as a record of ``papers.yaml``'s form.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class Report:
         return run_checklist(self.facts, self.record(stated=stated), name)
 
     def html(self) -> str:
-        """Give the report as one page that needs nothing from outside itself."""
+        """Return the report as one page that needs nothing from outside itself."""
         return page(self.title, self._sections())
 
     def write(self, folder: Path | str) -> list[Path]:

@@ -133,7 +133,7 @@ class RunFacts:
     fingerprints: tuple[str, ...] | None = None
 
     def hyperparameter(self, *names: str) -> tuple[Any, ...] | None:
-        """Give the values of a hyperparameter, under the first of some names that is known.
+        """Return the values of a hyperparameter, under the first of some names that is known.
 
         Examples
         --------
@@ -239,7 +239,7 @@ def _is_completed(record: TrialRecord) -> bool:
 
 
 def _known(values: Iterable[Any]) -> tuple[Any, ...] | None:
-    """Give distinct values; None if there is none."""
+    """Return distinct values; None if there is none."""
     return distinct(values) or None
 
 
@@ -276,12 +276,12 @@ def _failures(failed: Iterable[tuple[str, str]]) -> dict[str, int]:
 
 
 def _levels(record: TrialRecord) -> dict[str, Any]:
-    """Give the levels of a trial, with the seeds that it really had."""
+    """Return the levels of a trial, with the seeds that it really had."""
     return {**record.levels, **{n: s for n, s in record.seeds.items() if n in record.levels}}
 
 
 def _asked_for(well: Sequence[TrialRecord]) -> set[str] | None:
-    """Give the random streams and choices that some trial asked for; None if no trial can tell."""
+    """Return random streams and choices that some trial asked for; None if no trial can tell."""
     return {name for record in well for name in record.used} if well else None
 
 
@@ -345,7 +345,7 @@ def _of_data(descriptions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _count(described: object) -> int | None:
-    """Give a number that was described as such, or by listing what it counts."""
+    """Return a number that was described as such, or by listing what it counts."""
     if isinstance(described, bool) or not isinstance(described, int | list | tuple):
         return None
     return described if isinstance(described, int) else len(described)

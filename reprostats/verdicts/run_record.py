@@ -185,7 +185,7 @@ def _size(subjects: int | None, vocabulary: Vocabulary) -> str | None:
 
 
 def _share(facts: RunFacts, part: str) -> object:
-    """Give the share of a part of the data: of the subjects if they are known, else of samples."""
+    """Return the share of a part of the data: of subjects if they are known, else of samples."""
     parts = _parts(facts, "subjects") or _parts(facts, "samples")
     if parts is None:
         return None
@@ -197,7 +197,7 @@ def _share(facts: RunFacts, part: str) -> object:
 
 
 def _parts(facts: RunFacts, unit: str) -> dict[str, tuple[int, ...]] | None:
-    """Give the numbers of all three parts; None unless all are known."""
+    """Return the numbers of all three parts; None unless all are known."""
     parts: dict[str, tuple[int, ...]] = {}
     for part in ("training", "validation", "test"):
         none = facts.validation_samples == (0,) and part == "validation"
@@ -239,7 +239,7 @@ def _variability(facts: RunFacts) -> list[str] | None:
 
 
 def _setting(values: Sequence[Any] | None, many: str = "") -> object:
-    """Give the value of a hyperparameter; several were tried where there are several."""
+    """Return the value of a hyperparameter; several were tried where there are several."""
     if not values or None in values:
         return None
     if len(values) == 1:
@@ -267,7 +267,7 @@ def _plain(value: object) -> str:
 
 
 def _frameworks(facts: RunFacts) -> list[str] | None:
-    """Give the framework: as described, or PyTorch where trials placed or kept its tensors."""
+    """Return the framework: as described, or PyTorch where trials placed or kept its tensors."""
     if facts.framework:
         return [facts.framework]
     uses_tensors = facts.devices or facts.fingerprints
@@ -275,7 +275,7 @@ def _frameworks(facts: RunFacts) -> list[str] | None:
 
 
 def _devices(facts: RunFacts) -> object:
-    """Give the devices on which trials trained, as far as it is known which these were."""
+    """Return the devices on which trials trained, as far as it is known which these were."""
     machines = facts.machines or ()
     used = facts.devices
     if used is None and machines and all(machine.gpus == () for machine in machines):
@@ -349,7 +349,7 @@ def _joined(names: Sequence[str] | None) -> str | None:
 
 
 def _git_commit(commits: Sequence[str] | None) -> object:
-    """Give the version of the code; it is not exact where files differed from the commit."""
+    """Return the version of the code; it is not exact where files differed from the commit."""
     if not commits:
         return _text(_joined(commits))
     exact = not any(commit.endswith("+changes") for commit in commits)

@@ -221,7 +221,7 @@ def components(name: str, evidence: Evidence) -> pd.DataFrame:
 
 
 def _component_rows(name: str, evidence: Evidence) -> pd.DataFrame:
-    """Give the values of distinct runs with the level of every varied source, and the case."""
+    """Return the values of distinct runs with the level of every varied source, and the case."""
     matrix = evidence.distinct_matrix(name)
     if matrix.empty:
         return pd.DataFrame({"value": []})

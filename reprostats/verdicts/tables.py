@@ -93,7 +93,7 @@ def _median(evidence: Evidence, name: str) -> dict[str, float]:
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
-    """Give the numbers of every comparison."""
+    """Return the numbers of every comparison."""
     columns = [
         "first", "second", "generalise_to", "difference", "ci_low", "ci_high", "p_value",
         "p_adjusted", "p_equivalence", "n_runs_first", "n_runs_second", "n_cases", "outcome",
@@ -137,7 +137,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def component_table(evidence: Evidence, components: Mapping[str, pd.DataFrame]) -> Table | None:
-    """Give the components of variance of every condition in which they can be told apart."""
+    """Return the components of variance of every condition in which they can be told apart."""
     parts = [table.assign(condition=name) for name, table in components.items() if not table.empty]
     if not parts:
         return None
@@ -162,7 +162,7 @@ def component_table(evidence: Evidence, components: Mapping[str, pd.DataFrame]) 
 
 
 def trial_table(evidence: Evidence) -> Table:
-    """Give every trial with its status, what varied, its value and its hash."""
+    """Return every trial with its status, what varied, its value and its hash."""
     trials = evidence.trials
     varied = dict.fromkeys(
         part

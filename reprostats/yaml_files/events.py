@@ -60,7 +60,7 @@ def fast_events(text: str) -> Iterator[Event]:
 
 
 def _pyyaml() -> Any:
-    """Give PyYAML if it is installed with libyaml, else None."""
+    """Return PyYAML if it is installed with libyaml, else None."""
     try:
         yaml = import_module("yaml")
     except ImportError:

@@ -91,7 +91,7 @@ class Document:
         return Mistake(self.path, *place, _words(self.data, known), problem, remedy)
 
     def value(self, location: Sequence[Step]) -> object:
-        """Give the value at a location; None if there is none."""
+        """Return the value at a location; None if there is none."""
         value = self.data
         for step in location:
             value = _inside(value, step)
@@ -119,11 +119,11 @@ class Document:
                 self._forget(each)
 
     def line(self, location: Sequence[Step]) -> int:
-        """Give the line on which the value at a location starts."""
+        """Return the line on which the value at a location starts."""
         return self.place(location).line
 
     def place(self, location: Sequence[Step], *, at_key: bool = False) -> Place:
-        """Give where the value at a location starts, or its key."""
+        """Return where the value at a location starts, or its key."""
         return self._follow(location, at_key=at_key)[1]
 
     def _follow(self, location: Sequence[Step], *, at_key: bool) -> tuple[tuple[Step, ...], Place]:
@@ -358,7 +358,7 @@ def _whole_characters(text: str) -> str:
 
 
 def resolved(text: str) -> object:
-    """Give an unquoted word the type that the core schema of YAML 1.2 gives it."""
+    """Return an unquoted word the type that the core schema of YAML 1.2 gives it."""
     if text in {text.lower(), text.capitalize(), text.upper()} and text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if _WHOLE_NUMBER.fullmatch(text):

@@ -38,7 +38,7 @@ _KINDS = {
 
 
 def no_words(detail: ErrorDetails) -> tuple[str, ...]:  # noqa: ARG001
-    """Give no words that would have been valid, whatever the mistake."""
+    """Return no words that would have been valid, whatever the mistake."""
     return ()
 
 
@@ -160,7 +160,7 @@ class _Teller(NamedTuple):
         return self.document.mistake(place, *_problem_and_remedy(detail, words))
 
     def _place(self, detail: ErrorDetails) -> tuple[tuple[Step, ...], type[BaseModel]]:
-        """Give the location in the file, and the type of the record in which its last step stands.
+        """Return the location in the file, and the type of the record that holds its last step.
 
         What is no key in the file is a step of pydantic's own: the member of a union.
         """
