@@ -54,7 +54,7 @@ class PostProcessing:
     smallest_distance: int = 5
 
     def cells(self, output: ArrayLike) -> np.ndarray:
-        """Number the cells from 1, 0 being background; shape (height, width).
+        """Return the number of the cell of every pixel, 0 for background; shape (height, width).
 
         Raises
         ------

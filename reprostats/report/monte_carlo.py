@@ -223,7 +223,7 @@ def interval_figure(
 
 
 def _repetitions(trials: pd.DataFrame) -> pd.DataFrame:
-    """Number the runs of each condition: by their seeds, or else by their place."""
+    """Return the number of each run of a condition: by its seeds, or else by its place."""
     runs = trials.assign(seeds=shared_seeds(trials))[["condition", "run", "seeds"]]
     runs = runs.drop_duplicates(["condition", "run"])
     if runs.duplicated(["condition", "seeds"]).any():
