@@ -24,6 +24,7 @@ from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.records.tensors import tensors_path
 from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.trainings import read_trainings, training_folders
 
 UNPLANNED = "unplanned"
 
@@ -64,7 +65,10 @@ def read_results(folder: Path) -> pd.DataFrame:
         If it is not the folder of a study, or no trial is recorded.
     """
     if not (folder / "trials").is_dir():
-        raise InputError(f"{folder} is not the folder of a study: it holds no folder 'trials'.")
+        raise InputError(
+            f"{folder} is not the folder of a study (it holds no folder 'trials'), and no training "
+            "is recorded in it."
+        )
     nothing = pd.DataFrame(columns=_PLACE)
     table = _whole_table(folder, nothing, {})
     if table.empty:
@@ -73,7 +77,13 @@ def read_results(folder: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a results table: of a study's folder, a CSV file or a Parquet file.
+    """Read a results table: of a study's folder, of trainings, of a CSV or a Parquet file.
+
+    Parameters
+    ----------
+    path
+        The folder of a study, that of a training of `reprostats train` or one with several, or a
+        file.
 
     Raises
     ------
@@ -81,7 +91,7 @@ def read_table(path: Path) -> pd.DataFrame:
         If there is nothing there, or it is no table; the message names the file.
     """
     if path.is_dir():
-        return read_results(path)
+        return read_trainings(path) if training_folders(path) else read_results(path)
     try:
         # A trial named 1e5 or 007 is a name: only the column value holds numbers.
         names = {"trial": str, "condition": str, "case": str}
