@@ -39,7 +39,7 @@ MAY_IMPORT = {
         "verdicts",
     },
     "stats": set(),
-    "report": {"records", "stats", "study"},
+    "report": {"metrics", "records", "stats", "study"},
     "review": {"stats", "report"},
     "verdicts": {"metrics", "records", "report", "review", "sources", "stats", "study"},
 }

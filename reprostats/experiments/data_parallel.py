@@ -34,7 +34,7 @@ from reprostats.experiments.data_parallel_questions import (
     ask_tuning,
 )
 from reprostats.experiments.rate_policies import RatePolicy
-from reprostats.experiments.segmentation_trial import hold_out, train_with_processes
+from reprostats.experiments.segmentation_trial import MEASURES, hold_out, train_with_processes
 from reprostats.learning.loop import steps_per_epoch
 from reprostats.report import data_parallel as shown
 from reprostats.report.figure import Figure
@@ -164,12 +164,15 @@ def extended(
         ],
         tables=[
             shown.world_size_table(placed, compared),
-            *(shown.advice_table(each.history.table(), each.world_size) for each in tunings),
+            *(
+                shown.advice_table(each.history.table(), each.world_size, MEASURES)
+                for each in tunings
+            ),
             shown.time_table(times),
         ],
         figures=[
             rate_figure(parameters),
-            *([shown.measure_figure(placed)] if len(ended) else []),
+            *([shown.measure_figure(placed, MEASURES)] if len(ended) else []),
             *([shown.time_figure(times, virtual)] if len(times) + len(virtual) else []),
         ],
     )

@@ -17,8 +17,7 @@ from reprostats.experiments.data_parallel_parameters import (
     segmentation_study,
 )
 from reprostats.experiments.rate_policies import RatePolicy
-from reprostats.experiments.segmentation_trial import VALIDATION
-from reprostats.report.data_parallel import MEASURES
+from reprostats.experiments.segmentation_trial import MEASURES, VALIDATION
 from reprostats.study.results import is_completed, trial_values, trials_of
 
 _NAME = "data_parallel_advisor"

@@ -6,12 +6,13 @@ Workers are virtual (`reprostats.learning.strategies`), so that a laptop trains 
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from reprostats.datasets.augmentation import Augmentation
 from reprostats.datasets.cohorts import Data, Heads, Positive, load_cohort
@@ -25,21 +26,28 @@ from reprostats.learning.loop import fit, predict, steps_per_epoch
 from reprostats.learning.losses import one_minus_dice
 from reprostats.learning.schedules import Constant
 from reprostats.learning.strategies import SINGLE, Strategy, VirtualWorkers
-from reprostats.metrics.segmentation import class_agreement, confusion_matrix, overlap
-from reprostats.models.fcn import FCN
 from reprostats.models.initialisers import build
-from reprostats.models.unet import UNet
+from reprostats.models.registry import NETWORKS, network
 from reprostats.study.trial import Trial
 from reprostats.train.config import CheckpointSettings, Extension, TrainingConfig
 from reprostats.train.launch import launch
-from reprostats.train.tasks import CohortData, by_measure
+from reprostats.train.tasks import CohortData, by_measure, case_metrics
+from reprostats.yaml_files.validate import mistake
 
 VALIDATION = "validation_"
+MEASURES = ("dice", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
+"""What is measured on each patient, of `reprostats.metrics.segmentation`, recorded and shown."""
 
 _TEST_BATCH = 32
 _VGG_19 = (2, 2, 4, 4, 4)
 _HEAD_WIDTHS = 8  # 4096 maps over 512, as in VGG
 _PATIENCE_S = 120.0  # a machine that is busy otherwise lets workers wait for one another
+
+
+def _known_network(name: str) -> str:
+    if name not in NETWORKS:
+        raise mistake(f"there is no network {name!r}", "name a network", tuple(NETWORKS))
+    return name
 
 
 class SegmentationTask(Data):
@@ -48,7 +56,7 @@ class SegmentationTask(Data):
     Parameters
     ----------
     network
-        ``"unet"`` or ``"fcn"``; the thesis has both.
+        A name of `reprostats.models.registry.NETWORKS`. The thesis has ``"unet"`` and ``"fcn"``.
     widths
         Maps on each level of the U-Net, or of each block of the FCN.
     normalisation
@@ -68,7 +76,7 @@ class SegmentationTask(Data):
     """
 
     heads: Heads = Heads(patients=10, structure="brain", resolution=8)
-    network: Literal["unet", "fcn"] = "unet"
+    network: Annotated[str, AfterValidator(_known_network)] = "unet"
     widths: tuple[Positive, ...] = (8, 16)
     normalisation: Literal["none", "batch"] = "batch"
     validation_patients: Positive = 2
@@ -198,7 +206,7 @@ def hold_out(cohort: Cohort, config: SegmentationTask, generator: np.random.Gene
 
 def initial_network(trial: Trial, config: SegmentationTask) -> torch.nn.Module:
     """Build the network with the initial weights of the trial."""
-    kind = UNet if config.network == "unet" else FCN
+    kind = network(config.network)
     return build(
         lambda: kind(**_network_parameters(config)),
         str(trial.level("initialiser")),
@@ -240,13 +248,15 @@ def _divided(cohort: Cohort, training: list[str], held: list[str]) -> Division:
 
 def _network_parameters(config: SegmentationTask) -> dict[str, Any]:
     """Choose what the network is made with: an FCN narrower than VGG has a narrower head too."""
-    if config.network == "unet":
-        return {"widths": config.widths, "normalisation": config.normalisation}
-    return {
-        "widths": config.widths,
-        "convolutions": _VGG_19[: len(config.widths)],
-        "head_width": _HEAD_WIDTHS * config.widths[-1],
-    }
+    if config.network == "fcn":
+        return {
+            "widths": config.widths,
+            "convolutions": _VGG_19[: len(config.widths)],
+            "head_width": _HEAD_WIDTHS * config.widths[-1],
+        }
+    settings = {"widths": config.widths, "normalisation": config.normalisation}
+    known = inspect.signature(network(config.network)).parameters
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def _silent(text: str) -> None:
@@ -301,9 +311,8 @@ def _measures(trial: Trial, model: torch.nn.Module, patient: Patient) -> dict[st
     if not bool(torch.isfinite(outputs).all()):
         raise DivergedError(f"the outputs for patient {patient.identity} are not finite.")
     prediction = (outputs > 0).cpu().numpy()
-    agreement = class_agreement(confusion_matrix(patient.masks, prediction))
-    agreement.pop("mean_dice")  # over both classes; Dice here is that of the structure
-    return {"dice": overlap(patient.masks, prediction)["dice"], **agreement}
+    measured = case_metrics(patient.masks, prediction, patient.spacing)
+    return {name: measured[name] for name in MEASURES}
 
 
 def _describe(trial: Trial, config: SegmentationConfig, held_out: HeldOut) -> None:

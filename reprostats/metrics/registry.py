@@ -24,6 +24,8 @@ class Metric:
         Between which values it lies, in its own unit.
     trivial
         The value that an empty or constant answer gets; None where that depends on the data.
+    title
+        Its name where it is shown.
     """
 
     name: str
@@ -31,7 +33,22 @@ class Metric:
     lowest: float = -inf
     highest: float = inf
     trivial: float | None = None
+    title: str = ""
 
+    def __post_init__(self) -> None:
+        words = self.name.replace("_", " ")
+        title = self.title or _TITLES.get(self.name, words[:1].upper() + words[1:])
+        object.__setattr__(self, "title", title)
+
+
+_TITLES = {
+    "frequency_weighted_iou": "Frequency-weighted IoU",
+    "mean_iou": "Mean IoU",
+    "iou": "IoU",
+    "nrmse": "NRMSE",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+}
 
 # Overlap of masks: an empty mask overlaps with nothing.
 _OVERLAPS = (
@@ -41,11 +58,12 @@ _OVERLAPS = (
 # Shares that a constant answer reaches in part: how much depends on the data.
 _SHARES = (
     "accuracy", "balanced_accuracy", "class_accuracy", "pixel_accuracy", "mean_accuracy",
-    "mean_iou", "frequency_weighted_iou", "specificity", "auc", "ssim",
+    "mean_iou", "mean_dice", "frequency_weighted_iou", "specificity", "auc", "ssim",
 )  # fmt: skip
 _ERRORS = (
     "loss", "test_loss", "validation_loss", "errors", "error", "error_rate",
     "error_rate_separated", "nrmse", "rmse", "mse", "mae", "hausdorff", "hausdorff_95", "hd",
+    "average_hausdorff", "slices_missed", "slices_invented", "volume_difference_percent",
     "hd95", "assd", "surface_distance", "step_time",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
 from reprostats.records.environments import environments_folder, read_environment
 from reprostats.records.files import has_record, read_record
-from reprostats.records.record import TIME_SUFFIX, Record
+from reprostats.records.record import COMPLETED, TIME_SUFFIX, Record
 from reprostats.records.tensors import read_tensors, tensors_path
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Comparison:
         ``"yes"`` if both completed with the same fingerprints, each of them equal, and metrics;
         ``"undetermined"`` if that is so but tensors that were kept are missing.
         """
-        completed = self.status == ("ok", "ok")
+        completed = self.status == (COMPLETED, COMPLETED)
         if not completed or self.metrics or not all(self.fingerprints.values()):
             return "no"
         return "undetermined" if self.missing else "yes"
@@ -289,7 +289,7 @@ def _lines(comparison: Comparison) -> list[str]:
 
 def _summary(comparison: Comparison) -> str:
     parts = [name if same else f"{name} differ" for name, same in comparison.fingerprints.items()]
-    if comparison.status != ("ok", "ok"):
+    if comparison.status != (COMPLETED, COMPLETED):
         parts.append(f"status {' and '.join(comparison.status)}")
     if comparison.metrics:
         parts.append(f"{len(comparison.metrics)} metrics differ")

@@ -12,6 +12,7 @@ Row = tuple[str, str, float]
 
 WHOLE = "all"
 COMPLETED = "ok"
+"""The status that counts as completed. `reprostats.study.outcome` says which one a trial gets."""
 TIME_SUFFIX = "_time"
 
 

@@ -11,6 +11,7 @@ and an interval.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import altair as alt
 import numpy as np
@@ -18,18 +19,11 @@ import pandas as pd
 from scipy import stats
 
 from reprostats.errors import InputError
+from reprostats.metrics.registry import metric_of
 from reprostats.report import theme
 from reprostats.report.figure import Figure
 from reprostats.report.tables import Table
 from reprostats.study.results import TIME, completed, is_completed, trial_values, trials_of
-
-MEASURES = {
-    "dice": "Dice",
-    "pixel_accuracy": "Pixel accuracy",
-    "mean_accuracy": "Mean accuracy",
-    "mean_iou": "Mean IoU",
-    "frequency_weighted_iou": "Frequency-weighted IoU",
-}
 
 _TRAINING_TIME = f"training{TIME}"
 _COLUMNS = 3
@@ -41,9 +35,7 @@ _Panel = alt.LayerChart | alt.FacetChart
 
 
 def means(
-    results: pd.DataFrame,
-    metrics: Sequence[str] = tuple(MEASURES),
-    confidence_level: float = 0.95,
+    results: pd.DataFrame, metrics: Sequence[str], confidence_level: float = 0.95
 ) -> pd.DataFrame:
     """Average every measure over the completed trainings of each policy and world size.
 
@@ -62,21 +54,26 @@ def means(
 
 
 def measure_figure(
-    results: pd.DataFrame,
-    metrics: Sequence[str] = tuple(MEASURES),
-    confidence_level: float = 0.95,
+    results: pd.DataFrame, metrics: Sequence[str], confidence_level: float = 0.95
 ) -> Figure:
     """Draw the measures over the number of workers, as Figures 3.6 to 3.9 and 6.4 to 6.6 do."""
     summary = means(results, metrics, confidence_level)
     # An interval of few trainings may leave the values that there can be.
-    summary = summary.assign(low=summary["low"].clip(lower=0), high=summary["high"].clip(upper=1))
+    known = {metric: metric_of(metric) for metric in metrics}
+    for limit, bound in (("low", "lowest"), ("high", "highest")):
+        ends = summary["metric"].map({name: getattr(m, bound) for name, m in known.items()})
+        clip = np.maximum if limit == "low" else np.minimum
+        summary[limit] = clip(summary[limit], ends)
     values = _values(results, metrics)
     policies = list(dict.fromkeys(summary["policy"]))
     panels = [
         _panel(
-            summary[summary["metric"] == metric], values[values["metric"] == metric], policies
-        ).properties(width=250, height=190, title=MEASURES.get(metric, metric))
-        for metric in metrics
+            summary[summary["metric"] == name],
+            values[values["metric"] == name],
+            policies,
+            "~%" if (metric.lowest, metric.highest) == (0, 1) else "~g",
+        ).properties(width=250, height=190, title=metric.title)
+        for name, metric in known.items()
     ]
     caption = (
         "Measures over the number of data-parallel workers, each with an axis of its own. Strokes "
@@ -141,7 +138,7 @@ def world_size_table(results: pd.DataFrame, comparisons: pd.DataFrame) -> Table:
     )  # fmt: skip
 
 
-def advice_table(log: pd.DataFrame, world_size: int) -> Table:
+def advice_table(log: pd.DataFrame, world_size: int, metrics: Sequence[str]) -> Table:
     """Show the log of the advisor as Tables 6.1 to 6.10 of the thesis, and what they leave out.
 
     Parameters
@@ -150,14 +147,17 @@ def advice_table(log: pd.DataFrame, world_size: int) -> Table:
         The table of `reprostats.experiments.advisor.History`.
     world_size
         For which it was tuned.
+    metrics
+        What was measured.
     """
-    measures = [name for name in MEASURES if name in log]
+    measures = [name for name in metrics if name in log]
     baseline = ("to_baseline", "to_baseline_low", "to_baseline_high")
     titles = {
         "iteration": "Iteration", "action": "Action", "learning_rate": "Rate", "decay": "Decay",
         "warmup_epochs": "Warm-up", "decay_epochs": "Decay phase", "optimiser": "Optimiser",
-        **MEASURES, "diverged": "Diverged", "outcome": "Outcome", "to_baseline": "To baseline",
-        "to_baseline_low": "CI low", "to_baseline_high": "CI high",
+        **{name: metric_of(name).title for name in measures}, "diverged": "Diverged",
+        "outcome": "Outcome", "to_baseline": "To baseline", "to_baseline_low": "CI low",
+        "to_baseline_high": "CI high",
     }  # fmt: skip
     frame = log[[name for name in titles if name in log]].astype({"diverged": "Int64"})
     return Table(
@@ -260,17 +260,20 @@ def _values(results: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return wide.melt(keys, list(metrics), "metric", "value").dropna(subset="value")
 
 
-def _panel(means: pd.DataFrame, values: pd.DataFrame, policies: list[str]) -> _Panel:
+def _panel(
+    means: pd.DataFrame, values: pd.DataFrame, policies: list[str], number_format: str
+) -> _Panel:
     one = means[(means["world_size"] == 1) & (means["policy"] == policies[0])]
     baseline = alt.Chart(one[["mean"]]).mark_rule(strokeDash=[6, 4], color="#57606a")
     strokes = _placed(alt.Chart(values), policies).mark_tick(size=9, thickness=1.2, opacity=0.8)
     points = _placed(alt.Chart(means), policies)
+    height = partial(_height, number_format=number_format)
     return alt.layer(
-        baseline.encode(y=_height("mean")),
-        strokes.encode(y=_height("value")),
-        points.mark_rule(strokeWidth=1.5).encode(y=_height("low"), y2="high:Q"),
+        baseline.encode(y=height("mean")),
+        strokes.encode(y=height("value")),
+        points.mark_rule(strokeWidth=1.5).encode(y=height("low"), y2="high:Q"),
         points.mark_point(size=44, filled=True, opacity=1).encode(
-            y=_height("mean"), tooltip=["policy", "world_size", "mean", "low", "high", "n"]
+            y=height("mean"), tooltip=["policy", "world_size", "mean", "low", "high", "n"]
         ),
     )
 
@@ -289,8 +292,8 @@ def _placed(chart: alt.Chart, policies: list[str]) -> alt.Chart:
     return placed
 
 
-def _height(column: str) -> alt.Y:
-    axis = alt.Axis(format="~%", tickCount=6)
+def _height(column: str, number_format: str) -> alt.Y:
+    axis = alt.Axis(format=number_format, tickCount=6)
     title = "Mean over patients"
     return alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False), axis=axis)
 

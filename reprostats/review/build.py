@@ -35,7 +35,7 @@ class Parameters(BaseModel):
     where
         Which papers are shown, such as ``year >= 2016 and network == 'CNN'``; all if empty.
     formats
-        Formats of the tables, of ``tex csv html md``, with spaces between them.
+        Of `reprostats.report.tables.FORMATS`, with spaces between them.
     figures
         Formats of the figures, of ``svg png``.
     checklist
@@ -46,7 +46,7 @@ class Parameters(BaseModel):
 
     papers: str = "papers.yaml"
     where: str = ""
-    formats: str = "tex csv html md"
+    formats: str = " ".join(FORMATS)
     figures: str = "svg png"
     checklist: str = ""
     runs: tuple[str, ...] = ()

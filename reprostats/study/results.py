@@ -4,7 +4,8 @@ One row is one value: a trial x a metric x a case. All that speaks of the whole 
 levels, config values, fingerprints, times) is repeated in each of its rows. Times are columns of
 their own, in seconds, so that a mean over ``value`` never mixes them with a metric.
 
-This module alone knows what a completed trial is and what the value of a trial is. The columns
+This module alone knows which rows are of completed trials and what the value of a trial is; which
+status counts as completed is said in `reprostats.records.record`. The columns
 are described for users in ``docs/results_table.md``; a table from elsewhere that has them is
 analysed like that of a study.
 """

@@ -24,7 +24,7 @@ from reprostats.errors import (
 from reprostats.records.checksum import digest
 from reprostats.records.facts import gather_facts
 from reprostats.records.files import archive_record, read_record
-from reprostats.records.record import COMPLETED, TrialRecord
+from reprostats.records.record import TrialRecord
 from reprostats.sources import SOURCES, Level
 from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.divergence import Detail, Divergence, first_divergence
@@ -384,7 +384,7 @@ class Study:
         """Rename a record, unless another process did so and ran the trial meanwhile."""
         folder = trial_folder(self.folder, identity)
         with FileLock(folder / ".lock"), suppress(FileNotFoundError):
-            if read_record(folder).status != COMPLETED:
+            if not read_record(folder).completed:
                 archive_record(folder)
 
     def _table(self, done: Mapping[str, TrialRecord]) -> pd.DataFrame:

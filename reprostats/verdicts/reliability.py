@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.records.record import COMPLETED, WHOLE
+from reprostats.records.record import WHOLE
 from reprostats.stats.checks import check_confidence_level, count
 from reprostats.stats.components import variance_components
 from reprostats.stats.icc import icc
@@ -176,7 +176,8 @@ def reliability(
     check_confidence_level(confidence_level)
     chosen = _chosen(results, condition)
     statuses = chosen.drop_duplicates("trial").set_index("trial")["status"]
-    failures = statuses[statuses != COMPLETED].value_counts().to_dict()
+    failed = statuses[~is_completed(statuses.to_frame())]
+    failures = failed.value_counts().to_dict()
     scores, excluded = _scores(chosen[is_completed(chosen)], metric, chosen)
     return Reliability(
         metric=metric,
@@ -184,7 +185,7 @@ def reliability(
         quantities=_quantities(scores, confidence_level),
         components=_components(scores, confidence_level),
         n_runs=len(statuses),
-        n_failed=int((statuses != COMPLETED).sum()),
+        n_failed=len(failed),
         failures={str(status): int(number) for status, number in failures.items()},
         n_excluded=excluded,
         confidence_level=confidence_level,

@@ -19,7 +19,7 @@ from reprostats.errors import InputError, unknown_name
 from reprostats.files import write_atomically
 from reprostats.report.figure import Figure
 from reprostats.report.page import STYLE, Section, page
-from reprostats.report.tables import Table
+from reprostats.report.tables import FORMATS, Table
 from reprostats.verdicts._base import Verdict
 from reprostats.verdicts.checklist import run_checklist
 from reprostats.verdicts.comparison import Comparison
@@ -41,6 +41,7 @@ from reprostats.verdicts.tables import (
 
 _VERDICTS = "verdicts"
 _PAGE = "report.html"
+_TABLE_FORMATS = tuple(name for name in FORMATS if name != "html")  # the page has them all
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ class Report:
         write_atomically(place / _PAGE, self.html())
         written = [place / _PAGE]
         for table in self.tables.values():
-            written += table.write(place, ("tex", "csv", "md"))
+            written += table.write(place, _TABLE_FORMATS)
         for figure in self.figures.values():
             written += figure.write(place)
         if self.methods is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from reprostats.report.data_parallel import MEASURES
+from reprostats.experiments.segmentation_trial import MEASURES
 
 PATIENTS = {"p1": -0.02, "p2": 0.0, "p3": 0.02}
 SEEDS = range(5)
