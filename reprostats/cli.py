@@ -85,6 +85,12 @@ def _add_verdict(commands: Any) -> None:
     verdict.add_argument("--margin", type=float, help="largest difference that does not matter")
     verdict.add_argument("--baseline", help="the condition with which the others are compared")
     verdict.add_argument("--trivial-value", type=float, help="what is reached without training")
+    better = verdict.add_mutually_exclusive_group()
+    for word, higher in (("higher", True), ("lower", False)):
+        better.add_argument(
+            f"--{word}-is-better", dest="higher_is_better", action="store_const", const=higher,
+            help=f"a {word} value of the metric is better; for metrics that are not known here",
+        )  # fmt: skip
     verdict.add_argument("--out", type=Path, help="write a page, tables and figures to this folder")
     verdict.set_defaults(action=_verdict)
 
@@ -148,6 +154,7 @@ def _verdict(options: argparse.Namespace) -> None:
         margin=options.margin,
         baseline=options.baseline,
         trivial_value=options.trivial_value,
+        higher_is_better=options.higher_is_better,
         losses=kept_losses(folder, map(str, results.get("trial", ()))),
     )
     print(report)

@@ -103,8 +103,12 @@ def points_plot(
 
 
 def name_axis() -> alt.Axis:
-    """Return an axis whose long names take a line a word, so that they do not overlap."""
-    in_lines = f"length(datum.label) > {_LONG_NAME} ? split(datum.label, ' ') : datum.label"
+    """Return an axis whose long names take a line a word, so that they do not overlap.
+
+    A value of the config, ``learning_rate=0.01``, is two words.
+    """
+    words = "split(replace(datum.label, regexp('=', 'g'), '= '), ' ')"
+    in_lines = f"length(datum.label) > {_LONG_NAME} ? {words} : datum.label"
     return alt.Axis(labelAngle=0, labelExpr=in_lines)
 
 

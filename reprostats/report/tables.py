@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ _MOST_IN_A_ROW = 130
 _PADDING = 0.024
 # Columns whose cells are longer than this are broken into lines in a long table.
 _LONGEST_IN_A_LINE = 24
+_SEVERAL_LINES = 2
 
 _LATEX_SIGNS = {
     "∞": r"$\infty$",
@@ -172,7 +174,8 @@ class Table:
         What a reader must know to read it right: units, ddof, number of trials.
     titles
         What columns of the frame are called where they are shown. CSV keeps the names of the
-        frame, so that a program reads the same names wherever it meets the numbers.
+        frame, so that a program reads the same names wherever it meets the numbers. A column
+        whose cells are all empty is in CSV alone.
 
     Examples
     --------
@@ -197,7 +200,16 @@ class Table:
     @property
     def header(self) -> list[str]:
         """The titles of the columns, as they are shown."""
-        return [self.titles.get(str(name), str(name)) for name in self.frame.columns]
+        return [self.titles.get(str(name), str(name)) for name in self._shown.columns]
+
+    @property
+    def _shown(self) -> pd.DataFrame:
+        """The frame without columns that have nothing in any cell."""
+        said = [
+            self.frame.empty or any(_cell(value, None) for value in self.frame[name])
+            for name in self.frame.columns
+        ]
+        return self.frame.loc[:, said]
 
     def latex(self) -> str:
         """Return the table as LaTeX for the booktabs package.
@@ -211,7 +223,10 @@ class Table:
             note=latex_text(self.note),
             long=self._is_long(),
             alignment=self._alignment(),
-            header=[latex_text(title) for title in self.header],
+            header=[
+                _latex_title(title, width)
+                for title, width in zip(self.header, self._widths(), strict=True)
+            ],
             rows=[[latex_text(cell) for cell in row] for row in self._cells()],
         )
 
@@ -277,12 +292,19 @@ class Table:
         ]
 
     def _is_long(self) -> bool:
-        return len(self.frame) > _MOST_ROWS_ON_A_PAGE or sum(self._widths()) > _MOST_IN_A_ROW
+        widths = self._widths()
+        # Many columns of numbers cannot be broken into lines; they are scaled.
+        wide = sum(widths) > _MOST_IN_A_ROW and max(widths, default=0) > _LONGEST_IN_A_LINE
+        return wide or len(self.frame) > _MOST_ROWS_ON_A_PAGE
 
     def _widths(self) -> list[int]:
-        """Return the length of the longest cell of each column."""
-        columns = zip(self.header, *self._cells(), strict=True)
-        return [max(len(str(cell)) for cell in column) for column in columns]
+        """Return the length of the longest cell of each column; its title is broken into lines."""
+        words = ([len(word) for word in title.split()] for title in self.header)
+        columns = zip(*self._cells(), strict=True) if len(self.frame) else [()] * len(self.header)
+        return [
+            max([*(len(cell) for cell in column), *lengths], default=0)
+            for lengths, column in zip(words, columns, strict=True)
+        ]
 
     def _alignment(self) -> str:
         """Return a letter for each column; in a long table, a width where cells are long."""
@@ -301,13 +323,13 @@ class Table:
     def _numeric(self) -> list[bool]:
         return [
             pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-            for kind in self.frame.dtypes
+            for kind in self._shown.dtypes
         ]
 
     def _cells(self) -> list[list[str]]:
         columns = [
-            [_cell(value, self.decimals.get(str(name))) for value in self.frame[name]]
-            for name in self.frame.columns
+            [_cell(value, self.decimals.get(str(name))) for value in self._shown[name]]
+            for name in self._shown.columns
         ]
         return [list(row) for row in zip(*columns, strict=True)]
 
@@ -324,6 +346,14 @@ def _cell(value: Any, decimals: int | None) -> str:
         least = 10.0**-decimals
         return f"<{least:.{decimals}f}" if 0 < value < least / 2 else f"{value:z.{decimals}f}"
     return str(value)
+
+
+def _latex_title(title: str, width: int) -> str:
+    """Break a title that is longer than the cells below it into lines."""
+    lines = [latex_text(line) for line in textwrap.wrap(title, max(width, 1))]
+    if len(lines) < _SEVERAL_LINES:
+        return latex_text(title)
+    return r"\begin{tabular}[b]{@{}l@{}}" + r"\\".join(lines) + r"\end{tabular}"
 
 
 def _broken(share: float) -> str:

@@ -26,12 +26,15 @@ References
 .. [4] D. J. Schuirmann, "A comparison of the two one-sided tests procedure and the power approach
    for assessing the equivalence of average bioavailability", Journal of Pharmacokinetics and
    Biopharmaceutics 15(6), 657-680 (1987).
+.. [5] L. V. Hedges, "Distribution theory for Glass's estimator of effect size and related
+   estimators", Journal of Educational Statistics 6(2), 107-128 (1981).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
@@ -44,18 +47,22 @@ from reprostats.stats.contrast import (
     Contrast,
     Floats,
     Runs,
+    Shared,
     over_cases,
     over_runs,
     over_runs_and_cases,
 )
 from reprostats.stats.family import Adjustment, adjust_p_values
+from reprostats.stats.run_means import shared_levels
+from reprostats.stats.run_table import levels_of, matrices_of, relation_of
 
 GeneraliseTo = Literal["cases", "runs", "runs and cases"]
 GENERALISATIONS: tuple[GeneraliseTo, ...] = ("cases", "runs", "runs and cases")
 COLUMNS = (
-    "first", "second", "difference", "se", "df", "ci_low", "ci_high", "p_value", "p_adjusted",
-    "margin", "p_equivalence", "p_equivalence_adjusted", "n_runs_first", "n_runs_second",
-    "n_cases", "generalise_to", "note",
+    "first", "second", "difference", "se", "df", "ci_low", "ci_high", "ci_low_adjusted",
+    "ci_high_adjusted", "p_value", "p_adjusted", "margin", "p_equivalence",
+    "p_equivalence_adjusted", "sd", "effect_size", "n_runs_first", "n_runs_second", "n_cases",
+    "generalise_to", "note",
 )  # fmt: skip
 
 _AT_LEAST = 2
@@ -70,7 +77,8 @@ def compare_algorithms(
     algorithm: str,
     run: str,
     case: str | None = None,
-    runs: Runs = "nested",
+    runs: Runs | None = None,
+    run_factors: Sequence[str] = (),
     generalise_to: GeneraliseTo = "runs and cases",
     margin: float | None = None,
     baseline: object = None,
@@ -88,7 +96,11 @@ def compare_algorithms(
         Without ``case``, a run has one value, and nothing can be said of other cases.
     runs
         ``"nested"``: each run belongs to one algorithm, whatever its label. ``"crossed"``: runs of
-        one label share their seed, and are pairs.
+        one label share their seed, and are pairs. None: nested, if no label is that of two
+        algorithms; a label that is may be a seed or a mere number, which only you know.
+    run_factors
+        Columns of what several runs of an algorithm share, such as the split of the data. Runs
+        that share a level are not independent; see `reprostats.stats.run_means`.
     generalise_to
         What the result shall hold for, beside these networks on these cases: other ``"cases"``,
         other ``"runs"``, or other ``"runs and cases"``.
@@ -100,7 +112,8 @@ def compare_algorithms(
     adjustment
         Of the p values of all comparisons; see `reprostats.adjust_p_values`.
     confidence_level
-        Of the intervals, which are not adjusted.
+        Of the intervals. ``ci_low_adjusted`` and ``ci_high_adjusted`` hold it for all comparisons
+        together (Bonferroni).
 
     Returns
     -------
@@ -109,15 +122,18 @@ def compare_algorithms(
         second), its standard error ``se`` and degrees of freedom ``df`` (NaN where the interval
         has no single number of them), ``ci_low``, ``ci_high``, ``p_value``, ``p_adjusted``,
         ``margin``, ``p_equivalence`` (two one-sided tests [4]_), ``p_equivalence_adjusted``,
-        ``n_runs_first`` and ``n_runs_second`` (distinct runs), ``n_cases``, ``generalise_to`` and
+        ``sd`` (between new trainings of one algorithm, pooled; of differences, if runs are pairs;
+        of differences between cases, if cases alone are random), ``effect_size`` (Hedges' g [5]_:
+        the difference in units of ``sd``, corrected for few runs), ``n_runs_first`` and
+        ``n_runs_second`` (distinct runs), ``n_cases``, ``generalise_to`` and
         ``note``. Where the data cannot answer, numbers are NaN and the note says why.
 
     Raises
     ------
     InputError
         If a column, the baseline or an option is not known; there are fewer than two algorithms; a
-        value is there twice; the margin is not above 0; or runs are crossed and two algorithms
-        share no label.
+        value is there twice; the margin is not above 0; runs are crossed and two algorithms share
+        no label; or algorithms share labels and ``runs`` does not say what that means.
 
     Notes
     -----
@@ -136,7 +152,7 @@ def compare_algorithms(
     >>> table = pd.DataFrame({
     ...     "model": ["a"] * 6 + ["b"] * 6, "seed": [1, 1, 1, 2, 2, 2] * 2, "case": [*"xyz"] * 4,
     ...     "dice": [0.80, 0.70, 0.90, 0.84, 0.73, 0.93, 0.70, 0.62, 0.79, 0.75, 0.64, 0.83]})
-    >>> columns = dict(value="dice", algorithm="model", run="seed", case="case")
+    >>> columns = dict(value="dice", algorithm="model", run="seed", case="case", runs="nested")
     >>> for what in ("cases", "runs", "runs and cases"):
     ...     row = compare_algorithms(table, **columns, generalise_to=what).iloc[0]
     ...     print(f"{what}: {row['difference']:.3f}, {row['ci_low']:.3f} to {row['ci_high']:.3f}")
@@ -144,9 +160,13 @@ def compare_algorithms(
     runs: 0.095, -0.013 to 0.203
     runs and cases: 0.095, -0.013 to 0.203
     """
+    matrices = matrices_of(table, value, algorithm, run, case)
+    if runs is None:  # for these networks on other cases it makes no difference
+        runs = "nested" if generalise_to == "cases" else relation_of(matrices)
     return compare_matrices(
-        _matrices(table, value, algorithm, run, case),
+        matrices,
         runs=runs,
+        shared=levels_of(table, algorithm, run, run_factors),
         generalise_to=generalise_to,
         margin=margin,
         baseline=baseline,
@@ -159,6 +179,7 @@ def compare_matrices(
     matrices: Mapping[Any, pd.DataFrame],
     *,
     runs: Runs = "nested",
+    shared: Mapping[Any, pd.DataFrame] | None = None,
     generalise_to: GeneraliseTo = "runs and cases",
     margin: float | None = None,
     baseline: object = None,
@@ -172,6 +193,9 @@ def compare_matrices(
     ----------
     matrices
         By algorithm. Row labels are those of runs, column labels those of cases.
+    shared
+        By algorithm, what its runs share: row labels are those of runs; a column is a source, such
+        as the split of the data.
     equal_runs_count_once
         Whether runs that are equal on every one of several cases are one run. False: the caller
         knows that they are different trainings.
@@ -187,17 +211,22 @@ def compare_matrices(
     """
     _check_options(runs, generalise_to, margin, confidence_level)
     pairs = _pairs(list(matrices), baseline)
-    strict = len(pairs) > 1 or confidence_level > _USUAL_LEVEL
+    question = _Question(
+        runs,
+        generalise_to,
+        margin,
+        confidence_level,
+        # Bonferroni's level, with which an interval holds for all comparisons together.
+        1 - (1 - confidence_level) / (1 if adjustment == "none" else len(pairs)),
+        strict=len(pairs) > 1 or confidence_level > _USUAL_LEVEL,
+        equal_runs_count_once=equal_runs_count_once,
+    )
     rows = [
         _row(
             (one, other),
             (matrices[one], matrices[other]),
-            runs,
-            generalise_to,
-            margin,
-            confidence_level,
-            strict,
-            equal_runs_count_once,
+            ((shared or {}).get(one), (shared or {}).get(other)),
+            question,
         )
         for one, other in pairs
     ]
@@ -208,17 +237,29 @@ def compare_matrices(
     return compared
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of each pair of algorithms; see `compare_matrices`."""
+
+    runs: Runs
+    generalise_to: GeneraliseTo
+    margin: float | None
+    confidence_level: float
+    adjusted_level: float
+    strict: bool
+    equal_runs_count_once: bool
+
+
 def _row(
     names: tuple[object, object],
     matrices: tuple[pd.DataFrame, pd.DataFrame],
-    runs: Runs,
-    generalise_to: GeneraliseTo,
-    margin: float | None,
-    confidence_level: float,
-    strict: bool,
-    equal_runs_count_once: bool,
+    shared: Shared,
+    question: _Question,
 ) -> dict[str, object]:
-    first, second, notes = _comparable(names, *matrices, runs, once=equal_runs_count_once)
+    one, other, notes = _comparable(
+        names, *matrices, question.runs, once=question.equal_runs_count_once
+    )
+    first, second = one.to_numpy(dtype=np.float64), other.to_numpy(dtype=np.float64)
     row: dict[str, object] = {
         "first": names[0],
         "second": names[1],
@@ -226,32 +267,48 @@ def _row(
         "n_runs_first": len(first),
         "n_runs_second": len(second),
         "n_cases": first.shape[1],
-        "margin": math.nan if margin is None else margin,
-        "generalise_to": generalise_to,
+        "margin": math.nan if question.margin is None else question.margin,
+        "generalise_to": question.generalise_to,
     }
-    if why := _obstacle(first, second, runs, generalise_to):
+    if why := _obstacle(first, second, question.runs, question.generalise_to):
         return row | {"note": "; ".join([*notes, why])}
-    contrast = _contrast(first, second, runs, generalise_to, strict=strict)
-    low, high = contrast.interval(confidence_level)
+    levels = (_shared_by(one, shared[0]), _shared_by(other, shared[1]))
+    contrast = _contrast(first, second, levels, question)
+    low, high = contrast.interval(question.confidence_level)
+    adjusted = contrast.interval(question.adjusted_level)
+    margin = question.margin
     return row | {
         "se": contrast.se,
         "df": contrast.df,
         "ci_low": low,
         "ci_high": high,
+        "ci_low_adjusted": adjusted[0],
+        "ci_high_adjusted": adjusted[1],
         "p_value": contrast.p_value(),
         "p_equivalence": math.nan if margin is None else contrast.p_equivalence(margin),
+        "sd": contrast.sd,
+        "effect_size": contrast.effect_size(_sd_df(first, second, question)),
         "note": "; ".join(notes),
     }
 
 
-def _contrast(
-    first: Floats, second: Floats, runs: Runs, generalise_to: GeneraliseTo, *, strict: bool
-) -> Contrast:
-    if generalise_to == "cases":
+def _contrast(first: Floats, second: Floats, levels: Shared, question: _Question) -> Contrast:
+    if question.generalise_to == "cases":
         return over_cases(first, second)
-    if generalise_to == "runs":
-        return over_runs(first, second, runs)
-    return over_runs_and_cases(first, second, runs, strict=strict)
+    if question.generalise_to == "runs":
+        return over_runs(first, second, question.runs, levels)
+    return over_runs_and_cases(first, second, question.runs, levels, strict=question.strict)
+
+
+def _sd_df(first: Floats, second: Floats, question: _Question) -> int:
+    """Return the degrees of freedom of the SD in which the effect is measured."""
+    if question.generalise_to == "cases":
+        return int(first.shape[1]) - 1
+    return len(first) - 1 if question.runs == "crossed" else len(first) + len(second) - 2
+
+
+def _shared_by(runs: pd.DataFrame, levels: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if levels is None else shared_levels(levels.loc[runs.index])
 
 
 def _obstacle(first: Floats, second: Floats, runs: Runs, generalise_to: GeneraliseTo) -> str:
@@ -290,7 +347,7 @@ def _comparable(
     runs: Runs,
     *,
     once: bool,
-) -> tuple[Floats, Floats, list[str]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Return the values of both on the cases that are complete, equal runs once, and notes."""
     notes: list[str] = []
     if runs == "crossed":
@@ -308,10 +365,11 @@ def _comparable(
     kept = common[np.isfinite(every).all(axis=0)]
     if dropped := len(one.columns.union(other.columns)) - len(kept):
         notes.append(f"{dropped} case(s) without a finite value in every run are left out")
-    arrays = [table[kept].to_numpy(dtype=np.float64) for table in (one, other)]
+    one, other = one[kept], other[kept]
     # One value may come out twice by chance; several show a copy.
     if not once or len(kept) < _AT_LEAST:
-        return arrays[0], arrays[1], notes
+        return one, other, notes
+    arrays = [table.to_numpy(dtype=np.float64) for table in (one, other)]
     distinct = _distinct(arrays, crossed=runs == "crossed")
     for name, array, rows in zip(names, arrays, distinct, strict=True):
         if len(rows) < len(array):
@@ -319,7 +377,7 @@ def _comparable(
                 f"{len(array)} runs of {name} are {len(rows)} distinct one(s): equal runs show a "
                 "fixed seed, not that trainings do not vary"
             )
-    return arrays[0][distinct[0]], arrays[1][distinct[1]], notes
+    return one.iloc[distinct[0]], other.iloc[distinct[1]], notes
 
 
 def _distinct(arrays: Sequence[Floats], *, crossed: bool) -> list[list[int]]:
@@ -339,32 +397,6 @@ def _distinct_rows(array: Floats) -> list[int]:
         if not rows or not (np.abs(array[rows] - row).max(axis=1) <= tolerance).any():
             rows.append(number)
     return rows
-
-
-def _matrices(
-    table: pd.DataFrame, value: str, algorithm: str, run: str, case: str | None
-) -> dict[object, pd.DataFrame]:
-    """Return the values of each algorithm: one row a run, one column a case."""
-    columns = [value, algorithm, run, *([case] if case else [])]
-    for name in columns:
-        if name not in table:
-            raise unknown_name("column", name, map(str, table.columns), where="table")
-    rows = table[columns].copy()
-    if case is None:
-        case = "case"
-        rows[case] = "all"
-    doubled = rows.duplicated([algorithm, run, case])
-    if doubled.any():
-        first = rows[doubled].iloc[0]
-        raise InputError(
-            f"row {int(np.flatnonzero(doubled)[0])}: a second value of '{first[algorithm]}', run "
-            f"'{first[run]}', case '{first[case]}'."
-        )
-    rows[value] = pd.to_numeric(rows[value]).astype(np.float64)
-    return {
-        name: part.set_index([run, case])[value].unstack(case)  # noqa: PD010 - keeps empty rows
-        for name, part in rows.groupby(algorithm, sort=False, observed=True)
-    }
 
 
 def _pairs(names: Sequence[object], baseline: object) -> list[tuple[object, object]]:

@@ -6,15 +6,23 @@ Formulas and references are those of `reprostats.stats.algorithms`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from reprostats.stats.run_means import mean_of_runs
+
 Runs = Literal["nested", "crossed"]
 Floats = NDArray[np.float64]
+Part = tuple[float, float]
+Shared = tuple[pd.DataFrame | None, pd.DataFrame | None]
+
+NOTHING_SHARED: Shared = (None, None)
 
 _SMALLEST_TAIL = 1e-100  # SciPy's quantiles of t are right down to here, and wrong at 1e-300
 
@@ -31,12 +39,33 @@ class Contrast:
         Share of the variance and degrees of freedom of each part.
     strict
         Whether quantiles are weighed (Cochran and Cox) and not degrees of freedom.
+    sd
+        Standard deviation between new trainings, or of differences between pairs of them; of
+        differences between cases, if cases alone are random.
     """
 
     difference: float
     se: float
-    parts: tuple[tuple[float, float], ...]
+    parts: tuple[Part, ...]
     strict: bool = False
+    sd: float = math.nan
+
+    @classmethod
+    def of_parts(
+        cls, difference: float, parts: Sequence[Part], sd: float = math.nan, *, strict: bool = False
+    ) -> Contrast:
+        """Make a contrast from the variance and the degrees of freedom of each part.
+
+        Examples
+        --------
+        >>> Contrast.of_parts(1.0, [(0.03, 2), (0.01, 4)]).se
+        0.2
+        """
+        total = sum(variance for variance, _ in parts)
+        if total == 0:
+            return cls(difference, 0.0, ((1.0, min(df for _, df in parts)),), strict, sd)
+        shares = tuple((variance / total, df) for variance, df in parts)
+        return cls(difference, total**0.5, shares, strict, sd)
 
     @property
     def df(self) -> float:
@@ -47,8 +76,8 @@ class Contrast:
 
     @property
     def _weighs_quantiles(self) -> bool:
-        several = len({df for share, df in self.parts if share > 0}) > 1
-        return several and (self.strict or self.parts[0][1] == 1)
+        several = {df for share, df in self.parts if share > 0}
+        return len(several) > 1 and (self.strict or min(several) == 1)
 
     def quantile(self, tail: float) -> float:
         """Return the number of standard errors with the probability ``tail`` above it."""
@@ -80,6 +109,19 @@ class Contrast:
         """Return the two-sided p value of no difference."""
         return min(1.0, 2 * self.tail(abs(self.difference)))
 
+    def effect_size(self, df: int) -> float:
+        """Return the difference in units of the SD, corrected for few degrees of freedom (Hedges).
+
+        Parameters
+        ----------
+        df
+            Degrees of freedom of the SD. With one the correction is 0: NaN.
+        """
+        if not self.sd > 0 or df <= 1:
+            return math.nan
+        log_correction = math.lgamma(df / 2) - math.lgamma((df - 1) / 2) - 0.5 * math.log(df / 2)
+        return self.difference / self.sd * math.exp(log_correction)
+
     def p_equivalence(self, margin: float) -> float:
         """Return the larger p value of two one-sided tests against the margin."""
         return max(self.tail(self.difference + margin), self.tail(margin - self.difference))
@@ -94,45 +136,84 @@ def over_cases(first: Floats, second: Floats) -> Contrast:
         Shapes (runs of first, cases) and (runs of second, cases).
     """
     differences = first.mean(axis=0) - second.mean(axis=0)
-    error = float(differences.std(ddof=1)) / len(differences) ** 0.5
-    return Contrast(float(differences.mean()), error, ((1.0, len(differences) - 1),))
+    sd = float(differences.std(ddof=1))
+    error = sd / len(differences) ** 0.5
+    return Contrast(float(differences.mean()), error, ((1.0, len(differences) - 1),), sd=sd)
 
 
-def over_runs(first: Floats, second: Floats, runs: Runs) -> Contrast:
+def over_runs(
+    first: Floats, second: Floats, runs: Runs, shared: Shared = NOTHING_SHARED
+) -> Contrast:
     """Compare run means: Welch's test, or in pairs where runs share their seed.
 
-    Parameters are those of `over_cases`; crossed runs are in one order.
+    Parameters are those of `over_cases`; crossed runs are in one order. Of ``shared``, see
+    `reprostats.stats.run_means`: what runs of the first and of the second share.
     """
     one, other = first.mean(axis=1), second.mean(axis=1)
     difference = float(one.mean() - other.mean())
     if runs == "crossed":
-        error = float((one - other).std(ddof=1)) / len(one) ** 0.5
-        return Contrast(difference, error, ((1.0, len(one) - 1),))
-    variances = [float(means.var(ddof=1)) / len(means) for means in (one, other)]
+        samples = [(one - other, shared[0])]
+    else:
+        samples = [(one, shared[0]), (other, shared[1])]
+    if any(levels is not None and levels.shape[1] for _, levels in samples):
+        return _over_shared_levels(difference, samples)
+    variances = [float(means.var(ddof=1)) / len(means) for means, _ in samples]
+    dfs = [len(means) - 1 for means, _ in samples]
     total = sum(variances)
+    sd = _pooled_sd([(float(means.var(ddof=1)), len(means) - 1) for means, _ in samples])
     if total == 0:
-        return Contrast(difference, 0.0, ((1.0, len(one) + len(other) - 2),))
-    # Welch's degrees of freedom are those of two parts, weighed by the squares of their shares.
-    squares = [(variance / total) ** 2 for variance in variances]
-    df = 1 / sum(s / (len(m) - 1) for s, m in zip(squares, (one, other), strict=True))
-    return Contrast(difference, total**0.5, ((1.0, df),))
+        return Contrast(difference, 0.0, ((1.0, sum(dfs)),), sd=sd)
+    # Welch's degrees of freedom are those of several parts, weighed by the squares of their shares.
+    df = 1 / sum((v / total) ** 2 / df for v, df in zip(variances, dfs, strict=True))
+    return Contrast(difference, total**0.5, ((1.0, df),), sd=sd)
 
 
-def over_runs_and_cases(first: Floats, second: Floats, runs: Runs, *, strict: bool) -> Contrast:
+def _over_shared_levels(
+    difference: float, samples: Sequence[tuple[Floats, pd.DataFrame | None]]
+) -> Contrast:
+    """Compare run means of which some share the level of a source."""
+    parts: list[Part] = []
+    variances = []
+    for means, levels in samples:
+        if np.ptp(means) == 0 or levels is None or not levels.shape[1]:
+            variance = float(means.var(ddof=1))
+            parts.append((variance / len(means), len(means) - 1))
+        else:
+            found = mean_of_runs(means, levels)
+            variance = found.variance
+            parts += found.parts
+        variances.append((variance, len(means) - 1))
+    return Contrast.of_parts(difference, parts, _pooled_sd(variances))
+
+
+def _pooled_sd(variances: Sequence[tuple[float, float]]) -> float:
+    weights = sum(df for _, df in variances)
+    return float((sum(variance * df for variance, df in variances) / weights) ** 0.5)
+
+
+def over_runs_and_cases(
+    first: Floats, second: Floats, runs: Runs, shared: Shared = NOTHING_SHARED, *, strict: bool
+) -> Contrast:
     """Compare over trainings and cases that are both random; see the head of this module.
 
     Parameters are those of `over_runs`; ``strict`` is that of `Contrast`.
     """
     by_run, by_pair, residual, run_df = _mean_squares(first, second, runs)
     cases = first.shape[1]
-    excess = max(by_pair - residual, 0.0)
-    variance = by_run + excess
     factor = (1 / len(first) + 1 / len(second)) / cases
+    excess = factor * max(by_pair - residual, 0.0)
+    trainings = over_runs(first, second, runs, shared)
+    # Of independent trainings the variance is pooled; of others it is what `over_runs` says.
+    pooled = len(trainings.parts) == 1
+    of_runs = factor * by_run if pooled else trainings.se**2
+    run_parts: tuple[Part, ...] = ((1.0, run_df),) if pooled else trainings.parts
+    variance = of_runs + excess
     difference = float(first.mean() - second.mean())
     if variance == 0:
-        return Contrast(difference, 0.0, ((1.0, run_df),))
-    parts = ((by_run / variance, run_df), (excess / variance, cases - 1))
-    return Contrast(difference, (factor * variance) ** 0.5, parts, strict)
+        return Contrast(difference, 0.0, ((1.0, run_df),), sd=trainings.sd)
+    parts = [(share * of_runs / variance, df) for share, df in run_parts]
+    parts.append((excess / variance, cases - 1))
+    return Contrast(difference, variance**0.5, tuple(parts), strict, trainings.sd)
 
 
 def _mean_squares(first: Floats, second: Floats, runs: Runs) -> tuple[float, float, float, int]:

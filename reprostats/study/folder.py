@@ -65,9 +65,11 @@ def read_results(folder: Path) -> pd.DataFrame:
         If it is not the folder of a study, or no trial is recorded.
     """
     if not (folder / "trials").is_dir():
+        studies = sorted(path.parent.name for path in folder.glob("*/trials"))
+        hint = f" It holds studies: {', '.join(studies)}; name one of them." if studies else ""
         raise InputError(
             f"{folder} is not the folder of a study (it holds no folder 'trials'), and no training "
-            "is recorded in it."
+            f"is recorded in it.{hint}"
         )
     nothing = pd.DataFrame(columns=_PLACE)
     table = _whole_table(folder, nothing, {})

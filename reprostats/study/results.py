@@ -31,6 +31,8 @@ TIME = TIME_SUFFIX
 TRIAL_TIME = f"trial{TIME}"
 
 _NEEDED = ("trial", "metric", "value")
+_ONE_SEED = "seed"
+_NAMES_OF_CONDITIONS = ("model", "method", "algorithm", "network", "architecture", "group")
 _ASSUMED = {"condition": "results", "case": WHOLE, "status": COMPLETED, "reason": ""}
 _CODE_DIGITS = 12
 
@@ -129,6 +131,7 @@ def check_results(results: object, metric: str | None = None) -> pd.DataFrame:
         raise InputError(
             f"results: there is no column {missing[0]!r}. A results table needs "
             f"{', '.join(_NEEDED)}; this one has: {', '.join(map(str, results.columns))}"
+            f"{_of_one_column(results)}"
         )
     if results.empty:
         raise InputError("results: there is no row.")
@@ -151,13 +154,30 @@ def assumptions(results: pd.DataFrame) -> list[str]:
     ['There is no column case: every value is taken as that of a whole trial.', 'There is ...']
     """
     said = {
-        "condition": "all rows are taken as one condition",
+        "condition": f"all rows are taken as one condition{_other_name(results)}",
         "case": "every value is taken as that of a whole trial",
         "status": "every trial is taken as completed",
     }
     return [
         f"There is no column {name}: {what}." for name, what in said.items() if name not in results
     ]
+
+
+def _of_one_column(results: pd.DataFrame) -> str:
+    """Point to another separator than the comma, where all columns were read as one."""
+    if results.shape[1] == 1 and any(sign in str(results.columns[0]) for sign in ";\t|"):
+        return ". Is the file separated by other signs than commas?"
+    return ""
+
+
+def _other_name(results: pd.DataFrame) -> str:
+    """Point to a column that tables from elsewhere have in place of ``condition``."""
+    named = [str(name) for name in results if str(name).casefold() in _NAMES_OF_CONDITIONS]
+    several = [name for name in named if len(results[name].unique()) > 1]
+    if not several:
+        return ""
+    number = results[several[0]].nunique()
+    return f" (column {several[0]} has {number} values: rename it to condition to compare them)"
 
 
 def metrics_of(results: pd.DataFrame) -> list[str]:
@@ -317,10 +337,11 @@ def shared_seeds(trials: pd.DataFrame) -> pd.Series[str]:
     """Return for each row of `trials_of` what it shares with trials of other conditions: its seeds.
 
     The texts are equal where the levels of all random streams are, and the repeat, which stands
-    last after ``|``. A trial whose seed was drawn when it started shares it with no other. All are
-    empty where the table has no stream.
+    last after ``|``. A column ``seed``, as tables from elsewhere have it, is the level of a stream
+    too. A trial whose seed was drawn when it started shares it with no other. All are empty where
+    the table has no stream.
     """
-    streams = [name for name in STREAMS if name in trials]
+    streams = [name for name in (*STREAMS, _ONE_SEED) if name in trials]
     if not streams:
         return pd.Series("", trials.index)
     levels = pd.DataFrame({name: as_text(trials[name]) for name in streams})

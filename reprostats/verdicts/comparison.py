@@ -8,8 +8,8 @@ two speak of the algorithms. See `reprostats.stats.algorithms`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ import pandas as pd
 
 from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, compare_matrices
 from reprostats.stats.contrast import Runs
+from reprostats.stats.run_means import shared_levels
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,
@@ -65,6 +66,12 @@ class Comparison(Verdict):
         The margin (NaN: not stated), and the adjusted p value of two one-sided tests.
     n_runs, n_cases
         Distinct trainings of first and second, and common cases.
+    has_cases
+        Whether the metric was measured by case.
+    sd
+        Between trainings; of differences, if they are pairs.
+    shared
+        Sources of which several trainings share a level, with the number of levels.
     alpha
         Level of the tests.
     note
@@ -93,12 +100,16 @@ class Comparison(Verdict):
     alpha: float
     note: str = ""
     untrained: tuple[str, ...] = ()
+    has_cases: bool = True
+    sd: float = math.nan
+    shared: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def asked(self) -> str:
         """The question."""
         verb = "better than" if self.higher_is_better is not None else "other than"
-        return f"Is {self.first} {verb} {self.second}, {_HOLDS_FOR[self.generalise_to]}?"
+        holds_for = _HOLDS_FOR[self.generalise_to] if self.has_cases else "for new trainings"
+        return f"Is {self.first} {verb} {self.second}, {holds_for}?"
 
     @property
     def outcome(self) -> Outcome:
@@ -140,6 +151,8 @@ class Comparison(Verdict):
         }[self.outcome]
         digits = f"{_fine(self.difference, self.ci_low, self.ci_high)}"
         note = f" {self.note[:1].upper()}{self.note[1:]}." if self.note else ""
+        if self.shared and self.generalise_to != "cases":
+            note = f" {shared_in_words(self.shared)}{note}"
         return (
             f"{verdict}: {self.metric} differs by {digits} ({p_text(self.p_adjusted)})."
             f"{self._equivalence}{note}"
@@ -190,11 +203,12 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
     baseline = baseline_of(evidence)
     if baseline is not None and baseline not in names:
         return pd.DataFrame()
-    runs, matrices = _labelled(names, evidence)
+    runs, matrices, shared = _labelled(names, evidence)
     tables = [
         compare_matrices(
             matrices,
             runs=runs,
+            shared=shared,
             generalise_to=what,
             margin=evidence.margin,
             baseline=baseline,
@@ -221,18 +235,26 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
 
 
-def _labelled(names: list[str], evidence: Evidence) -> tuple[Runs, dict[str, pd.DataFrame]]:
-    """Return the values of each condition; trainings that share their seeds have one label."""
-    matrices, planned = {}, []
+def _labelled(
+    names: list[str], evidence: Evidence
+) -> tuple[Runs, dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Return the values of each condition, and what its trainings share.
+
+    Trainings that share their seeds have one label.
+    """
+    matrices, shared, planned = {}, {}, []
     for name in names:
         seeds = _seeds(name, evidence)
         matrix = evidence.distinct_matrix(name)
-        matrices[name] = _one_per_seed(matrix, [seeds[run] for run in matrix.index])
+        labels = [seeds[run] for run in matrix.index]
+        matrices[name] = _one_per_seed(matrix, labels)
+        levels = evidence.levels_of_runs(name).loc[matrix.index]
+        shared[name] = _one_level_per_seed(levels.set_axis(labels)) if any(labels) else levels
         planned.append(list(dict.fromkeys(seeds)))
     labels = [set(matrix.index) for matrix in matrices.values()]
     # Where some trainings did not complete, the others are still pairs; none left is another case.
     paired = all(one & other for one, other in combinations(labels, 2))
-    return ("crossed" if paired and _share_seeds(planned) else "nested"), matrices
+    return ("crossed" if paired and _share_seeds(planned) else "nested"), matrices, shared
 
 
 def _one_per_seed(matrix: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:
@@ -243,6 +265,14 @@ def _one_per_seed(matrix: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:
     if not any(seeds):
         return matrix  # no seeds are known
     return matrix.groupby(np.asarray(seeds, dtype=object), sort=False).mean()
+
+
+def _one_level_per_seed(levels: pd.DataFrame) -> pd.DataFrame:
+    """Keep what trainings with the same seeds share: over all else their values are averaged."""
+    counts = levels.groupby(level=0, sort=False).nunique()
+    same = counts.columns[(counts <= 1).all()]
+    kept: pd.DataFrame = levels.loc[~levels.index.duplicated(), same]
+    return kept
 
 
 def _seeds(name: str, evidence: Evidence) -> pd.Series[str]:
@@ -285,7 +315,33 @@ def _comparison(
         alpha=1 - evidence.confidence_level,
         note=str(row["note"] or ""),
         untrained=tuple(name for name in pair if name in untrained),
+        has_cases=evidence.has_cases,
+        sd=float(row["sd"]),
+        shared=shared_sources(pair, evidence),
     )
+
+
+def shared_sources(conditions: Sequence[str], evidence: Evidence) -> dict[str, int]:
+    """Return the sources of which several distinct trainings share a level: their fewest levels."""
+    fewest: dict[str, int] = {}
+    for name in conditions:
+        runs = evidence.distinct_matrix(name).index
+        for source, levels in shared_levels(evidence.levels_of_runs(name).loc[runs]).items():
+            number = levels.nunique()
+            fewest[str(source)] = min(number, fewest.get(str(source), number))
+    return fewest
+
+
+def shared_in_words(shared: Mapping[str, int]) -> str:
+    """Say that trainings are not independent.
+
+    Examples
+    --------
+    >>> shared_in_words({"init": 3, "split": 2})
+    'Trainings share levels (3 of init, 2 of split): those are what counts, not trainings.'
+    """
+    counts = ", ".join(f"{number} of {source}" for source, number in shared.items())
+    return f"Trainings share levels ({counts}): those are what counts, not trainings."
 
 
 def _fine(difference: float, low: float, high: float) -> str:

@@ -255,6 +255,18 @@ class Evidence:
             groups.setdefault(codes, []).append(name)
         return [" + ".join(names) for names in groups.values()]
 
+    def levels_of_runs(self, condition: str) -> pd.DataFrame:
+        """Return of each complete run of a condition the levels of what varies in it.
+
+        Sources that vary together are one column; see `varied`.
+        """
+        trials = self.trials[self.trials["condition"] == condition]
+        by_run = trials.drop_duplicates("run").set_index("run")
+        columns = {
+            name: as_text(by_run[name.partition(" + ")[0]]) for name in self.varied[condition]
+        }
+        return pd.DataFrame(columns, by_run.index)
+
     @cached_property
     def settings(self) -> list[str]:
         """The columns that say how a trial was set up, ``repeat`` left out."""
@@ -300,6 +312,10 @@ def gather(
             "have no winner."
         )
     trivial = registered.trivial if trivial_value is None else trivial_value
+    if trivial_value is None and trivial is not None:
+        assumed.append(
+            f"{trivial:g} is taken as the {known} that is reached without training (trivial_value)."
+        )
     evidence = Evidence(
         newest,
         Metric(known, better, registered.lowest, registered.highest, registered.trivial),

@@ -52,7 +52,7 @@ def value_figure(evidence: Evidence, spreads: list[Spread]) -> Figure | None:
     caption = (
         f"Each point is {what}: its {evidence.metric.name}{evidence.over_cases}. "
         f"The black diamond is the mean of distinct "
-        f"trainings, its line the {level} interval of the mean (Student); there is no line where "
+        f"trainings, its line the {level} interval of the mean; there is no line where "
         "there is one distinct training."
     )
     if largest >= _BOX_FROM:
@@ -88,7 +88,12 @@ def difference_figure(evidence: Evidence, comparisons: list[Comparison]) -> Figu
     layers = [
         alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color="black").encode(x="x:Q"),
         base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("low:Q", title=f"Difference of {evidence.metric.name}"), x2="high:Q"
+            x=alt.X(
+                "low:Q",
+                title=f"Difference of {evidence.metric.name}",
+                scale=alt.Scale(domain=_around(rows, evidence.margin), nice=False),
+            ),
+            x2="high:Q",
         ),
         base.mark_point(filled=True, size=60, opacity=1).encode(x="difference:Q"),
     ]
@@ -99,14 +104,23 @@ def difference_figure(evidence: Evidence, comparisons: list[Comparison]) -> Figu
     panels = [_panel(layers, rows, pair) for pair in pairs]
     chart = alt.vconcat(*panels, spacing=12).resolve_scale(x="shared")
     level = f"{evidence.confidence_level:.0%}"
+    every = "for these networks on new cases, for new trainings on these cases, and for both"
+    holds_for = every if evidence.has_cases else "for new trainings"
     caption = (
         "Differences between conditions, first minus second. Points are estimates, lines their "
-        f"{level} intervals, not adjusted for the number of pairs: for these networks on new "
-        "cases, for new trainings on these cases, and for both. The black line is no difference."
+        f"{level} intervals, not adjusted for the number of pairs: {holds_for}. The black line is "
+        "no difference."
     )
     if evidence.margin is not None:
         caption += f" Dashed lines are the margin of {evidence.margin:g}."
     return Figure("differences", chart, caption)
+
+
+def _around(rows: pd.DataFrame, margin: float | None) -> list[float]:
+    """Return the ends of an axis with room beside every interval and the margin."""
+    ends = [0.0, *rows["low"], *rows["high"], *([-margin, margin] if margin is not None else [])]
+    room = 0.05 * (max(ends) - min(ends))
+    return [min(ends) - room, max(ends) + room]
 
 
 def _panel(layers: list[alt.Chart], rows: pd.DataFrame, pair: str) -> alt.LayerChart:

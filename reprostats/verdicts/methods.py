@@ -7,7 +7,7 @@ sentence. Publications are cited where their method is named.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reprostats.errors import unknown_name
@@ -49,6 +49,8 @@ class Analysis:
         Whether the spread was shared out among the varied sources.
     median_interval
         Whether medians have intervals.
+    shared_sources
+        Sources of which several trainings share a level.
     """
 
     metric: str
@@ -60,6 +62,7 @@ class Analysis:
     confidence_level: float = _USUAL_LEVEL
     variance_components: bool = False
     median_interval: bool = False
+    shared_sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _author_year(keys: list[str]) -> str:
 def _training(facts: RunFacts) -> Iterator[str]:
     if facts.functions:
         several = "s" * (len(facts.functions) > 1)
-        yield f"Each trial called the function{several} {phrases.listed(facts.functions)}."
+        yield f"Each trial called the function{several} {phrases.listed(_plain(facts.functions))}."
     if facts.network:
         yield f"The network was {facts.network}."
     yield from _data(facts)
@@ -311,6 +314,12 @@ def _comparisons(analysis: Analysis) -> Iterator[str]:
             "Its limits are means of two quantiles of t, weighted by the parts of the variance "
             "[@cochran1957]."
         )
+    if used and analysis.shared_sources:
+        yield (
+            f"Trainings that share a level of {phrases.listed(analysis.shared_sources)} were not "
+            "taken as independent: the variance of their mean was built from the variance "
+            "components of the sources, each with the degrees of freedom of its levels."
+        )
     if used and analysis.equivalence_margin is not None:
         yield (
             "Equivalence within a margin of "
@@ -319,3 +328,8 @@ def _comparisons(analysis: Analysis) -> Iterator[str]:
         )
     if used and several and analysis.adjustment == "holm":
         yield "The p values of all comparisons were adjusted with Holm's method [@holm1979]."
+
+
+def _plain(functions: Sequence[str]) -> list[str]:
+    """Leave out the name that Python gives to a script, which says nothing to a reader."""
+    return [name.removeprefix("__main__:") for name in functions]

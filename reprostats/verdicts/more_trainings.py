@@ -58,6 +58,8 @@ class MoreTrainings(Verdict):
         Level of the tests.
     power
         Probability with which that many decide.
+    shared
+        Sources of which several trainings share a level.
     """
 
     question = "more trainings"
@@ -73,6 +75,7 @@ class MoreTrainings(Verdict):
     decided: bool
     alpha: float
     power: float = POWER
+    shared: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str:
@@ -97,8 +100,10 @@ class MoreTrainings(Verdict):
     def sentence(self) -> str:
         """How many are needed."""
         have = f"There are {self.n_runs[0]} and {self.n_runs[1]} distinct trainings."
+        if self.shared:
+            have += f" They share levels of {', '.join(self.shared)}."
         if self.decided:
-            return f"{have} For new trainings on these cases the comparison is decided."
+            return f"{have} For new trainings the comparison is decided."
         if min(self.n_runs) < _PAIR:
             return f"{have} At least two of each, with different seeds, are needed to see a spread."
         if self.margin is None:
@@ -114,8 +119,14 @@ class MoreTrainings(Verdict):
             f"{have} About {counted(self.needed, 'training')} of each, {self.more} more, decide "
             f"with a probability of {self.power:.0%} whether the difference reaches {self._m}, if "
             f"the SD {'of differences ' if self.paired else ''}between trainings is "
-            f"{number(self.sd, 2)}."
+            f"{number(self.sd, 2)}.{self._own_levels}"
         )
+
+    @property
+    def _own_levels(self) -> str:
+        if not self.shared:
+            return ""
+        return f" Each of them needs a level of its own of {', '.join(self.shared)}."
 
     @property
     def _m(self) -> str:
@@ -137,7 +148,7 @@ def ask_more_trainings(evidence: Evidence, compared: list[Comparison]) -> list[V
 
 def _more(compared: Comparison, evidence: Evidence) -> MoreTrainings:
     paired = compared.runs == "crossed"
-    sd = _sd(compared, evidence, paired=paired)
+    sd = compared.sd if min(compared.n_runs) >= _PAIR else math.nan
     plan = evidence.margin is not None and sd > 0
     needed = trainings_needed(sd, evidence.margin, compared.alpha, paired=paired) if plan else None
     decided = compared.answer != UNDETERMINED and not compared.untrained
@@ -152,23 +163,8 @@ def _more(compared: Comparison, evidence: Evidence) -> MoreTrainings:
         needed,
         decided,
         compared.alpha,
+        shared=tuple(compared.shared),
     )
-
-
-def _sd(compared: Comparison, evidence: Evidence, *, paired: bool) -> float:
-    """Return the SD between trainings, pooled; of differences, if trainings are pairs.
-
-    The difference of pairs has the standard error sd / sqrt(n), so that its interval gives it.
-    """
-    if min(compared.n_runs) < _PAIR:
-        return math.nan
-    if paired:
-        n = compared.n_runs[0]
-        half = (compared.ci_high - compared.ci_low) / 2
-        return float(half / stats.t.isf(compared.alpha / 2, n - 1) * n**0.5)
-    groups = [evidence.distinct_values(name) for name in (compared.first, compared.second)]
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
-    return float((squares / (sum(map(len, groups)) - _PAIR)) ** 0.5)
 
 
 @lru_cache(maxsize=256)

@@ -47,6 +47,8 @@ class Repeatable(Verdict):
         What was compared: the name of the fingerprint, or ``"values"`` of all metrics.
     drawn
         Sources whose level was drawn anew for every trial, so that no two trials are equal.
+    levels_known
+        Whether the table has a column that says how trials were set up.
     """
 
     question = "repeatable"
@@ -57,6 +59,7 @@ class Repeatable(Verdict):
     n_distinct: int
     compared: str
     drawn: tuple[str, ...] = ()
+    levels_known: bool = True
 
     @property
     def asked(self) -> str:
@@ -73,6 +76,11 @@ class Repeatable(Verdict):
     @property
     def sentence(self) -> str:
         """How many trainings are equal."""
+        if not self.levels_known:
+            return (
+                "The results have no column of a seed or another source, so that it is not known "
+                "which trials had equal levels."
+            )
         if not self.n_groups and self.drawn:
             return f"The levels of {', '.join(self.drawn)} were drawn anew for every trial."
         if not self.n_groups:
@@ -165,13 +173,15 @@ def _repeatable(name: str, rows: pd.DataFrame, evidence: Evidence) -> Repeatable
         if column in SOURCES and as_text(completed[column]).isin(_DRAWN).any()
     )
     groups: list[list[str]] = []
-    if not drawn:
+    if settings and not drawn:
         keys = [as_text(completed[column]) for column in _equal_columns(evidence, settings)]
         groups = _groups(evidence.bits[completed.index], keys)
     sizes = [len(bits) for bits in groups]
     distinct = sum(len(set(bits)) for bits in groups)
     compared = evidence.compared
-    return Repeatable(name, len(groups), sum(sizes), distinct, compared, drawn)
+    return Repeatable(
+        name, len(groups), sum(sizes), distinct, compared, drawn, levels_known=bool(settings)
+    )
 
 
 def ask_reproducible(evidence: Evidence) -> list[Verdict]:

@@ -17,6 +17,8 @@ from scipy import stats
 
 from reprostats.errors import InputError
 from reprostats.stats.components import variance_components
+from reprostats.stats.contrast import Contrast
+from reprostats.stats.run_means import mean_of_runs, shared_levels
 from reprostats.study.results import as_text
 from reprostats.verdicts._base import (
     NO,
@@ -28,6 +30,7 @@ from reprostats.verdicts._base import (
     decimals_for,
     number,
 )
+from reprostats.verdicts.comparison import shared_in_words, shared_sources
 from reprostats.verdicts.evidence import Evidence
 
 _PAIR = 2
@@ -59,10 +62,12 @@ class Spread(Verdict):
     confidence_level
         Of both.
     largest_source, largest_share
-        The source of the largest component of variance, cases and what is left over apart, and
-        its share of the variance; empty if sources could not be told apart.
+        The source of the largest component of variance, cases apart, and its share of the
+        variance; empty if sources could not be told apart.
     varied
         What varies between the trainings.
+    shared
+        Sources of which several trainings share a level, with the number of levels.
     """
 
     question = "spread"
@@ -83,6 +88,7 @@ class Spread(Verdict):
     largest_source: str = ""
     largest_share: float = math.nan
     varied: tuple[str, ...] = field(default=())
+    shared: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def asked(self) -> str:
@@ -122,6 +128,8 @@ class Spread(Verdict):
                 f" The largest part of this spread comes from {self.largest_source} "
                 f"({self.largest_share:.0%})."
             )
+        if self.shared:
+            said += f" {shared_in_words(self.shared)}"
         return said
 
     @property
@@ -157,11 +165,8 @@ def all_components(evidence: Evidence) -> dict[str, pd.DataFrame]:
 
 def _spread(name: str, evidence: Evidence, components: pd.DataFrame) -> Spread:
     values = evidence.distinct_values(name)
-    n, mean, sd = len(values), _or_nan(np.mean, values), _sample_sd(values)
-    tail = (1 - evidence.confidence_level) / 2
-    half = sd * float(stats.t.isf(tail, n - 1)) / n**0.5 if n >= _PAIR else math.nan
-    limits = stats.chi2.isf([tail, 1 - tail], n - 1) if n >= _PAIR else np.full(2, math.nan)
-    sd_low, sd_high = (sd * np.sqrt((n - 1) / limits)).tolist()
+    n, mean = len(values), _or_nan(np.mean, values)
+    sd, half, sd_low, sd_high = _between_trainings(name, values, evidence)
     source, share = _largest_source(components, evidence.varied[name])
     return Spread(
         name,
@@ -180,7 +185,32 @@ def _spread(name: str, evidence: Evidence, components: pd.DataFrame) -> Spread:
         source,
         share,
         tuple(column for column in evidence.varied.get(name, []) if column != "repeat"),
+        shared_sources([name], evidence),
     )
+
+
+def _between_trainings(
+    name: str, values: NDArray[np.float64], evidence: Evidence
+) -> tuple[float, float, float, float]:
+    """Return the SD between trainings, half the interval of their mean, and limits of the SD.
+
+    Where trainings share levels of a source, all three are those of new trainings with levels of
+    their own; see `reprostats.stats.run_means`.
+    """
+    n, sd = len(values), _sample_sd(values)
+    if n < _PAIR:
+        return sd, math.nan, math.nan, math.nan
+    level = evidence.confidence_level
+    tail = (1 - level) / 2
+    shared = shared_levels(evidence.levels_of_runs(name).loc[evidence.distinct_matrix(name).index])
+    if not shared.shape[1] or not sd > 0:
+        limits = stats.chi2.isf([tail, 1 - tail], n - 1)
+        half = sd * float(stats.t.isf(tail, n - 1)) / n**0.5
+        return sd, half, *(sd * np.sqrt((n - 1) / limits)).tolist()
+    found = mean_of_runs(values, shared, level)
+    low, high = Contrast.of_parts(found.mean, found.parts).interval(level)
+    limits = np.sqrt([found.variance, found.variance_low, found.variance_high])
+    return float(limits[0]), (high - low) / 2, float(limits[1]), float(limits[2])
 
 
 def _largest_source(table: pd.DataFrame, varied: Sequence[str]) -> tuple[str, float]:
@@ -188,7 +218,8 @@ def _largest_source(table: pd.DataFrame, varied: Sequence[str]) -> tuple[str, fl
     if len(varied) < _PAIR or table.empty:
         return "", math.nan  # of one source: there is nothing to compare it with
     sources = table[~table["component"].isin(_OF_NO_SOURCE)]
-    total = float(sources["variance"].sum())
+    # What cases do is no spread of trainings; what is left over is part of it.
+    total = float(table.loc[~table["component"].isin((_CASE, "total")), "variance"].sum())
     if len(sources) < _PAIR or not total > 0:
         return "", math.nan
     largest = sources.iloc[int(sources["variance"].to_numpy().argmax())]

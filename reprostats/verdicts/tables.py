@@ -59,8 +59,17 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
             "lowest": spread.lowest,
             "highest": spread.highest,
         }
-        rows.append(row | _median(evidence, name))
+        rows.append(row | _median(evidence, spread))
     level = f"{evidence.confidence_level:.0%}"
+    meaning = (
+        f"Mean: with Student's {level} interval over trainings. SD: between trainings, ddof = 1. "
+        f"Median: with its exact {level} interval, which has no end where trainings are few."
+    )
+    if any(spread.shared for spread in spreads.values()):
+        meaning += (
+            " Where trainings share levels of a source, mean and SD are those of new trainings "
+            "with levels of their own, from components of variance; the median has no interval."
+        )
     frame = pd.DataFrame(rows)
     decimals = decimals_for(frame["sd"])
     numbers = ("mean", "ci_low", "ci_high", "lowest", "highest", "median", "median_low",
@@ -71,9 +80,7 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
         f"{evidence.metric.name} by condition",
         dict.fromkeys(numbers, decimals) | {"sd": decimals + 1},
         f"The unit is the training: its value is its {evidence.metric.name}{evidence.over_cases}. "
-        "Trainings that are equal bit for bit count once. Mean: with Student's "
-        f"{level} interval over trainings. SD: between trainings, ddof = 1. Median: with its exact "
-        f"{level} interval, which has no end where trainings are few.",
+        f"Trainings that are equal bit for bit count once. {meaning}",
         {
             "condition": "Condition", "trials": "Trials", "completed": "Completed",
             "n_distinct": "Distinct trainings", "repeatable": "Repeatable", "mean": "Mean",
@@ -84,12 +91,13 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
     )  # fmt: skip
 
 
-def _median(evidence: Evidence, name: str) -> dict[str, float]:
-    values = evidence.distinct_values(name)
+def _median(evidence: Evidence, spread: Spread) -> dict[str, float]:
+    values = evidence.distinct_values(spread.condition)
     if not len(values):
         return dict.fromkeys(("median", "median_low", "median_high"), math.nan)
     row = median_ci(values, confidence_level=evidence.confidence_level).iloc[0]
-    return {"median": row["median"], "median_low": row["ci_low"], "median_high": row["ci_high"]}
+    limits = (math.nan, math.nan) if spread.shared else (row["ci_low"], row["ci_high"])
+    return {"median": row["median"], "median_low": limits[0], "median_high": limits[1]}
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
@@ -109,23 +117,34 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         }
         for verdict in comparisons
     ]
-    frame = pd.DataFrame(rows, columns=columns)
+    by_case = any(each.has_cases for each in comparisons)
+    frame = pd.DataFrame(rows, columns=columns).drop(columns=[] if by_case else ["n_cases"])
     widths = (frame["ci_high"] - frame["ci_low"]) / 2
     decimals = decimals_for(widths)
     margin = comparisons[0].margin if comparisons else math.nan
     stated = f"within the margin of {margin:g}" if math.isfinite(margin) else "no margin was stated"
     paired = bool(comparisons) and comparisons[0].runs == "crossed"
-    runs = "a paired t test of trainings that share their seeds" if paired else "Welch's t test"
+    runs = "a paired t test" if paired else "Welch's t test"
+    pairs = " Trainings that share their seeds are pairs." if paired else ""
+    over_cases = (
+        "cases, a paired t test over cases of these networks; runs, "
+        if by_case
+        else "runs (new trainings), "
+    )
+    over_both = (
+        "; runs and cases, the multi-reader multi-case analysis with trainings as readers"
+        if by_case
+        else ""
+    )
     return Table(
         "comparisons",
         frame,
         "Differences between conditions, and what they hold for",
         dict.fromkeys(("difference", "ci_low", "ci_high"), decimals)
         | dict.fromkeys(("p_value", "p_adjusted", "p_equivalence"), 4),
-        f"Difference: first minus second, with its interval. Holds for: cases, a paired t test "
-        f"over cases of these networks; runs, {runs} of run means; runs and cases, the "
-        "multi-reader multi-case analysis with trainings as readers. p: of no difference, adjusted "
-        f"over the pairs by Holm's method. p (equivalence): two one-sided tests, {stated}.",
+        f"Difference: first minus second, with its interval. Holds for: {over_cases}{runs} of the "
+        f"values of trainings{over_both}.{pairs} p: of no difference, adjusted over the pairs by "
+        f"Holm's method. p (equivalence): two one-sided tests, {stated}.",
         {
             "first": "First", "second": "Second", "generalise_to": "Holds for new",
             "difference": "Difference", "ci_low": "CI low", "ci_high": "CI high", "p_value": "p",
@@ -180,12 +199,13 @@ def trial_table(evidence: Evidence) -> Table:
         frame.loc[trials[evidence.fingerprint].isna(), "hash"] = ""
     frame["reason"] = as_text(trials["reason"]).where(trials["reason"].notna(), "")
     finite = frame["value"][np.isfinite(frame["value"])]
+    of_trial = ", the mean over the cases of the trial" if evidence.has_cases else ""
     return Table(
         "trials",
         frame,
         "Every trial",
         {"value": decimals_for([float(finite.std(ddof=1)) if len(finite) > 1 else math.nan])},
-        f"Value: {evidence.metric.name}, the mean over the cases of the trial."
+        f"Value: {evidence.metric.name}{of_trial}."
         + (f" Hash: first {_SHORT} digits of the SHA-256 of {evidence.compared}."
            if evidence.fingerprint is not None else ""),
         {"condition": "Condition", "status": "Status", "fold": "Fold", "value": "Value",

@@ -16,7 +16,8 @@ from reprostats.stats.contrast import Contrast
 from tests.shared import SHARED, needs
 
 REFERENCE = SHARED / "reference" / "mrmc" / "continuous"
-COLUMNS = {"value": "dice", "algorithm": "model", "run": "seed", "case": "case"}
+COLUMNS = {"value": "dice", "algorithm": "model", "run": "seed", "case": "case", "runs": "nested"}
+PAIRS = {**COLUMNS, "runs": "crossed"}
 
 
 def simulated(generator, *, runs=3, cases=20, run_sd=0.0, pair_sd=0.0, names="ab"):
@@ -117,6 +118,87 @@ def test_run_means_are_welchs_test():
     assert row["difference"] == pytest.approx(first.mean() - second.mean())
 
 
+class TestRunFactors:
+    """Runs that share the split of the data: nested runs, worked by hand from mean squares."""
+
+    def table(self, sd=1.0):
+        generator = np.random.default_rng(3)
+        rows = [
+            [name, f"{name}{split}{init}", split, value]
+            for name in "ab"
+            for split, shift in enumerate(sd * generator.normal(size=4))
+            for init, value in enumerate(shift + 0.1 * generator.normal(size=3))
+        ]
+        return pd.DataFrame(rows, columns=["model", "run", "split", "dice"])
+
+    def compared(self, table, **options):
+        columns = {"value": "dice", "algorithm": "model", "run": "run", "generalise_to": "runs"}
+        return compare_algorithms(table, **columns, **options).iloc[0]
+
+    def test_variance_is_that_of_the_means_of_splits(self):
+        table = self.table()
+        row = self.compared(table, run_factors=["split"])
+        means = table.pivot_table(index="model", columns="split", values="dice")
+        # With 3 runs a split, Var(mean) = MS(split) / 12 = the variance of split means over 4.
+        variances = means.var(axis=1) / 4
+        assert row["se"] == pytest.approx(variances.sum() ** 0.5, rel=1e-9)
+        assert row["df"] < 2 * 3 + 1  # of splits, not the 22 of runs
+        assert row["se"] > 1.5 * self.compared(table)["se"]
+
+    def test_a_run_has_one_level(self):
+        table = self.table()
+        doubled = pd.concat([table.assign(case=1), table.assign(case=2, split=9)])
+        with pytest.raises(InputError, match="has two levels of split"):
+            self.compared(doubled, case="case", run_factors=["split"])
+
+    @pytest.mark.parametrize("factors", ["split", ["splits"]])
+    def test_bad_columns(self, factors):
+        with pytest.raises(InputError, match=r"is a list of columns|did you mean 'split'"):
+            self.compared(self.table(), run_factors=factors)
+
+
+class TestLabelsOfRuns:
+    def test_shared_labels_are_a_question(self):
+        columns = {name: value for name, value in COLUMNS.items() if name != "runs"}
+        with pytest.raises(InputError, match="say runs='crossed'; if the labels are mere numbers"):
+            compare_algorithms(long(), **columns)
+
+    def test_labels_of_one_algorithm_are_nested(self):
+        table = long()
+        named = table.assign(seed=table["model"] + table["seed"].astype(str))
+        columns = {name: value for name, value in COLUMNS.items() if name != "runs"}
+        pd.testing.assert_frame_equal(
+            compare_algorithms(named, **columns), compare_algorithms(long(), **COLUMNS)
+        )
+
+
+class TestEffectSize:
+    def test_hedges_g_of_run_means(self):
+        """g of two groups (R's effectsize::hedges_g): J = gamma(m/2) / gamma((m-1)/2) sqrt(2/m)."""
+        first, second = [0.80, 0.84, 0.79], [0.70, 0.74, 0.77]
+        table = pd.DataFrame(
+            {"model": ["a"] * 3 + ["b"] * 3, "seed": range(6), "dice": [*first, *second]}
+        )
+        row = compare_algorithms(
+            table, value="dice", algorithm="model", run="seed", generalise_to="runs"
+        ).iloc[0]
+        sd = ((np.var(first, ddof=1) + np.var(second, ddof=1)) / 2) ** 0.5
+        exact = math.gamma(2) / math.gamma(1.5) * (2 / 4) ** 0.5
+        assert exact == pytest.approx(0.797885, rel=1e-6)  # sqrt(2 / pi), for 4 df
+        assert row["sd"] == pytest.approx(sd)
+        assert row["effect_size"] == pytest.approx((np.mean(first) - np.mean(second)) / sd * exact)
+
+    def test_adjusted_interval_is_bonferronis(self):
+        table = pd.DataFrame({
+            "model": [*"aaabbbccc"], "seed": range(9),
+            "dice": [0.80, 0.84, 0.79, 0.70, 0.74, 0.77, 0.5, 0.55, 0.61]})  # fmt: skip
+        options = {"value": "dice", "algorithm": "model", "run": "seed", "generalise_to": "runs"}
+        rows = compare_algorithms(table, **options)
+        stricter = compare_algorithms(table, **options, confidence_level=1 - 0.05 / 3)
+        np.testing.assert_allclose(rows["ci_low_adjusted"], stricter["ci_low"], rtol=1e-9)
+        np.testing.assert_allclose(rows["ci_high_adjusted"], stricter["ci_high"], rtol=1e-9)
+
+
 class TestWhatCannotBeSaid:
     def test_one_run_says_nothing_of_trainings(self):
         table = long()[lambda t: t["seed"] == 1]
@@ -153,15 +235,13 @@ class TestWhatCannotBeSaid:
     def test_pairs_that_differ_by_the_same_prove_nothing(self):
         table = long(dice=[0.80, 0.70, 0.90, 0.84, 0.73, 0.93] * 2)
         table.loc[table["model"] == "b", "dice"] -= 0.5
-        row = compare_algorithms(table, **COLUMNS, runs="crossed", generalise_to="runs").iloc[0]
+        row = compare_algorithms(table, **PAIRS, generalise_to="runs").iloc[0]
         assert "all pairs of runs differ by the same" in row["note"]
 
     def test_equal_pairs_are_equivalent(self):
         same = long(dice=[0.80, 0.70, 0.90, 0.84, 0.73, 0.93] * 2)
         for what in GENERALISATIONS:
-            row = compare_algorithms(
-                same, **COLUMNS, runs="crossed", generalise_to=what, margin=0.01
-            ).iloc[0]
+            row = compare_algorithms(same, **PAIRS, generalise_to=what, margin=0.01).iloc[0]
             assert (row["p_value"], row["p_equivalence"]) == (1.0, 0.0)
 
     def test_cases_without_a_value_are_left_out(self):
@@ -204,7 +284,7 @@ class TestWhatCannotBeSaid:
     def test_crossed_runs_with_other_labels(self):
         table = long(seed=[1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4])
         with pytest.raises(InputError, match="other labels of runs"):
-            compare_algorithms(table, **COLUMNS, runs="crossed")
+            compare_algorithms(table, **PAIRS)
 
 
 @settings(deadline=None)  # the first call loads SciPy's distributions

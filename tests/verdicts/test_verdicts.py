@@ -11,6 +11,7 @@ from reprostats import Condition, Study, verdict
 from reprostats.errors import InputError
 from reprostats.review.build import Parameters, build
 from reprostats.review.runs import write_run
+from reprostats.study.folder import read_table
 from reprostats.verdicts._base import NOT_APPLICABLE, Verdict
 from reprostats.verdicts.comparison import ask_comparison
 from reprostats.verdicts.evidence import gather
@@ -385,7 +386,7 @@ class TestBadInput:
         table = pd.DataFrame({"trial": [1, 2, 3], "metric": "dice", "value": [0.9, 0.91, 0.92]})
         report = verdict(table, metric="dice")
         assert one(report, "spread").n_distinct == 3
-        assert len(report.notes) == 3
+        assert len(report.notes) == 4  # condition, case, status; what is reached without training
 
     def test_older_code_is_left_out_and_said(self):
         table = pd.concat([results(code="old").assign(trial="old"), results(code="new")])
@@ -492,3 +493,83 @@ class TestForPapers:
         both = build(Parameters(runs=(str(path),))).tables["evaluation"].frame
         assert len(both) == len(alone) + 1
         assert "Mine" in str(both.iloc[-1].tolist())
+
+
+def crossed(splits=3, inits=3, split_sd=0.0134, residual_sd=0.003, seed=0) -> pd.DataFrame:
+    """Two equal conditions, each trained with every initial weight on every split."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for name in ("a", "b"):
+        by_split = split_sd * generator.normal(size=splits)
+        for split in range(splits):
+            for init in range(inits):
+                value = 0.9 + by_split[split] + residual_sd * generator.normal()
+                rows.append([name, f"{name}{split}{init}", "auc", value, init, split])
+    return pd.DataFrame(rows, columns=["condition", "trial", "metric", "value", "init", "split"])
+
+
+class TestSharedLevels:
+    """Three splits crossed with three initial weights are nine trainings, but three splits."""
+
+    def test_interval_is_that_of_the_splits(self):
+        """Where splits make nearly all of the spread, their means are what counts."""
+        table = crossed(residual_sd=1e-6)
+        spread = one(verdict(table, metric="auc"), "spread", condition="a")
+        means = table[table["condition"] == "a"].groupby("split")["value"].mean()
+        half = 4.302653 * means.std() / 3**0.5  # t(0.975; 2), from tables
+        assert spread.ci_high - spread.mean == pytest.approx(half, rel=1e-3)
+        assert spread.shared == {"init": 3, "split": 3}
+        assert "those are what counts, not trainings" in spread.sentence
+
+    def test_equal_conditions_are_seldom_called_different(self):
+        """29 % of such studies had a winner when trainings were taken as independent."""
+        reports = [verdict(crossed(seed=seed), metric="auc") for seed in range(60)]
+        different = [
+            v.answer == "yes" or v.outcome == "worse" for r in reports for v in r.of("better")
+        ]
+        assert sum(different) <= 8  # 5 % of 60 are 3; 9 or more have a probability of 0.5 %
+
+    def test_planned_are_trainings_with_levels_of_their_own(self):
+        report = verdict(crossed(), metric="auc", margin=0.01)
+        assert "needs a level of its own of init, split" in one(report, "more trainings").sentence
+        assert report.tables["summary"].frame["median_low"].isna().all()
+        assert "not taken as independent" in report.methods.text
+
+    def test_sources_that_vary_together_leave_trainings_independent(self):
+        table = crossed(splits=9, inits=1)
+        spread = one(
+            verdict(table.assign(init=table["split"]), metric="auc"), "spread", condition="a"
+        )
+        assert spread.shared == {}
+        values = table.loc[table["condition"] == "a", "value"]
+        assert spread.sd == pytest.approx(values.std())
+
+
+class TestForeignTables:
+    def table(self, **columns) -> pd.DataFrame:
+        rows = [
+            [name, f"{name}{seed}", case, 0.9 - 0.1 * (name == "b") + 0.01 * seed + 0.001 * case]
+            for name in ("a", "b") for seed in (1, 2, 3) for case in range(5)
+        ]  # fmt: skip
+        table = pd.DataFrame(rows, columns=["condition", "trial", "case", "value"])
+        return table.assign(metric="dice", **columns)
+
+    def test_without_a_seed_it_is_not_known_what_should_repeat(self):
+        verdict_ = one(verdict(self.table(), metric="dice"), "repeatable", condition="a")
+        assert verdict_.answer == "undetermined"
+        assert "no column of a seed" in verdict_.sentence
+
+    def test_a_column_named_seed_makes_pairs(self):
+        table = self.table()
+        seeded = table.assign(seed=table["trial"].str[-1].astype(int))
+        assert {v.runs for v in verdict(seeded, metric="dice").of("better")} == {"crossed"}
+
+    def test_a_column_that_may_be_the_condition_is_named(self):
+        table = self.table().rename(columns={"condition": "model"})
+        notes = " ".join(verdict(table, metric="dice").notes)
+        assert "column model has 2 values: rename it to condition" in notes
+
+    def test_other_separator(self, tmp_path):
+        (tmp_path / "r.csv").write_text("trial;metric;value\n1;dice;0.9\n")
+        with pytest.raises(InputError, match="separated by other signs than commas"):
+            verdict(read_table(tmp_path / "r.csv"), metric="dice")
