@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -43,16 +43,17 @@ import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import check_confidence_level
+from reprostats.stats.comparable_runs import comparable, distinct_runs, no_spread, obstacle
 from reprostats.stats.contrast import (
     Contrast,
-    Floats,
-    Runs,
     Shared,
     over_cases,
     over_runs,
     over_runs_and_cases,
 )
 from reprostats.stats.family import Adjustment, adjust_p_values
+from reprostats.stats.mean_squares import Floats, Runs
+from reprostats.stats.pooled import Pooled, pooled
 from reprostats.stats.run_means import shared_levels
 from reprostats.stats.run_table import levels_of, matrices_of, relation_of
 
@@ -61,12 +62,12 @@ GENERALISATIONS: tuple[GeneraliseTo, ...] = ("cases", "runs", "runs and cases")
 COLUMNS = (
     "first", "second", "difference", "se", "df", "ci_low", "ci_high", "ci_low_adjusted",
     "ci_high_adjusted", "p_value", "p_adjusted", "margin", "p_equivalence",
-    "p_equivalence_adjusted", "sd", "effect_size", "n_runs_first", "n_runs_second", "n_cases",
-    "generalise_to", "note",
+    "p_equivalence_adjusted", "df_hillis", "p_hillis", "sd", "effect_size", "n_runs_first",
+    "n_runs_second", "n_cases", "generalise_to", "note",
 )  # fmt: skip
 
+_STRICT = ("strict_p_value", "strict_p_equivalence")
 _AT_LEAST = 2
-_SAME = 1e-12  # relative difference below which two runs are the same up to rounding
 _USUAL_LEVEL = 0.95
 
 
@@ -122,6 +123,7 @@ def compare_algorithms(
         second), its standard error ``se`` and degrees of freedom ``df`` (NaN where the interval
         has no single number of them), ``ci_low``, ``ci_high``, ``p_value``, ``p_adjusted``,
         ``margin``, ``p_equivalence`` (two one-sided tests [4]_), ``p_equivalence_adjusted``,
+        ``df_hillis`` and ``p_hillis`` (by Hillis' degrees of freedom [1]_, the published standard),
         ``sd`` (between new trainings of one algorithm, pooled; of differences, if runs are pairs;
         of differences between cases, if cases alone are random), ``effect_size`` (Hedges' g [5]_:
         the difference in units of ``sd``, corrected for few runs), ``n_runs_first`` and
@@ -138,14 +140,17 @@ def compare_algorithms(
     Notes
     -----
     Runs that are the same on every one of several cases count once: they show a fixed seed, not
-    that trainings do not vary. Cases without a finite value in each run of both algorithms are left
-    out.
+    that trainings do not vary. For cases or runs alone, cases without a finite value in each run of
+    both algorithms are left out. For runs and cases, all algorithms are analysed together: by mean
+    squares where the data are complete, else by restricted maximum likelihood on all values, and
+    the note says so; see `reprostats.stats.pooled`.
 
     The degrees of freedom for runs and cases weigh those of the two parts of the variance by their
     shares, 1/df = (MS(R)/V)/f_R + (D/V)/f_AC with D = max(MS(AC) - MS(RC), 0) and V = MS(R) + D.
-    Where f_R is 1, or the level is stricter than 5 % (several comparisons, or a higher confidence
-    level), Cochran and Cox's weighted mean of two quantiles of t is taken [3]_; both keep 5 % where
-    Hillis' degrees of freedom [1]_ reach 12 %.
+    Where f_R is 1, or the level is stricter than 5 % (p values that are adjusted, or a higher
+    confidence level), Cochran and Cox's weighted mean of two quantiles of t is taken [3]_; both
+    keep 5 % where Hillis' degrees of freedom [1]_ reach 12 %. Measured error rates are in
+    ``docs``, page "Calibration".
 
     Examples
     --------
@@ -218,9 +223,16 @@ def compare_matrices(
         confidence_level,
         # Bonferroni's level, with which an interval holds for all comparisons together.
         1 - (1 - confidence_level) / (1 if adjustment == "none" else len(pairs)),
-        strict=len(pairs) > 1 or confidence_level > _USUAL_LEVEL,
-        equal_runs_count_once=equal_runs_count_once,
+        equal_runs_count_once,
     )
+    if generalise_to == "runs and cases" and not any(
+        _is_shared(shared, m) for m in matrices.items()
+    ):
+        prepared, notes = distinct_runs(matrices, runs, once=equal_runs_count_once)
+        analysis = pooled(prepared, runs)
+        if analysis is not None:
+            rows = [_pooled_row(pair, prepared, analysis, notes, question) for pair in pairs]
+            return _adjusted(rows, adjustment)
     rows = [
         _row(
             (one, other),
@@ -230,11 +242,27 @@ def compare_matrices(
         )
         for one, other in pairs
     ]
-    compared = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-    for name, adjusted in (("p_value", "p_adjusted"), ("p_equivalence", "p_equivalence_adjusted")):
-        p_values = compared[name].to_numpy(dtype=float)
-        compared[adjusted] = adjust_p_values(p_values, method=adjustment)
-    return compared
+    return _adjusted(rows, adjustment)
+
+
+def _adjusted(rows: Sequence[dict[str, object]], adjustment: Adjustment) -> pd.DataFrame:
+    """Put comparisons into one table, with p values adjusted over all of them."""
+    compared = pd.DataFrame(rows)
+    compared = compared.reindex(columns=[*COLUMNS, *_STRICT])
+    for name, strict in (("p", "p_value"), ("p_equivalence", "p_equivalence")):
+        # Levels below 5 % need the stricter p values, where there are several.
+        source = f"strict_{strict}" if len(rows) > 1 and adjustment != "none" else strict
+        p_values = compared[source].to_numpy(dtype=float)
+        compared[f"{name}_adjusted"] = adjust_p_values(p_values, method=adjustment)
+    return compared.drop(columns=list(_STRICT))
+
+
+def _is_shared(
+    shared: Mapping[Any, pd.DataFrame] | None, matrix: tuple[object, pd.DataFrame]
+) -> bool:
+    """Tell whether runs of an algorithm share the level of a source."""
+    levels = None if shared is None else shared.get(matrix[0])
+    return levels is not None and shared_levels(levels.loc[matrix[1].index]).shape[1] > 0
 
 
 @dataclass(frozen=True)
@@ -246,8 +274,12 @@ class _Question:
     margin: float | None
     confidence_level: float
     adjusted_level: float
-    strict: bool
     equal_runs_count_once: bool
+
+    @property
+    def strict(self) -> bool:
+        """Whether the level is below 5 %, where degrees of freedom are weighed too boldly."""
+        return self.confidence_level > _USUAL_LEVEL
 
 
 def _row(
@@ -256,7 +288,7 @@ def _row(
     shared: Shared,
     question: _Question,
 ) -> dict[str, object]:
-    one, other, notes = _comparable(
+    one, other, notes = comparable(
         names, *matrices, question.runs, once=question.equal_runs_count_once
     )
     first, second = one.to_numpy(dtype=np.float64), other.to_numpy(dtype=np.float64)
@@ -270,14 +302,33 @@ def _row(
         "margin": math.nan if question.margin is None else question.margin,
         "generalise_to": question.generalise_to,
     }
-    if why := _obstacle(first, second, question.runs, question.generalise_to):
+    if why := obstacle(first, second, question.runs, question.generalise_to):
         return row | {"note": "; ".join([*notes, why])}
     levels = (_shared_by(one, shared[0]), _shared_by(other, shared[1]))
     contrast = _contrast(first, second, levels, question)
+    return (
+        row
+        | _numbers(contrast, question)
+        | {
+            "sd": contrast.sd,
+            "effect_size": contrast.effect_size(_sd_df(first, second, question)),
+            "note": "; ".join(notes),
+        }
+    )
+
+
+def _numbers(contrast: Contrast, question: _Question) -> dict[str, object]:
+    """Return what is known of a difference; ``strict_`` is what is adjusted."""
     low, high = contrast.interval(question.confidence_level)
-    adjusted = contrast.interval(question.adjusted_level)
+    strict = replace(contrast, strict=True)
+    adjusted = (strict if question.adjusted_level > _USUAL_LEVEL else contrast).interval(
+        question.adjusted_level
+    )
     margin = question.margin
-    return row | {
+    equivalence = [
+        math.nan if margin is None else each.p_equivalence(margin) for each in (contrast, strict)
+    ]
+    return {
         "se": contrast.se,
         "df": contrast.df,
         "ci_low": low,
@@ -285,11 +336,61 @@ def _row(
         "ci_low_adjusted": adjusted[0],
         "ci_high_adjusted": adjusted[1],
         "p_value": contrast.p_value(),
-        "p_equivalence": math.nan if margin is None else contrast.p_equivalence(margin),
-        "sd": contrast.sd,
-        "effect_size": contrast.effect_size(_sd_df(first, second, question)),
-        "note": "; ".join(notes),
+        "df_hillis": contrast.df_hillis if question.generalise_to == "runs and cases" else math.nan,
+        "p_hillis": contrast.p_hillis() if question.generalise_to == "runs and cases" else math.nan,
+        "strict_p_value": strict.p_value(),
+        "p_equivalence": equivalence[0],
+        "strict_p_equivalence": equivalence[1],
     }
+
+
+def _pooled_row(
+    names: tuple[object, object],
+    matrices: Mapping[Any, pd.DataFrame],
+    analysis: Pooled,
+    notes: Mapping[Any, str],
+    question: _Question,
+) -> dict[str, object]:
+    """Compare two algorithms by the analysis of all of them together."""
+    tables = [matrices[name] for name in names]
+    values = [table.to_numpy(dtype=np.float64) for table in tables]
+    used = [table.columns[table.notna().any()] for table in tables]
+    n_runs = [len(table) for table in tables]
+    said = [notes[name] for name in names] + [analysis.note]
+    row: dict[str, object] = {
+        "first": names[0],
+        "second": names[1],
+        "n_runs_first": n_runs[0],
+        "n_runs_second": n_runs[1],
+        "n_cases": len(used[0].union(used[1], sort=False)),
+        "margin": math.nan if question.margin is None else question.margin,
+        "generalise_to": question.generalise_to,
+    }
+    if not all(name in analysis.means for name in names):
+        return row | {"note": "no finite value"}
+    contrast = analysis.contrast(*names, strict=question.strict)
+    row["difference"] = contrast.difference
+    why = ""
+    if min(n_runs) < _AT_LEAST:
+        # The spread of the others could stand in; that would take it for granted that all vary
+        # alike, and one network trained with a fixed seed would pass for an algorithm.
+        why = "one distinct run: nothing can be said of other trainings"
+    elif question.runs == "nested" or tables[0].index.equals(tables[1].index):
+        first, second = (np.nanmean(array, axis=1) for array in values)
+        why = no_spread(first, second, question.runs)
+    if why:
+        return row | {"note": "; ".join(filter(None, [*said, why]))}
+    sd = math.nan if analysis.note else over_runs(values[0], values[1], question.runs).sd
+    measured = replace(contrast, sd=sd)
+    return (
+        row
+        | _numbers(contrast, question)
+        | {
+            "sd": sd,
+            "effect_size": measured.effect_size(_sd_df(values[0], values[1], question)),
+            "note": "; ".join(filter(None, said)),
+        }
+    )
 
 
 def _contrast(first: Floats, second: Floats, levels: Shared, question: _Question) -> Contrast:
@@ -309,94 +410,6 @@ def _sd_df(first: Floats, second: Floats, question: _Question) -> int:
 
 def _shared_by(runs: pd.DataFrame, levels: pd.DataFrame | None) -> pd.DataFrame | None:
     return None if levels is None else shared_levels(levels.loc[runs.index])
-
-
-def _obstacle(first: Floats, second: Floats, runs: Runs, generalise_to: GeneraliseTo) -> str:
-    """Say why the data cannot answer; empty if they can."""
-    n_cases, n_runs = first.shape[1], min(len(first), len(second))
-    if not n_cases:
-        return "no case has a finite value in every run"
-    if generalise_to != "runs" and n_cases < _AT_LEAST:
-        return "there is one value a run: nothing can be said of other cases"
-    if generalise_to == "cases":
-        return ""
-    if n_runs < _AT_LEAST:
-        # With one run on one side alone the other side's spread could stand in; that would take it
-        # for granted that both algorithms vary alike.
-        return "one distinct run: nothing can be said of other trainings"
-    return _no_spread(first.mean(axis=1), second.mean(axis=1), runs)
-
-
-def _no_spread(first: Floats, second: Floats, runs: Runs) -> str:
-    """Say that run means show no spread by which a difference could be judged.
-
-    Pairs that are all equal are another matter: they show that both algorithms do the same.
-    """
-    if runs == "crossed":
-        differences = first - second
-        same = bool(differences.any()) and np.ptp(differences) <= _SAME * np.abs(first).max()
-        return "all pairs of runs differ by the same: no spread to judge by" if same else ""
-    same = np.ptp(first) == 0 and np.ptp(second) == 0
-    return "the run means of both do not vary: no spread to judge by" if same else ""
-
-
-def _comparable(
-    names: tuple[object, object],
-    one: pd.DataFrame,
-    other: pd.DataFrame,
-    runs: Runs,
-    *,
-    once: bool,
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Return the values of both on the cases that are complete, equal runs once, and notes."""
-    notes: list[str] = []
-    if runs == "crossed":
-        shared = one.index.intersection(other.index)
-        if shared.empty:
-            raise InputError(
-                f"runs are crossed, but {names[0]!r} and {names[1]!r} have other labels of runs; "
-                "runs of one label must share their seed. If they do not, runs='nested'."
-            )
-        if alone := len(one.index.union(other.index)) - len(shared):
-            notes.append(f"{alone} run(s) without a partner of the same seed are left out")
-        one, other = one.loc[shared], other.loc[shared]
-    common = one.columns.intersection(other.columns)
-    every = np.concatenate([one[common].to_numpy(), other[common].to_numpy()])
-    kept = common[np.isfinite(every).all(axis=0)]
-    if dropped := len(one.columns.union(other.columns)) - len(kept):
-        notes.append(f"{dropped} case(s) without a finite value in every run are left out")
-    one, other = one[kept], other[kept]
-    # One value may come out twice by chance; several show a copy.
-    if not once or len(kept) < _AT_LEAST:
-        return one, other, notes
-    arrays = [table.to_numpy(dtype=np.float64) for table in (one, other)]
-    distinct = _distinct(arrays, crossed=runs == "crossed")
-    for name, array, rows in zip(names, arrays, distinct, strict=True):
-        if len(rows) < len(array):
-            notes.append(
-                f"{len(array)} runs of {name} are {len(rows)} distinct one(s): equal runs show a "
-                "fixed seed, not that trainings do not vary"
-            )
-    return one.iloc[distinct[0]], other.iloc[distinct[1]], notes
-
-
-def _distinct(arrays: Sequence[Floats], *, crossed: bool) -> list[list[int]]:
-    """Return the rows of each array that are not the same as an earlier one; pairs stay pairs."""
-    if crossed:
-        rows = _distinct_rows(np.hstack(arrays))
-        return [rows, rows]
-    return [_distinct_rows(array) for array in arrays]
-
-
-def _distinct_rows(array: Floats) -> list[int]:
-    if not array.size:
-        return list(range(len(array)))
-    tolerance = _SAME * float(np.abs(array).max())
-    rows: list[int] = []
-    for number, row in enumerate(array):
-        if not rows or not (np.abs(array[rows] - row).max(axis=1) <= tolerance).any():
-            rows.append(number)
-    return rows
 
 
 def _pairs(names: Sequence[object], baseline: object) -> list[tuple[object, object]]:

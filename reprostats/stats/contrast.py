@@ -8,17 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from reprostats.stats.mean_squares import Floats, Runs, mean_squares
 from reprostats.stats.run_means import mean_of_runs
 
-Runs = Literal["nested", "crossed"]
-Floats = NDArray[np.float64]
 Part = tuple[float, float]
 Shared = tuple[pd.DataFrame | None, pd.DataFrame | None]
 
@@ -73,6 +70,18 @@ class Contrast:
         if self._weighs_quantiles:
             return math.nan
         return 1 / sum(share / df for share, df in self.parts)
+
+    @property
+    def df_hillis(self) -> float:
+        """Hillis' degrees of freedom, which leave the part of cases out; infinite without runs."""
+        share, df = self.parts[0]
+        return df / share**2 if share > 0 else math.inf
+
+    def p_hillis(self) -> float:
+        """Return the two-sided p value of no difference with Hillis' degrees of freedom."""
+        if self.se == 0:
+            return self.p_value()
+        return 2 * float(stats.t.sf(abs(self.difference) / self.se, self.df_hillis))
 
     @property
     def _weighs_quantiles(self) -> bool:
@@ -198,8 +207,9 @@ def over_runs_and_cases(
 
     Parameters are those of `over_runs`; ``strict`` is that of `Contrast`.
     """
-    by_run, by_pair, residual, run_df = _mean_squares(first, second, runs)
     cases = first.shape[1]
+    run_df = len(first) - 1 if runs == "crossed" else len(first) + len(second) - 2
+    by_run, by_pair, residual = mean_squares([first, second], runs, run_df)
     factor = (1 / len(first) + 1 / len(second)) / cases
     excess = factor * max(by_pair - residual, 0.0)
     trainings = over_runs(first, second, runs, shared)
@@ -214,28 +224,3 @@ def over_runs_and_cases(
     parts = [(share * of_runs / variance, df) for share, df in run_parts]
     parts.append((excess / variance, cases - 1))
     return Contrast(difference, variance**0.5, tuple(parts), strict, trainings.sd)
-
-
-def _mean_squares(first: Floats, second: Floats, runs: Runs) -> tuple[float, float, float, int]:
-    """Return MS(R), MS(AC), MS(RC) and the degrees of freedom of the first."""
-    cases = first.shape[1]
-    factor = 1 / len(first) + 1 / len(second)
-    by_pair = float((first.mean(axis=0) - second.mean(axis=0)).var(ddof=1)) / factor
-    if runs == "crossed":
-        blocks, divisor, run_df = [first - second], 2, len(first) - 1
-    else:
-        blocks, divisor, run_df = [first, second], 1, len(first) + len(second) - 2
-    within = sum(cases * _squares(block.mean(axis=1)) for block in blocks)
-    rest = sum(_interaction(block) for block in blocks)
-    by_run = within / divisor / run_df
-    return by_run, by_pair, rest / divisor / run_df / (cases - 1), run_df
-
-
-def _squares(values: Floats) -> float:
-    return float(((values - values.mean()) ** 2).sum())
-
-
-def _interaction(block: Floats) -> float:
-    """Return the sum of squares of what neither rows nor columns explain."""
-    rows, columns = block.mean(axis=1, keepdims=True), block.mean(axis=0)
-    return float(((block - rows - columns + block.mean()) ** 2).sum())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.stats.f_distribution import f_limits, f_upper_tail
+from reprostats.stats.pivotal import mean_square_draws
 from reprostats.stats.precision import centre, rounding
 
 Floats = NDArray[np.float64]
@@ -189,6 +190,39 @@ def interval(
         low, high = (np.where(defined & np.isnan(end), -np.inf, end) for end in (low, high))
     certain = (squares.within == 0) & (squares.subjects > 0)
     return np.where(certain, 1.0, low), np.where(certain, 1.0, high)
+
+
+def generalised_interval(
+    squares: MeanSquares, form: Form, confidence_level: float
+) -> tuple[Floats, Floats]:
+    """Return the generalised confidence interval of ICC(A,1) or ICC(A,k), of one layout.
+
+    Parameters
+    ----------
+    squares
+        Mean squares, each a number: the error above 0, and that of subjects or of raters.
+    form
+        One of the two.
+    confidence_level
+        Of the interval.
+
+    Notes
+    -----
+    The mean squares of subjects, raters and error are drawn from their pivots, and ICC(A,1) is made
+    of each draw; its divisor is above 0 if one of the first two is. ICC(A,k) = k ICC(A,1) / (1 + (k - 1)
+    ICC(A,1)) grows with it, down to -inf where ICC(A,1) falls to -1 / (k - 1).
+    """
+    n, k = squares.n_subjects, squares.n_raters
+    found = [float(squares.subjects), float(squares.raters), float(squares.error)]
+    subjects, raters, error = mean_square_draws(found, [n - 1, k - 1, (n - 1) * (k - 1)])
+    drawn = (subjects - error) / (subjects + (k - 1) * error + k * (raters - error) / n)
+    tail = (1 - confidence_level) / 2
+    single = np.quantile(drawn, [tail, 1 - tail])
+    if form.average:
+        divisor = 1 + (k - 1) * single
+        with np.errstate(divide="ignore"):
+            single = np.where(divisor > 0, k * single / divisor, -np.inf)
+    return np.asarray(single[0]), np.asarray(single[1])
 
 
 def f_test(

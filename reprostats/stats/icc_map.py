@@ -157,7 +157,8 @@ def icc_map(
     form
         ``"ICC(1,1)"``, ``"ICC(A,1)"``, ``"ICC(C,1)"``, or one of them with ``k`` for 1.
     confidence_level
-        Of the two-sided intervals, between 0 and 1.
+        Of the two-sided intervals, between 0 and 1. Of ICC(A,1) and ICC(A,k) they are the intervals
+        "satterthwaite" of `reprostats.icc`, which cost little and are too short with few raters.
     mask
         True or not 0 where to compute, of the shape of the map; or a NIfTI image.
 

@@ -143,6 +143,24 @@ def draws(data: Contrasts, factors: Sequence[Factor], layers: Sequence[Stratum])
     return drawn
 
 
+def mean_square_draws(mean_squares: Sequence[float], dfs: Sequence[int]) -> Floats:
+    """Draw expected mean squares from their generalised pivots, independent of one another.
+
+    Parameters
+    ----------
+    mean_squares, dfs
+        As they were found, with their degrees of freedom.
+
+    Returns
+    -------
+    ndarray
+        Shape (mean squares, DRAWS); the same for the same numbers, as of `draws`.
+    """
+    scores = _even_scores(len(dfs))
+    pairs = zip(mean_squares, dfs, scores, strict=True)
+    return np.array([square * df / _chi_squared(df, normal) for square, df, normal in pairs])
+
+
 def _stratum(data: Contrasts, factors: Sequence[Factor], place: int) -> Stratum:
     factor = factors[place]
     others = [

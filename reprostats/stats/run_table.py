@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.contrast import Runs
+from reprostats.stats.mean_squares import Runs
 
 
 def matrices_of(

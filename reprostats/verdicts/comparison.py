@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, compare_matrices
-from reprostats.stats.contrast import Runs
+from reprostats.stats.mean_squares import Runs
 from reprostats.stats.run_means import shared_levels
 from reprostats.verdicts._base import (
     NO,

@@ -1,6 +1,7 @@
 """Comparison of algorithms: against outside numbers, by simulation, and on input that cannot do."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reprostats import compare_algorithms
+from reprostats import adjust_p_values, compare_algorithms
 from reprostats.errors import InputError
 from reprostats.stats.algorithms import GENERALISATIONS, compare_matrices
 from reprostats.stats.contrast import Contrast
+from reprostats.stats.pooled import by_likelihood
 from tests.shared import SHARED, needs
 
 REFERENCE = SHARED / "reference" / "mrmc" / "continuous"
@@ -44,69 +46,138 @@ def long(**changes) -> pd.DataFrame:
     return table.assign(**changes)
 
 
+# Designs of the reference whose cells are all there, and others. d14 (identical runs), d16 (two
+# shared seeds) and d31 (one run) have tests of their own.
+COMPLETE = [
+    *[(f"d{n:02}", "nested") for n in (1, 2, 3, 5, 6, 7, 8, 9, 10, 12, 13, 15, 22, 32)],
+    *[(f"d{n}", "crossed") for n in (17, 18, 20, 21)],
+]
+INCOMPLETE = [*[(f"d{n}", "nested") for n in (24, 25, 26, 28)], ("d29", "crossed")]
+OF_TWO = [case for case in COMPLETE if case[0] not in ("d05", "d06", "d07", "d12", "d18")]
+
+
 @needs("reference/mrmc")
 class TestAuthority:
-    """Mean squares worked by hand, checked against lmerTest, pbkrtest and OR-DBM MRMC."""
+    """All designs of the reference: mean squares and REML by other hands, lmerTest, pbkrtest."""
 
-    # Designs of two algorithms in which no cell is missing; d16 and d14 have tests of their own.
-    NESTED = ("d01", "d02", "d03", "d08", "d09", "d10", "d13", "d15", "d22", "d32")
-    CROSSED = ("d17", "d20", "d21")
+    def table(self, design: str) -> pd.DataFrame:
+        return pd.read_csv(REFERENCE / "data" / f"{design}.csv")
 
-    def compared(self, design: str, **options) -> pd.Series:
-        table = pd.read_csv(REFERENCE / "data" / f"{design}.csv")
+    def compared(self, design: str, **options) -> pd.DataFrame:
         return compare_algorithms(
-            table, value="score", algorithm="algorithm", run="run", case="case", margin=0.5,
-            **options,
-        ).iloc[0]  # fmt: skip
+            self.table(design), value="score", algorithm="algorithm", run="run", case="case",
+            margin=0.5, **options,
+        )  # fmt: skip
 
-    def expected(self, design: str, method: str) -> pd.Series:
-        rows = pd.read_csv(REFERENCE / "expected.csv")
-        chosen = rows[(rows["design"] == design) & (rows["method"] == method)]
-        return chosen[chosen["contrast"] == "A - B"].iloc[0]
-
-    def check(self, row: pd.Series, known: pd.Series) -> None:
+    def check(self, rows: pd.DataFrame, design: str, method: str, rel: float = 1e-8) -> None:
+        expected = pd.read_csv(REFERENCE / "expected.csv")
+        known = expected[(expected["design"] == design) & (expected["method"] == method)]
+        known = known.set_index("contrast")
         names = {"difference": "estimate", "se": "se", "df": "df", "p_value": "p_value",
                  "ci_low": "ci_low", "ci_high": "ci_high"}  # fmt: skip
-        for ours, theirs in names.items():
-            assert row[ours] == pytest.approx(known[theirs], rel=1e-8), ours
+        for row in rows.to_dict("records"):
+            there = known.loc[f"{row['first']} - {row['second']}"]
+            for ours, theirs in names.items():
+                if math.isfinite(there[theirs]):
+                    assert row[ours] == pytest.approx(there[theirs], rel=rel), (row["first"], ours)
 
-    @pytest.mark.parametrize("design", NESTED)
-    def test_runs_and_cases_nested(self, design):
-        row = self.compared(design, runs="nested", generalise_to="runs and cases")
-        self.check(row, self.expected(design, "anova_linear_weights"))
+    @pytest.mark.parametrize(("design", "runs"), COMPLETE)
+    def test_complete_data(self, design, runs):
+        rows = self.compared(design, runs=runs)
+        self.check(rows, design, "anova_linear_weights")
 
-    @pytest.mark.parametrize("design", CROSSED)
-    def test_runs_and_cases_crossed(self, design):
-        row = self.compared(design, runs="crossed", generalise_to="runs and cases")
-        self.check(row, self.expected(design, "anova_linear_weights"))
+    @pytest.mark.parametrize(("design", "runs"), COMPLETE)
+    def test_published_standard_beside(self, design, runs):
+        rows = self.compared(design, runs=runs)
+        expected = pd.read_csv(REFERENCE / "expected.csv")
+        known = expected[(expected["design"] == design) & (expected["method"] == "anova_hillis")]
+        np.testing.assert_allclose(rows["df_hillis"], known["df"], rtol=1e-8)
+        np.testing.assert_allclose(rows["p_hillis"], known["p_value"], rtol=1e-8)
 
-    @pytest.mark.parametrize("design", [d for d in NESTED if d != "d22"])
-    def test_these_networks(self, design):
-        row = self.compared(design, generalise_to="cases")
-        self.check(row, self.expected(design, "cases_only (runs fixed)"))
+    @pytest.mark.parametrize(("design", "runs"), INCOMPLETE)
+    def test_missing_cells_and_unequal_numbers(self, design, runs):
+        rows = self.compared(design, runs=runs)
+        assert rows["note"].str.contains("estimated by restricted maximum likelihood").all()
+        answered = rows[rows["se"].notna()]
+        assert len(answered) == (1 if design == "d26" else len(rows))  # A of d26 has one run
+        self.check(answered, design, f"reml_{runs}_linear_weights", rel=2e-7)
 
-    @pytest.mark.parametrize("design", [*CROSSED, "d16"])
-    def test_these_cases_with_shared_seeds(self, design):
-        row = self.compared(design, runs="crossed", generalise_to="runs")
-        self.check(row, self.expected(design, "runs_only (cases fixed)"))
+    @pytest.mark.parametrize(("design", "runs"), [*COMPLETE, *INCOMPLETE, ("d16", "crossed")])
+    def test_likelihood_gives_the_same_where_mean_squares_would_do(self, design, runs):
+        table = self.table(design)
+        matrices = {
+            name: part.pivot_table(index="run", columns="case", values="score")
+            for name, part in table.groupby("algorithm", sort=False)
+        }
+        pairs = len(table.drop_duplicates(["algorithm", "run"])) - len(matrices)
+        run_df = pairs - (table["run"].nunique() - 1 if runs == "crossed" else 0)
+        analysis = by_likelihood(matrices, runs, run_df)
+        rows = []
+        for first, second in combinations(matrices, 2):
+            contrast = analysis.contrast(first, second, strict=False)
+            rows.append({"first": first, "second": second, "difference": contrast.difference,
+                         "se": contrast.se})  # fmt: skip
+        expected = pd.read_csv(REFERENCE / "expected.csv").query(
+            f"design == {design!r} and method == 'reml_{runs}_linear_weights'"
+        )
+        for row in rows:
+            there = expected[expected["contrast"] == f"{row['first']} - {row['second']}"]
+            for known in there.to_dict("records"):  # of some designs not every contrast is known
+                assert row["difference"] == pytest.approx(known["estimate"], rel=1e-6)
+                assert row["se"] == pytest.approx(known["se"], rel=1e-6)
 
-    @pytest.mark.parametrize("design", [*NESTED[:-2], "d32"])
-    def test_equivalence(self, design):
-        row = self.compared(design, generalise_to="runs and cases")
-        known = self.expected(design, "anova_linear_weights_tost_margin_0.5")
-        assert row["p_equivalence"] == pytest.approx(known["p_value"], rel=1e-8)
+    @pytest.mark.parametrize(("design", "runs"), COMPLETE)
+    def test_strict_p_values_are_what_is_adjusted(self, design, runs):
+        rows = self.compared(design, runs=runs)
+        expected = pd.read_csv(REFERENCE / "expected.csv")
+        method = "anova_cochran_cox" if len(rows) > 1 else "anova_linear_weights"
+        known = expected[(expected["design"] == design) & (expected["method"] == method)]
+        adjusted = adjust_p_values(known["p_value"].to_numpy())
+        np.testing.assert_allclose(rows["p_adjusted"], adjusted, rtol=1e-7)
+
+    @pytest.mark.parametrize(("design", "runs"), [case for case in OF_TWO if case[0] != "d22"])
+    def test_these_networks(self, design, runs):
+        rows = self.compared(design, runs=runs, generalise_to="cases")
+        self.check(rows, design, "cases_only (runs fixed)")
+
+    @pytest.mark.parametrize(
+        ("design", "runs"), [case for case in OF_TWO if case[1] == "crossed"] + [("d16", "crossed")]
+    )
+    def test_these_cases_with_shared_seeds(self, design, runs):
+        rows = self.compared(design, runs=runs, generalise_to="runs")
+        self.check(rows, design, "runs_only (cases fixed)")
+
+    @pytest.mark.parametrize(("design", "runs"), [case for case in COMPLETE if case[0] != "d22"])
+    def test_equivalence(self, design, runs):
+        rows = self.compared(design, runs=runs)
+        expected = pd.read_csv(REFERENCE / "expected.csv")
+        method = "anova_linear_weights_tost_margin_0.5"
+        known = expected[(expected["design"] == design) & (expected["method"] == method)]
+        np.testing.assert_allclose(rows["p_equivalence"], known["p_value"], rtol=1e-8)
 
     def test_two_shared_seeds_weigh_quantiles(self):
-        row = self.compared("d16", runs="crossed", generalise_to="runs and cases")
-        known = self.expected("d16", "anova_cochran_cox")
-        assert math.isnan(row["df"])
-        for name in ("se", "p_value", "ci_low", "ci_high"):
-            assert row[name] == pytest.approx(known[name], rel=1e-7), name
+        rows = self.compared("d16", runs="crossed")
+        assert math.isnan(rows["df"].iloc[0])
+        self.check(rows.assign(df=math.nan), "d16", "anova_cochran_cox", rel=1e-7)
 
     def test_runs_equal_up_to_rounding_are_one(self):
-        row = self.compared("d14", generalise_to="runs")
+        row = self.compared("d14", runs="nested", generalise_to="runs").iloc[0]
         assert (row["n_runs_first"], row["n_runs_second"]) == (1, 1)
         assert math.isnan(row["p_value"])
+
+    def test_one_run_of_each_says_nothing_of_trainings(self):
+        row = self.compared("d31", runs="nested").iloc[0]
+        assert math.isnan(row["p_value"])
+        assert "nothing can be said of other trainings" in row["note"]
+        networks = self.compared("d31", runs="nested", generalise_to="cases")
+        self.check(networks, "d31", "cases_only")
+
+    def test_one_run_among_others_says_nothing_of_trainings(self):
+        """The reference lets the spread of the others stand in; a fixed seed is no spread."""
+        rows = self.compared("d26", runs="nested")
+        alone = rows[(rows["first"] == "A") | (rows["second"] == "A")]
+        assert alone["p_value"].isna().all()
+        assert alone["note"].str.contains("nothing can be said of other trainings").all()
 
 
 def test_run_means_are_welchs_test():
@@ -247,7 +318,7 @@ class TestWhatCannotBeSaid:
     def test_cases_without_a_value_are_left_out(self):
         table = long()
         table.loc[0, "dice"] = np.nan
-        row = compare_algorithms(table, **COLUMNS).iloc[0]
+        row = compare_algorithms(table, **COLUMNS, generalise_to="runs").iloc[0]
         assert row["n_cases"] == 2
         assert "1 case(s) without a finite value" in row["note"]
 

@@ -116,7 +116,9 @@ class TestZou2013:
 
 def test_chi_limits_against_r():
     """R 4.2.2: sqrt(17 / qchisq(c(.975, .025), 17)) = 0.7503875952 1.4991439902."""
-    found = by_quantity(measurement_error(WRIGHT)).loc["standard error of measurement"]
+    found = by_quantity(measurement_error(WRIGHT, interval="chi-squared")).loc[
+        "standard error of measurement"
+    ]
     assert found["ci_low"] / found["estimate"] == pytest.approx(0.7503875952, abs=1e-9)
     assert found["ci_high"] / found["estimate"] == pytest.approx(1.4991439902, abs=1e-9)
 
@@ -200,3 +202,30 @@ class TestBlandAltman:
             found = bland_altman(values, np.zeros(40), case=cases)
             hits += (found["ci_low"] <= truth) & (truth <= found["ci_high"])
         assert ((hits / repeats > 0.93) & (hits / repeats < 0.967)).all()
+
+
+class TestGeneralisedInterval:
+    """Repeats that shift all cases alike, as trainings do."""
+
+    def covered(self, interval, repeats=500, missing=0.0):
+        generator, hits, true = np.random.default_rng(4), 0, 2**0.5
+        for _ in range(repeats):
+            values = 10 * generator.normal(size=(50, 1)) + generator.normal(size=5)
+            values = values + generator.normal(size=(50, 5))
+            values[generator.random(size=values.shape) < missing] = np.nan
+            row = by_quantity(measurement_error(values, interval=interval)).iloc[0]
+            hits += row["ci_low"] <= true <= row["ci_high"]
+        return hits / repeats
+
+    def test_covers_where_chi_squared_does_not(self):
+        """50 cases, 5 runs, variance of runs as large as the residual: 41 % were covered."""
+        assert self.covered("chi-squared") < 0.5
+        assert 0.92 <= self.covered("generalised") <= 0.98
+
+    @pytest.mark.slow
+    def test_covers_with_missing_repeats(self):
+        assert 0.9 <= self.covered("generalised", repeats=100, missing=0.1) <= 1.0
+
+    def test_bad_name(self):
+        with pytest.raises(InputError, match="unknown interval 'gci'"):
+            measurement_error(WRIGHT, interval="gci")
