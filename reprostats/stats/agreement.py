@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_confidence_level, count
+from reprostats.stats.checks import check_confidence_level, check_labels, count
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -71,7 +71,8 @@ def cohen_kappa(
         Of a disagreement: ``"none"`` counts all as equal; ``"linear"`` and ``"quadratic"`` by the
         distance of the categories, which must then be ordered.
     categories
-        All categories, in order. By default those that were used, sorted.
+        All categories, in order. By default the levels of ordered categories of pandas, else
+        those that were used, sorted.
     confidence_level
         Of the interval, between 0 and 1.
 
@@ -115,6 +116,7 @@ def cohen_kappa(
     check_confidence_level(confidence_level)
     if weights not in get_args(Weights):
         raise unknown_name("weights", weights, get_args(Weights))
+    categories = _ordered_levels(first, second) if categories is None else categories
     coded = _coded(first, second, categories)
     _check_two_complete(coded)
     if weights != "none" and categories is None:
@@ -184,6 +186,7 @@ def gwet_ac1(
     0.643
     """
     check_confidence_level(confidence_level)
+    categories = _ordered_levels(first, second) if categories is None else categories
     coded = _coded(first, second, categories)
     found = _ac1(coded)
     df = len(coded.codes) - 1
@@ -290,6 +293,7 @@ def _coded(first: Labels, second: Labels | None, categories: Sequence[Hashable] 
     ratings = _ratings(first, second)
     missing = np.asarray(pd.isna(ratings))
     used = list(dict.fromkeys(ratings[~missing].tolist()))
+    _check_one_type(used)
     known = list(dict.fromkeys(categories)) if categories is not None else _sorted(used)
     for label in used:
         if label not in known:
@@ -312,6 +316,7 @@ def _ratings(first: Labels, second: Labels | None) -> NDArray[np.object_]:
                 f"first has shape {arrays[0].shape}; without second it must be (subjects, raters)"
             )
         return arrays[0]
+    check_labels(first, second)
     for name, array in zip(("first", "second"), arrays, strict=True):
         if array.ndim != 1:
             raise InputError(f"{name} has shape {array.shape}; it must be (subjects,)")
@@ -321,6 +326,26 @@ def _ratings(first: Labels, second: Labels | None) -> NDArray[np.object_]:
             "every subject needs one of each"
         )
     return np.stack(arrays, axis=1)
+
+
+def _ordered_levels(*sides: Labels | None) -> list[Hashable] | None:
+    """Return the levels of ordered categories, in their order; None if there are none."""
+    for side in sides:
+        if isinstance(side, pd.Series) and isinstance(side.dtype, pd.CategoricalDtype):
+            levels: list[Hashable] = side.cat.categories.tolist()
+            return levels if side.cat.ordered else None
+    return None
+
+
+def _check_one_type(labels: list[Hashable]) -> None:
+    """Refuse text beside numbers: 1 and "1" would pass for two categories."""
+    text = [label for label in labels if isinstance(label, str)]
+    if text and len(text) < len(labels):
+        number = next(label for label in labels if not isinstance(label, str))
+        raise InputError(
+            f"ratings hold text ({text[0]!r}) and what is no text ({number!r}), which would be "
+            "other categories; make them all of one type"
+        )
 
 
 def _sorted(labels: list[Hashable]) -> list[Hashable]:

@@ -105,3 +105,28 @@ def count(number: int, noun: str) -> str:
     ('1 cell', '3 cells')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def check_labels(first: object, second: object) -> None:
+    """Refuse two series whose labels show that position does not pair them.
+
+    Raises
+    ------
+    InputError
+        If the labels are the same in another order, or only some of them are the same.
+    """
+    if not (isinstance(first, pd.Series) and isinstance(second, pd.Series)):
+        return
+    common = first.index.isin(second.index)
+    same = common.all() and second.index.isin(first.index).all()
+    if common.any() and not same:
+        alone = first.index[~common].tolist() or second.index.difference(first.index).tolist()
+        raise InputError(
+            f"first and second carry labels of which only some are the same; {alone[0]!r} is in "
+            "one alone. Keep the cases that both have, or use .to_numpy() to pair by position"
+        )
+    if same and not first.index.equals(second.index):
+        raise InputError(
+            "first and second carry the same labels in another order, so position does not pair "
+            "them; use second.reindex(first.index), or .to_numpy() to pair by position"
+        )

@@ -33,7 +33,7 @@ from scipy import special, stats
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
-from reprostats.stats.precision import power_of_two
+from reprostats.stats.precision import power_of_two, without_noise
 
 Floats = NDArray[np.float64]
 Scores = dict[str, Floats]
@@ -198,6 +198,7 @@ def critical_difference(
     case: str,
     run: str,
     significance_level: float = 0.05,
+    digits: int | None = None,
 ) -> pd.DataFrame:
     """Rank algorithms on every case, and tell which mean ranks differ (Friedman, Nemenyi).
 
@@ -208,6 +209,9 @@ def critical_difference(
         run more does not make a case more.
     significance_level
         Of the critical difference, between 0 and 1.
+    digits
+        Significant digits to which means over runs are rounded before they are ranked; None:
+        means that differ by rounding alone are equal.
 
     Returns
     -------
@@ -230,7 +234,8 @@ def critical_difference(
             "use wilcoxon_test for 2"
         )
     means = np.stack([values.mean(axis=1) for values in scores.values()], axis=1)
-    ranks = stats.rankdata(-means, axis=1)
+    every = np.concatenate([values.ravel() for values in scores.values()])
+    ranks = stats.rankdata(-without_noise(means, every, digits), axis=1)
     n, k = ranks.shape
     chi_squared = _friedman(ranks)
     quantile = float(stats.studentized_range.ppf(1 - significance_level, k, np.inf)) / 2**0.5

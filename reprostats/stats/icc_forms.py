@@ -209,8 +209,8 @@ def generalised_interval(
     Notes
     -----
     The mean squares of subjects, raters and error are drawn from their pivots, and ICC(A,1) is made
-    of each draw; its divisor is above 0 if one of the first two is. ICC(A,k) = k ICC(A,1) / (1 + (k - 1)
-    ICC(A,1)) grows with it, down to -inf where ICC(A,1) falls to -1 / (k - 1).
+    of each draw; its divisor is above 0 if one of the first two is. ICC(A,k) = k ICC(A,1) / (1 +
+    (k - 1) ICC(A,1)) grows with it, down to -inf where ICC(A,1) falls to -1 / (k - 1).
     """
     n, k = squares.n_subjects, squares.n_raters
     found = [float(squares.subjects), float(squares.raters), float(squares.error)]

@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
+from reprostats.stats.checks import (
+    as_numbers,
+    check_confidence_level,
+    check_finite,
+    check_labels,
+    count,
+)
 from reprostats.stats.precision import centre, power_of_two, rounding
 
 Alternative = Literal["two-sided", "less", "greater"]
@@ -305,7 +311,7 @@ def as_pairs(first: ArrayLike | pd.DataFrame, second: ArrayLike | None) -> Float
                 f"first has shape {pairs.shape}; without second it must be (n, 2), one case a row"
             )
     else:
-        _check_labels(first, second)
+        check_labels(first, second)
         sides = [as_numbers(first, name="first"), as_numbers(second, name="second")]
         _check_shapes(*sides)
         pairs = np.stack(sides, axis=1)
@@ -324,16 +330,4 @@ def _check_shapes(first: Floats, second: Floats) -> None:
         raise InputError(
             f"first has {count(len(first), 'value')} and second {len(second)}; "
             "a paired test needs one value of each for every case"
-        )
-
-
-def _check_labels(first: object, second: object) -> None:
-    """Refuse two series whose labels name the same cases in another order."""
-    if not (isinstance(first, pd.Series) and isinstance(second, pd.Series)):
-        return
-    same = first.index.isin(second.index).all() and second.index.isin(first.index).all()
-    if same and not first.index.equals(second.index):
-        raise InputError(
-            "first and second carry the same labels in another order, so position does not pair "
-            "them; use second.reindex(first.index), or .to_numpy() to pair by position"
         )

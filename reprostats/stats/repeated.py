@@ -42,6 +42,7 @@ Floats = NDArray[np.float64]
 
 # What is left of a column by those it is adjusted for, if it is a combination of them.
 _ALIASED = 1e-10
+_CANCELLED = 1e-10  # a difference no larger than this share of its terms is rounding
 
 COLUMNS = (
     *("source", "sum_of_squares", "df", "error", "df_error", "f", "p_value"),
@@ -206,7 +207,9 @@ def sphericity(
         return (1.0,) * 4
     epsilon = trace**2 / (p * float(np.square(covariance).sum()))
     divisor = p * (df - p * epsilon)
-    huynh_feldt = min(((df + 1) * p * epsilon - 2) / divisor, 1.0) if divisor > 0 else 1.0
+    # With two subjects all contrasts vary together: epsilon is 1 / p, and this one is 0 / 0.
+    exists = divisor > _CANCELLED * p * df
+    huynh_feldt = min(((df + 1) * p * epsilon - 2) / divisor, 1.0) if exists else math.nan
     w, p_value = math.nan, math.nan
     if df >= p:
         w, p_value = _mauchly(covariance / trace * p, df, cells or p + 1)
@@ -416,6 +419,8 @@ def _note(effect: _Effect, total: float) -> str:
         return "no error and nothing to this term: F is 0/0"
     if effect.error == 0:
         return "subjects respond alike: no error beyond float64 rounding, F is infinite"
+    if effect.is_within and effect.df_error == len(effect.products) > 1:
+        return "two subjects: epsilon of Huynh and Feldt is 0/0, Mauchly's W is not defined"
     if effect.is_within and effect.df_error // len(effect.products) < len(effect.products):
         return "fewer error degrees of freedom than contrasts: Mauchly's W is not defined"
     return ""

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_confidence_level, check_finite
+from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite
 from reprostats.stats.paired import Alternative, as_pairs
+from reprostats.stats.precision import without_noise
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +30,7 @@ def wilcoxon_test(
     *,
     confidence_level: float = 0.95,
     alternative: Alternative = "two-sided",
+    digits: int | None = None,
 ) -> pd.DataFrame:
     """Compare two conditions, case by case, by the ranks of their differences.
 
@@ -43,6 +45,10 @@ def wilcoxon_test(
         Of the interval, between 0 and 1.
     alternative
         ``"two-sided"``, ``"less"`` or ``"greater"``, as of `paired_ttest`.
+    digits
+        Significant digits to which differences are rounded before they are ranked, as R's
+        ``digits.rank``; None: results that differ by
+        rounding alone are equal.
 
     Returns
     -------
@@ -84,7 +90,7 @@ def wilcoxon_test(
     if alternative not in get_args(Alternative):
         raise unknown_name("alternative", alternative, get_args(Alternative))
     pairs = as_pairs(first, second)
-    differences = pairs[:, 0] - pairs[:, 1]
+    differences = without_noise(pairs[:, 0] - pairs[:, 1], pairs, digits)
     statistic, p_value = _test(differences[differences != 0], alternative)
     tail = (1 - confidence_level) / (2 if alternative == "two-sided" else 1)
     low, high, missed = _interval(differences, tail)
@@ -103,28 +109,34 @@ def wilcoxon_test(
     return pd.DataFrame([row])[_COLUMNS]
 
 
-def hodges_lehmann(values: Floats) -> float:
+def hodges_lehmann(values: ArrayLike) -> float:
     """Return the median of the means of all pairs of values, each value with itself too.
+
+    It estimates the centre of a symmetric distribution; of a skewed one it is neither mean nor
+    median.
 
     Parameters
     ----------
     values
-        Finite numbers of shape (n,).
+        Finite real numbers of shape (n,).
 
     Raises
     ------
     InputError
-        If there is no value, or one that is not finite.
+        If there is no value, one that is no finite real number, or another shape.
 
     Examples
     --------
-    >>> hodges_lehmann(np.array([1.0, 2.0, 9.0]))
+    >>> hodges_lehmann([1.0, 2.0, 9.0])
     3.5
     """
-    check_finite(values, name="values")
-    if not values.size:
+    numbers = as_numbers(values, name="values")
+    if numbers.ndim != 1:
+        raise InputError(f"values has shape {numbers.shape}; it must be (n,)")
+    check_finite(numbers, name="values")
+    if not numbers.size:
         raise InputError("values is empty; at least 1 is needed")
-    return float(np.median(_walsh_averages(values)))
+    return float(np.median(_walsh_averages(numbers)))
 
 
 def _walsh_averages(values: Floats) -> Floats:

@@ -130,8 +130,10 @@ def test_measurement_error():
     hits, repeats = np.zeros(2), 1500
     for _ in range(repeats):
         cases = 10 + rng.normal(size=(15, 1))
-        plain = measurement_error(cases + 0.5 * rng.normal(size=(15, 3)))
-        scaled = measurement_error(cases * (1 + 0.1 * rng.normal(size=(15, 3))))
+        values = cases + 0.5 * rng.normal(size=(15, 3))
+        plain = measurement_error(values, interval="chi-squared")
+        values = cases * (1 + 0.1 * rng.normal(size=(15, 3)))
+        scaled = measurement_error(values, interval="chi-squared")
         hits += [covers(plain.iloc[0], 0.5), covers(scaled.iloc[3], 0.1)]
     print(f"SEM, within-case CV: {hits / repeats}")
     assert hits / repeats == pytest.approx(0.95, abs=0.018)
