@@ -100,7 +100,7 @@ def without_noise(
     Examples
     --------
     >>> sums = np.array([0.1 + 0.2, 0.3])
-    >>> sums[0] == sums[1], len(set(without_noise(sums, np.array([0.1, 0.2, 0.3]))))
+    >>> bool(sums[0] == sums[1]), len(set(without_noise(sums, np.array([0.1, 0.2, 0.3]))))
     (False, 1)
     """
     if digits is not None:
