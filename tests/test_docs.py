@@ -1,5 +1,6 @@
 """The code of the documentation runs, and gives what stands beside it."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -28,3 +29,16 @@ def test_code_runs_and_prints_what_its_comments_say(name, tmp_path):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([\w./-]+\.md)(?:#[\w-]+)?\)", page.read_text()):
         assert (DOCS / target).resolve().is_file(), target
+
+
+def test_page_of_the_calibration_is_made_of_the_kept_results(tmp_path, monkeypatch):
+    """No figure on it was typed: the command writes it anew, and nothing changes."""
+    place = DOCS.parent / "tools" / "calibrate.py"
+    command = importlib.util.spec_from_file_location("calibrate", place)
+    calibrate = importlib.util.module_from_spec(command)
+    command.loader.exec_module(calibrate)
+    monkeypatch.setattr(calibrate, "PAGE", tmp_path / "calibration.md")
+    monkeypatch.setattr(sys, "argv", [str(place), "--page"])
+    assert calibrate.main() == 0
+    written = (tmp_path / "calibration.md").read_text()
+    assert written == (DOCS / "calibration.md").read_text()

@@ -189,7 +189,7 @@ def gwet_ac1(
     categories = _ordered_levels(first, second) if categories is None else categories
     coded = _coded(first, second, categories)
     found = _ac1(coded)
-    df = len(coded.codes) - 1
+    df = int((coded.codes >= 0).any(axis=1).sum()) - 1  # a subject without ratings tells nothing
     quantile = -float(special.stdtrit(df, (1 - confidence_level) / 2))
     t = _ratio(found.estimate, found.error_if_none)
     return _as_row("Gwet's AC1", found, coded, quantile, 2 * float(special.stdtr(df, -abs(t))))

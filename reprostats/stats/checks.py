@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Real
 
 import numpy as np
@@ -42,7 +43,30 @@ def is_between(value: object, low: float, high: float) -> bool:
     >>> is_between(0.95, 0, 1), is_between("0.95", 0, 1), is_between(1, 0, 1)
     (True, False, False)
     """
-    return isinstance(value, Real) and low < float(value) < high
+    try:
+        return isinstance(value, Real) and low < float(value) < high
+    except OverflowError:  # an integer beyond the numbers of float64
+        return False
+
+
+def check_integer(value: object, least: int, *, name: str) -> None:
+    """Refuse what is no integer, or too small.
+
+    Raises
+    ------
+    InputError
+        If the value is no integer of at least ``least``; 2.0 is one, True is not.
+
+    Examples
+    --------
+    >>> check_integer(2.5, 2, name="n_raters")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: n_raters is 2.5; it must be an integer of at least 2
+    """
+    whole = not isinstance(value, bool) and isinstance(value, Real) and value == value // 1
+    if not whole or not is_between(value, least - 1, math.inf):
+        raise InputError(f"{name} is {value!r:.60}; it must be an integer of at least {least}")
 
 
 def as_numbers(values: ArrayLike | pd.DataFrame, *, name: str) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import as_numbers, check_finite, count
+from reprostats.stats.checks import as_numbers, check_finite, count, is_between
 from reprostats.stats.paired import as_pairs
 from reprostats.stats.precision import centre, power_of_two, rounding
 
@@ -83,28 +83,34 @@ def equivalence_test(
     >>> bool(found["equivalent"].iloc[0])
     True
     """
-    if not 0 < margin < math.inf:
-        raise InputError(f"margin is {margin}; it must be above 0, in the unit of the values")
-    if not 0 < significance_level < 0.5:  # noqa: PLR2004
+    if not is_between(margin, 0, math.inf):
+        raise InputError(f"margin is {margin!r}; it must be above 0, in the unit of the values")
+    if not is_between(significance_level, 0, 0.5):
         raise InputError(
-            f"significance_level is {significance_level}; it must lie between 0 and 0.5"
+            f"significance_level is {significance_level!r}; it must lie between 0 and 0.5"
         )
     sides = list(as_pairs(first, second).T) if paired else _two_samples(first, second)
     unit = power_of_two(np.concatenate([*sides, [margin]]))
     scaled = [side / unit for side in sides]
     difference, error, df = _paired(*scaled) if paired else _welch(*scaled)
-    row = _tost(difference, error, df, margin / unit, significance_level)
+    noise = 4 * float(rounding(np.concatenate([*scaled, [margin / unit]])))
+    row = _tost(difference, error, df, margin / unit, significance_level, noise)
     row |= {name: unit * row[name] for name in ("difference", "margin", "ci_low", "ci_high")}
     row |= {"n_first": len(sides[0]), "n_second": len(sides[1])}
     return pd.DataFrame([row])[_COLUMNS]
 
 
 def _tost(
-    difference: float, error: float, df: float, margin: float, level: float
+    difference: float, error: float, df: float, margin: float, level: float, noise: float
 ) -> dict[str, Any]:
+    inside = margin - abs(difference)
+    if not error and abs(inside) <= noise:  # at the margin is not within it
+        difference = math.copysign(margin, difference)
     lower, upper = (_quotient(difference + end, error) for end in (margin, -margin))
     p_value = max(float(special.stdtr(df, -lower)), float(special.stdtr(df, upper)))
     width = -float(special.stdtrit(df, level)) * error
+    if not error and abs(inside) <= noise:
+        p_value = 1.0
     note = "" if error else "differences do not vary: they are certain, t is infinite"
     return {
         "difference": difference,

@@ -34,7 +34,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level, count
+from reprostats.stats.checks import check_confidence_level, count, is_between
 from reprostats.stats.icc_forms import (
     FORMS,
     Form,
@@ -158,8 +158,8 @@ def icc(
     ICC(C,k) 0.909   0.676    0.986
     """
     check_confidence_level(confidence_level)
-    if not 0 <= null < 1:
-        raise InputError(f"null is {null}; it must be 0 or more and less than 1")
+    if null != 0 and not is_between(null, 0, 1):
+        raise InputError(f"null is {null!r}; it must be 0 or more and less than 1")
     _check_choice("method", method, (None, "anova", "reml"))
     _check_choice("agreement_test", agreement_test, ("psych", "irr"))
     _check_choice("agreement_interval", agreement_interval, get_args(AgreementInterval))

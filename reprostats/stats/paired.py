@@ -17,6 +17,7 @@ from reprostats.stats.checks import (
     check_finite,
     check_labels,
     count,
+    is_between,
 )
 from reprostats.stats.precision import centre, power_of_two, rounding
 
@@ -146,8 +147,8 @@ def paired_ttest(
     check_confidence_level(confidence_level)
     if alternative not in get_args(Alternative):
         raise unknown_name("alternative", alternative, get_args(Alternative))
-    if not 0 <= test_train_ratio < math.inf:
-        raise InputError(f"test_train_ratio is {test_train_ratio}; it must be 0 or more")
+    if test_train_ratio != 0 and not is_between(test_train_ratio, 0, math.inf):
+        raise InputError(f"test_train_ratio is {test_train_ratio!r}; it must be 0 or more")
     pairs = as_pairs(first, second)
     result = _compare(pairs, _Question(confidence_level, alternative, test_train_ratio))
     columns = {**result._asdict(), "df": len(pairs) - 1, "n": len(pairs)}

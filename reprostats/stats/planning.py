@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import special
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level, is_between
+from reprostats.stats.checks import check_confidence_level, check_integer, is_between
 from reprostats.stats.median import lower_rank
 
 _LARGEST = 10_000_000
@@ -192,10 +192,9 @@ def subjects_for_icc(
     """
     _check_positive(half_width=half_width)
     check_confidence_level(confidence_level)
-    if not 0 <= icc < 1:
-        raise InputError(f"icc is {icc}; it must be 0 or more and less than 1")
-    if n_raters < 2:  # noqa: PLR2004
-        raise InputError(f"n_raters is {n_raters}; at least 2 are needed")
+    if icc != 0 and not is_between(icc, 0, 1):
+        raise InputError(f"icc is {icc!r}; it must be 0 or more and less than 1")
+    check_integer(n_raters, 2, name="n_raters")
     z = -float(special.ndtri((1 - confidence_level) / 2))
     spread = (1 - icc) * (1 + (n_raters - 1) * icc) * math.sqrt(2 / (n_raters * (n_raters - 1)))
 

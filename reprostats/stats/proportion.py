@@ -7,7 +7,7 @@ import math
 from scipy.special import ndtri
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level
+from reprostats.stats.checks import check_confidence_level, check_integer
 
 
 def wilson_interval(count: int, total: int, confidence_level: float = 0.95) -> tuple[float, float]:
@@ -28,7 +28,8 @@ def wilson_interval(count: int, total: int, confidence_level: float = 0.95) -> t
     Raises
     ------
     InputError
-        If the count is not between 0 and the total, or the level not between 0 and 1.
+        If count and total are no integers, the count is not between 0 and the total, or the level
+        not between 0 and 1.
 
     References
     ----------
@@ -41,7 +42,9 @@ def wilson_interval(count: int, total: int, confidence_level: float = 0.95) -> t
     >>> round(low, 4), round(high, 4)
     (0.0698, 0.3714)
     """
-    if not 0 <= count <= total:
+    check_integer(count, 0, name="count")
+    check_integer(total, 0, name="total")
+    if count > total:
         raise InputError(
             f"{count} of {total} is no proportion; count at least 0, at most the total."
         )

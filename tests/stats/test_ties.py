@@ -7,10 +7,15 @@ import pytest
 from reprostats import (
     cohen_kappa,
     critical_difference,
+    equivalence_test,
+    gwet_ac1,
     hodges_lehmann,
+    icc,
     paired_ttest,
     repeated_measures_anova,
+    subjects_for_icc,
     wilcoxon_test,
+    wilson_interval,
 )
 from reprostats.errors import InputError
 from reprostats.stats.precision import without_noise
@@ -130,3 +135,41 @@ def test_huynh_feldt_of_two_subjects_does_not_exist():
     assert np.isnan(row["huynh_feldt"])
     assert np.isnan(row["p_huynh_feldt"])
     assert "Huynh and Feldt is 0/0" in row["note"]
+
+
+class TestAtTheMargin:
+    """A constant difference exactly at the margin is not within it: p = 1."""
+
+    @pytest.mark.parametrize(("first", "second"), [(0.3, 0.2), (0.2, 0.3), (1.1, 1.0)])
+    def test_is_not_equivalent(self, first, second):
+        row = equivalence_test([first] * 4, [second] * 4, margin=0.1).iloc[0]
+        assert (row["p_value"], row["equivalent"]) == (1.0, False)
+
+    def test_within_and_beyond(self):
+        assert equivalence_test([0.3] * 4, [0.25] * 4, margin=0.1)["p_value"].iloc[0] == 0
+        assert equivalence_test([0.4] * 4, [0.25] * 4, margin=0.1)["p_value"].iloc[0] == 1
+
+
+def test_subjects_without_a_rating_raise_no_degrees_of_freedom():
+    first, second = list("aabbabab"), list("aabbabba")
+    plain = gwet_ac1(first, second)
+    padded = gwet_ac1(first + [None] * 40, second + [None] * 40)
+    pd.testing.assert_frame_equal(plain, padded)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: equivalence_test([1.0, 2], [1.0, 3], margin="a"), "margin is 'a'"),
+        (lambda: equivalence_test([1.0, 2], [1.0, 3], margin=10**400), "it must be above 0"),
+        (lambda: icc([[1, 2], [3, 4]], null="a"), "null is 'a'"),
+        (lambda: paired_ttest([1.0, 2], [1.0, 3], test_train_ratio=None), "ratio is None"),
+        (lambda: wilson_interval(2.5, 5), "count is 2.5; it must be an integer"),
+        (lambda: wilson_interval(1, np.inf), "total is inf; it must be an integer"),
+        (lambda: subjects_for_icc(icc=0.8, n_raters=2.5, half_width=0.1), "n_raters is 2.5"),
+        (lambda: subjects_for_icc(icc="a", n_raters=2, half_width=0.1), "icc is 'a'"),
+    ],
+)
+def test_bad_argument_is_one_clear_error(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
