@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reprostats.stats.agreement import cohen_kappa as cohen_kappa
+    from reprostats.stats.agreement import fleiss_kappa as fleiss_kappa
     from reprostats.stats.agreement import gwet_ac1 as gwet_ac1
     from reprostats.stats.algorithms import compare_algorithms as compare_algorithms
     from reprostats.stats.anova import anova as anova
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
         gage_repeatability_reproducibility as gage_repeatability_reproducibility,
     )
     from reprostats.stats.components import variance_components as variance_components
+    from reprostats.stats.concordance import lin_concordance as lin_concordance
     from reprostats.stats.equivalence import equivalence_test as equivalence_test
     from reprostats.stats.family import adjust_p_values as adjust_p_values
     from reprostats.stats.family import paired_comparisons as paired_comparisons
     from reprostats.stats.icc import icc as icc
     from reprostats.stats.icc_map import icc_map as icc_map
+    from reprostats.stats.krippendorff import krippendorff_alpha as krippendorff_alpha
     from reprostats.stats.measurement import bland_altman as bland_altman
     from reprostats.stats.measurement import measurement_error as measurement_error
     from reprostats.stats.median import median_ci as median_ci
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
     from reprostats.stats.planning import repeats_for_mean as repeats_for_mean
     from reprostats.stats.planning import repeats_for_median as repeats_for_median
     from reprostats.stats.planning import subjects_for_icc as subjects_for_icc
+    from reprostats.stats.planning_comparison import ComparisonVariances as ComparisonVariances
+    from reprostats.stats.planning_comparison import comparison_variances as comparison_variances
+    from reprostats.stats.planning_comparison import plan_comparison as plan_comparison
     from reprostats.stats.proportion import wilson_interval as wilson_interval
     from reprostats.stats.repeated import repeated_measures_anova as repeated_measures_anova
     from reprostats.stats.repeated import sphericity as sphericity
@@ -59,17 +65,22 @@ _HOMES = {
     "adjust_p_values": "reprostats.stats.family",
     "anova": "reprostats.stats.anova",
     "bland_altman": "reprostats.stats.measurement",
+    "ComparisonVariances": "reprostats.stats.planning_comparison",
     "cases_for_paired_power": "reprostats.stats.planning",
     "cohen_kappa": "reprostats.stats.agreement",
     "compare_algorithms": "reprostats.stats.algorithms",
+    "comparison_variances": "reprostats.stats.planning_comparison",
     "critical_difference": "reprostats.stats.comparison",
     "equivalence_test": "reprostats.stats.equivalence",
+    "fleiss_kappa": "reprostats.stats.agreement",
     "gage_repeatability_reproducibility": "reprostats.stats.components",
     "gwet_ac1": "reprostats.stats.agreement",
     "hodges_lehmann": "reprostats.stats.signed_rank",
     "icc": "reprostats.stats.icc",
     "icc_map": "reprostats.stats.icc_map",
     "interquartile_mean": "reprostats.stats.comparison",
+    "krippendorff_alpha": "reprostats.stats.krippendorff",
+    "lin_concordance": "reprostats.stats.concordance",
     "measurement_error": "reprostats.stats.measurement",
     "median_ci": "reprostats.stats.median",
     "median_ci_size": "reprostats.stats.median",
@@ -77,6 +88,7 @@ _HOMES = {
     "paired_comparisons": "reprostats.stats.family",
     "paired_ttest": "reprostats.stats.paired",
     "performance_profile": "reprostats.stats.comparison",
+    "plan_comparison": "reprostats.stats.planning_comparison",
     "probability_of_improvement": "reprostats.stats.comparison",
     "reliability": "reprostats.verdicts.reliability",
     "repeated_measures_anova": "reprostats.stats.repeated",

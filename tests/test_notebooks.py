@@ -22,6 +22,7 @@ SMALL = {
     "03_mr_reconstruction": {
         "susceptibility_mapping": {"training_subjects": 1, "patches": 4, "epochs": 1},
         "parallel_imaging": {"training_subjects": 1, "slices": 2, "epochs": 1},
+        "sources": ["hardware", "data type float16", "mini-batch order"],
         "networks": 2,
         "verified_steps": 20,
         "factors": {"init": [1, 2], "batch_order": [1, 2]},

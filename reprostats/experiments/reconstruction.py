@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, get_args
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from reprostats.errors import NotAvailableError
+from reprostats.errors import NotAvailableError, unknown_name
 from reprostats.experiments.parallel_imaging import ParallelImagingConfig
 from reprostats.experiments.reconstruction_images import (
     BASELINE,
@@ -71,6 +71,8 @@ class ReconstructionParameters(BaseModel):
     ----------
     parallel_imaging, susceptibility_mapping
         What differs from the defaults of the two tasks.
+    sources
+        Names of the conditions that are compared with the baseline; None: all that there are.
     networks
         Networks trained for each source, and one for each other data type; 5 in the paper.
     verified_steps
@@ -102,6 +104,7 @@ class ReconstructionParameters(BaseModel):
 
     parallel_imaging: ParallelImagingConfig = ParallelImagingConfig()
     susceptibility_mapping: SusceptibilityMappingConfig = SusceptibilityMappingConfig()
+    sources: tuple[str, ...] | None = None
     networks: int = Field(default=5, ge=2)
     verified_steps: int = Field(default=1000, ge=_FEWEST_STEPS)
     initialiser: str = "glorot_uniform"
@@ -280,7 +283,13 @@ def not_available(parameters: ReconstructionParameters) -> dict[str, str]:
 
 
 def source_conditions(parameters: ReconstructionParameters) -> dict[str, Condition]:
-    """Return the baseline, and each of the six sources changed alone."""
+    """Return the baseline, and each of the six sources changed alone, or those that are asked for.
+
+    Raises
+    ------
+    InputError
+        If a source is asked for that is not there.
+    """
     base, count = parameters.baseline(), parameters.networks
     drawn = drawn_seeds(parameters.seed, count)
 
@@ -293,8 +302,7 @@ def source_conditions(parameters: ReconstructionParameters) -> dict[str, Conditi
 
     types = [name for name in DTYPES if name != base["dtype"]]
     on_gpu = {"convolution benchmarking": switched("cudnn_benchmark")}
-    return {
-        BASELINE: Condition(base, repeats=2),
+    every = {
         "hardware": on_other_hardware(base, count),
         **(on_gpu if base["device"] != "cpu" else {}),
         "convolution determinism": switched("deterministic"),
@@ -302,6 +310,11 @@ def source_conditions(parameters: ReconstructionParameters) -> dict[str, Conditi
         "mini-batch order": changed([{"batch_order": number} for number in drawn]),
         "weight initialisation": changed([{"init": number} for number in drawn]),
     }
+    chosen = every if parameters.sources is None else parameters.sources
+    for name in chosen:
+        if name not in every:
+            raise unknown_name("source", name, every)
+    return {BASELINE: Condition(base, repeats=2)} | {name: every[name] for name in chosen}
 
 
 def _with_verification(report: Report, study: Study, results: pd.DataFrame) -> Report:

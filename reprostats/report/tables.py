@@ -133,7 +133,7 @@ _HTML = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
 
 _HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
     """<table>
-<caption>{{ caption }}</caption>
+<caption><span>{{ caption }}</span></caption>
 <thead><tr>
 {% for title in header %}
 <th style="{{ styles[loop.index0] }}">{{ title }}</th>

@@ -5,12 +5,13 @@ What each function is for:
 ==================  ==============================================================================
 `cohen_kappa`       two raters put every subject into a category
 `gwet_ac1`          the same for two or more raters; right also where one category is rare
+`fleiss_kappa`      kappa of two or more raters, who need not be the same for every subject
 ==================  ==============================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -188,11 +189,64 @@ def gwet_ac1(
     check_confidence_level(confidence_level)
     categories = _ordered_levels(first, second) if categories is None else categories
     coded = _coded(first, second, categories)
-    found = _ac1(coded)
+    return _by_t("Gwet's AC1", _ac1(coded), coded, confidence_level)
+
+
+def _by_t(name: str, found: _Estimate, coded: _Coded, confidence_level: float) -> pd.DataFrame:
     df = int((coded.codes >= 0).any(axis=1).sum()) - 1  # a subject without ratings tells nothing
     quantile = -float(special.stdtrit(df, (1 - confidence_level) / 2))
     t = _ratio(found.estimate, found.error_if_none)
-    return _as_row("Gwet's AC1", found, coded, quantile, 2 * float(special.stdtr(df, -abs(t))))
+    return _as_row(name, found, coded, quantile, 2 * float(special.stdtr(df, -abs(t))))
+
+
+def fleiss_kappa(
+    first: Labels,
+    second: Labels | None = None,
+    *,
+    categories: Sequence[Hashable] | None = None,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
+    """Estimate the agreement of several raters beyond chance by Fleiss' kappa.
+
+    Like Cohen's, it is small where one category holds nearly all subjects; see `gwet_ac1`.
+
+    Parameters
+    ----------
+    first, second, categories, confidence_level
+        As of `gwet_ac1`, missing ratings too.
+
+    Returns
+    -------
+    DataFrame
+        One row, as of `cohen_kappa`.
+
+    Raises
+    ------
+    InputError
+        As `gwet_ac1`.
+
+    Notes
+    -----
+    Chance agreement is the sum of the squared mean shares of the categories [1]_. The variance is
+    Gwet's linearisation over subjects, as irrCAC has it; interval and test use t with n - 1
+    degrees of freedom.
+
+    References
+    ----------
+    .. [1] J. L. Fleiss, "Measuring nominal scale agreement among many raters", Psychological
+       Bulletin 76(5), 378-382 (1971).
+
+    Examples
+    --------
+    >>> ratings = [["yes", "yes", "yes"], ["no", "no", "no"], ["yes", "yes", "no"]]
+    >>> round(float(fleiss_kappa(ratings)["estimate"].iloc[0]), 3)
+    0.55
+    """
+    check_confidence_level(confidence_level)
+    categories = _ordered_levels(first, second) if categories is None else categories
+    coded = _coded(first, second, categories)
+    found = _fleiss(coded)
+    return _by_t("Fleiss' kappa", found, coded, confidence_level)
 
 
 def _kappa(coded: _Coded, weights: Floats) -> _Estimate:
@@ -221,24 +275,49 @@ def _kappa(coded: _Coded, weights: Floats) -> _Estimate:
 
 
 def _ac1(coded: _Coded) -> _Estimate:
-    counts = _counts(coded)
-    raters = counts.sum(axis=1)
-    shares = counts / raters[:, None]
-    common = shares.mean(axis=0)
     size = len(coded.categories)
-    several = raters > 1
-    pairs = (counts * (counts - 1)).sum(axis=1)
-    agreed = np.where(several, pairs / np.maximum(raters * (raters - 1), 1), 0.0)
-    agreed *= len(counts) / several.sum()
-    observed = float(agreed.mean())
     if size == 1:
+        observed = float(_agreed(_counts(coded))[0].mean())
         note = "only one category is known, so there is nothing to agree on; name them all"
         return _Estimate(np.nan, np.nan, observed, np.nan, np.nan, note)
-    chance = float((common * (1 - common)).sum()) / (size - 1)
-    estimate = (observed - chance) / (1 - chance)
+    return _linearised(coded, lambda common: (1 - common) / (size - 1))
+
+
+def _fleiss(coded: _Coded) -> _Estimate:
+    found = _linearised(coded, lambda common: common)
+    if found.chance_agreement < 1:
+        return found
+    note = "all ratings are of one category: kappa is 0/0"
+    return _Estimate(np.nan, np.nan, found.agreement, found.chance_agreement, np.nan, note)
+
+
+def _agreed(counts: Floats) -> tuple[Floats, Floats]:
+    """Return how far raters of each subject agree, and the weight of each, of mean 1."""
+    raters = counts.sum(axis=1)
+    several = raters > 1
+    pairs = (counts * (counts - 1)).sum(axis=1)
     weight = np.where(several, len(counts) / several.sum(), 0.0)
+    agreed = np.where(several, pairs / np.maximum(raters * (raters - 1), 1), 0.0)
+    return agreed * weight, weight
+
+
+def _linearised(coded: _Coded, by_category: Callable[[Floats], Floats]) -> _Estimate:
+    """Estimate a coefficient whose chance agreement is a sum over the shares of categories.
+
+    ``by_category`` gives the chance that a rating of each category meets another one like it.
+    """
+    counts = _counts(coded)
+    shares = counts / counts.sum(axis=1)[:, None]
+    common = shares.mean(axis=0)
+    agreed, weight = _agreed(counts)
+    observed = float(agreed.mean())
+    chances = by_category(common)
+    chance = float(common @ chances)
+    if np.isclose(chance, 1, rtol=0, atol=1e-12):
+        return _Estimate(np.nan, np.nan, observed, 1.0, np.nan, "")
+    estimate = (observed - chance) / (1 - chance)
     own = (agreed - weight * chance) / (1 - chance)
-    shift = 2 * (1 - estimate) * (shares @ (1 - common) / (size - 1) - chance) / (1 - chance)
+    shift = 2 * (1 - estimate) * (shares @ chances - chance) / (1 - chance)
     error = float(np.std(own - shift, ddof=0, mean=estimate) / (len(counts) - 1) ** 0.5)
     note = _PERFECT if observed == 1 else ""
     return _Estimate(estimate, error, observed, chance, error, note)

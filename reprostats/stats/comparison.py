@@ -8,7 +8,10 @@ in which repeated runs could pass for more cases.
 
 Intervals come from the jackknife, once over cases and once over the runs of each algorithm; the
 variances are added, and t is taken with Satterthwaite's degrees of freedom. What cases and runs
-do together is counted in both, which errs on the side of wide intervals.
+do together is counted in both, which errs on the side of wide intervals. The interval of a share is
+made on the scale of its logit, so that it stays between 0 and 1; where nothing varies, because a
+share is 0 or 1 throughout, it is Wilson's for as many observations as there are cases or runs,
+whichever are fewer.
 
 References
 ----------
@@ -34,10 +37,13 @@ from scipy import special, stats
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
 from reprostats.stats.precision import power_of_two, without_noise
+from reprostats.stats.proportion import wilson_interval
 
 Floats = NDArray[np.float64]
 Scores = dict[str, Floats]
 
+_ENDS = (0.0, 1.0)
+_ALL_ALIKE = "all comparisons go one way: the limit is Wilson's, for as few as cases or runs are"
 _ONE_RUN = "one run: the interval does not hold what another training would change"
 
 
@@ -93,11 +99,15 @@ def probability_of_improvement(
     rows = []
     for first, second in permutations(scores, 2):
         sides = [scores[first], scores[second]]
-        estimate, low, high = _interval(_improvement, sides, confidence_level)
+        estimate, low, high = _share_interval(_improvement, sides, confidence_level)
         names = {"first": first, "second": second, "probability": estimate}
-        limits = {"ci_low": max(low, 0.0), "ci_high": min(high, 1.0), "n_cases": len(sides[0])}
+        limits = {"ci_low": low, "ci_high": high, "n_cases": len(sides[0])}
         runs = {"n_runs_first": sides[0].shape[1], "n_runs_second": sides[1].shape[1]}
-        note = _ONE_RUN if min(runs.values()) == 1 else ""
+        notes = [
+            _ONE_RUN if min(runs.values()) == 1 else "",
+            _ALL_ALIKE if estimate in _ENDS else "",
+        ]
+        note = "; ".join(filter(None, notes))
         rows.append(names | limits | runs | {"note": note})
     return pd.DataFrame(rows)
 
@@ -185,8 +195,7 @@ def performance_profile(
     for name, values in scores.items():
         for place in places:
             above = (values > place).astype(np.float64)
-            share, low, high = _interval(_mean, [above], confidence_level)
-            rows.append((name, place, share, max(low, 0.0), min(high, 1.0)))
+            rows.append((name, place, *_share_interval(_mean, [above], confidence_level)))
     return pd.DataFrame(rows, columns=["algorithm", "threshold", "share", "ci_low", "ci_high"])
 
 
@@ -276,12 +285,40 @@ def _mean(sides: Sequence[Floats]) -> float:
     return float(sides[0].mean())
 
 
+def _share_interval(
+    statistic: Callable[[Sequence[Floats]], float],
+    sides: Sequence[Floats],
+    confidence_level: float,
+) -> tuple[float, float, float]:
+    """Return a share and the limits of its interval, which lie between 0 and 1."""
+    estimate, error, df = _jackknifed(statistic, sides)
+    if estimate in _ENDS or not error:
+        fewest = min([len(sides[0]), *(side.shape[1] for side in sides if side.shape[1] > 1)])
+        low, high = wilson_interval(round(estimate * fewest), fewest, confidence_level)
+        return estimate, min(low, estimate), max(high, estimate)
+    quantile = -float(special.stdtrit(df, (1 - confidence_level) / 2))
+    reach = quantile * error / (estimate * (1 - estimate))
+    centre = float(special.logit(estimate))
+    return estimate, float(special.expit(centre - reach)), float(special.expit(centre + reach))
+
+
 def _interval(
     statistic: Callable[[Sequence[Floats]], float],
     sides: Sequence[Floats],
     confidence_level: float,
 ) -> tuple[float, float, float]:
     """Return a statistic of arrays of shape (cases, runs), and the limits of its interval."""
+    estimate, error, df = _jackknifed(statistic, sides)
+    if not error:
+        return estimate, estimate, estimate
+    margin = -float(special.stdtrit(df, (1 - confidence_level) / 2)) * error
+    return estimate, estimate - margin, estimate + margin
+
+
+def _jackknifed(
+    statistic: Callable[[Sequence[Floats]], float], sides: Sequence[Floats]
+) -> tuple[float, float, float]:
+    """Return a statistic, its standard error and Satterthwaite's degrees of freedom."""
     estimate = statistic(sides)
     n = len(sides[0])
     cases = [statistic([np.delete(side, i, axis=0) for side in sides]) for i in range(n)]
@@ -297,10 +334,9 @@ def _interval(
     parts = [(_jackknife_variance(values), len(values) - 1) for values in left_out]
     variance = sum(part for part, _ in parts)
     if not variance:
-        return estimate, estimate, estimate
+        return estimate, 0.0, math.nan
     df = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    margin = -float(special.stdtrit(df, (1 - confidence_level) / 2)) * math.sqrt(variance)
-    return estimate, estimate - margin, estimate + margin
+    return estimate, math.sqrt(variance), df
 
 
 def _jackknife_variance(values: Sequence[float]) -> float:

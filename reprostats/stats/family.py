@@ -101,7 +101,8 @@ def paired_comparisons(
         Columns that hold the numbers and what is compared.
     case
         Column, or columns, that name the cases. Repeats of a case in a condition are averaged
-        first: cases are what is independent, not runs on the same cases.
+        first, and the note says so: the result then holds for these runs on other cases. Whether
+        the conditions differ in new trainings is the question of `reprostats.compare_algorithms`.
     baseline
         A condition: each other one is compared with it. By default all pairs are compared.
     adjustment
@@ -145,6 +146,10 @@ def paired_comparisons(
         for first, second in pairs
     ]
     rows = pd.concat(compared, ignore_index=True)
+    keys = [condition, *([case] if isinstance(case, str) else case)]
+    if table.duplicated(keys).any():
+        averaged = "repeats are averaged: this holds for these runs, not for new trainings"
+        rows["note"] = [f"{note}; {averaged}" if note else averaged for note in rows["note"]]
     names = pd.DataFrame(pairs, columns=["first", "second"])
     adjusted = adjust_p_values(rows["p_value"].to_numpy(), method=adjustment)
     rows.insert(list(rows.columns).index("p_value") + 1, "p_adjusted", adjusted)

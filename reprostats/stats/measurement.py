@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import special, stats
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import as_numbers, check_confidence_level, count
@@ -146,6 +146,7 @@ def bland_altman(
     *,
     case: Sequence[object] | None = None,
     confidence_level: float = 0.95,
+    interval: Literal["exact", "approximate"] = "exact",
 ) -> pd.DataFrame:
     """Estimate the bias and the limits of agreement of two ways to measure.
 
@@ -158,6 +159,9 @@ def bland_altman(
         are not independent of each other then.
     confidence_level
         Of the intervals; the limits of agreement themselves are those of 95 % of differences.
+    interval
+        Of the limits of agreement, with one pair a case. "exact": by the noncentral t distribution
+        [4]_. "approximate": that of Bland and Altman, which covers 91 % with five pairs.
 
     Returns
     -------
@@ -174,7 +178,9 @@ def bland_altman(
     Notes
     -----
     One pair a case: bias +- 1.96 SD; standard errors SD / sqrt(n) and, of the limits,
-    SD sqrt(1/n + 1.96**2 / (2 (n - 1))), with t [1]_ (the book's sqrt(3/n) approximates it).
+    SD sqrt(1/n + 1.96**2 / (2 (n - 1))), with t [1]_ (the book's sqrt(3/n) approximates it). A
+    limit over SD / sqrt(n) has a noncentral t distribution with the noncentrality 1.96 sqrt(n),
+    whose quantiles are the exact interval.
 
     With replicates, the variance of a difference is that between cases plus that within, from the
     one-way analysis of variance with unequal group sizes [2]_; the interval of a limit recovers
@@ -190,6 +196,8 @@ def bland_altman(
     .. [3] G. Y. Zou, "Confidence interval estimation for the Bland-Altman limits of agreement with
        multiple observations per individual", Statistical Methods in Medical Research 22(6),
        630-642 (2013).
+    .. [4] A. Carkeet, "Exact parametric confidence intervals for Bland-Altman limits of agreement",
+       Optometry and Vision Science 92(3), e71-e80 (2015).
 
     Examples
     --------
@@ -207,7 +215,12 @@ def bland_altman(
     tail = (1 - confidence_level) / 2
     codes = _case_codes(case, len(differences))
     repeated = len(np.unique(codes)) < len(codes)
-    table = _replicated(differences, codes, tail) if repeated else _single(differences, tail)
+    if interval not in ("exact", "approximate"):
+        raise unknown_name("interval", interval, ("exact", "approximate"))
+    if repeated:
+        table = _replicated(differences, codes, tail)
+    else:
+        table = _single(differences, tail, exact=interval == "exact")
     table[table.columns[1:]] *= unit
     n_cases = len(np.unique(codes))
     equal = "differences do not vary: the limits of agreement are the bias"
@@ -218,14 +231,18 @@ def bland_altman(
 _QUANTITIES = ["bias", "lower limit", "upper limit"]
 
 
-def _single(differences: Floats, tail: float) -> pd.DataFrame:
+def _single(differences: Floats, tail: float, *, exact: bool) -> pd.DataFrame:
     n = len(differences)
     spread = float(np.std(centre(differences), ddof=1))
     bias = float(differences.mean())
     errors = spread * np.sqrt([1 / n, *[1 / n + _Z**2 / (2 * (n - 1))] * 2])
     estimates = bias + spread * np.array([0, -_Z, _Z])
     margin = -float(special.stdtrit(n - 1, tail)) * errors
-    return _agreement_rows(estimates, estimates - margin, estimates + margin, errors, spread)
+    low, high = estimates - margin, estimates + margin
+    if exact:
+        ends = stats.nct.ppf([tail, 1 - tail], n - 1, _Z * n**0.5) * spread / n**0.5
+        low[1:], high[1:] = (bias - ends[1], bias + ends[0]), (bias - ends[0], bias + ends[1])
+    return _agreement_rows(estimates, low, high, errors, spread)
 
 
 def _replicated(differences: Floats, codes: NDArray[np.intp], tail: float) -> pd.DataFrame:

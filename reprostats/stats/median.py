@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
@@ -162,7 +163,8 @@ def median_difference(
         One row: ``difference`` (first minus second), ``ci_low``, ``ci_high``, ``coverage``,
         ``n_first``, ``n_second``, ``method`` and ``note``. Paired: exact, as `median_ci`. Not
         paired: the percentile bootstrap with infinitely many resamples, whose coverage is not
-        known in general (NaN); with ten normal values each it was measured as 96 %.
+        known in general (NaN); with ten normal values each it was measured as 96 %. Without an end
+        where so few values cannot show a difference at the level (three against three at 95 %).
 
     Raises
     ------
@@ -187,9 +189,14 @@ def median_difference(
         raise InputError("second is missing; without pairs two samples are needed")
     sides = [np.sort(_sample(side)) for side in (first, second)]
     low, high = difference_interval(sides[0], sides[1], (1 - confidence_level) / 2)
+    # Of all ways to divide the values among the samples, two are the most extreme.
+    few = 2 / math.comb(len(sides[0]) + len(sides[1]), len(sides[0])) > 1 - confidence_level
+    if few:
+        low, high = -math.inf, math.inf
     estimates = [float(middle(side[None])[0]) for side in sides]
     values = [estimates[0] - estimates[1], low, high, np.nan, len(sides[0]), len(sides[1])]
     note = _EQUAL if all(side[0] == side[-1] for side in sides) else _NO_COVERAGE
+    note = _TOO_FEW if few else note
     columns = [*values, "percentile", note]
     return pd.DataFrame([dict(zip(_DIFFERENCE_COLUMNS, columns, strict=True))])
 

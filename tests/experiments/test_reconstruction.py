@@ -451,3 +451,15 @@ def test_where_trainings_diverge(equal, answer):
     assert verdict.answer == answer
     assert verdict.numbers["step"] == (None if equal else 3)
     assert ("equal to the last bit" in verdict.sentence) == equal
+
+
+class TestChosenSources:
+    def test_only_what_is_asked_for_is_changed(self):
+        chosen = ("hardware", "mini-batch order")
+        parameters = reconstruction.ReconstructionParameters(sources=chosen)
+        assert list(reconstruction.source_conditions(parameters)) == ["baseline", *chosen]
+
+    def test_unknown_one_is_named(self):
+        parameters = reconstruction.ReconstructionParameters(sources=("batch order",))
+        with pytest.raises(InputError, match="unknown source 'batch order'; did you mean"):
+            reconstruction.source_conditions(parameters)

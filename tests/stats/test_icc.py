@@ -271,9 +271,9 @@ class TestGeneralisedInterval:
         return hits / repeats
 
     def test_covers_where_the_published_one_does_not(self):
-        """Findings of simulation: 73 % for n = 100 and k = 2; standard error here 1 point."""
-        assert self.covered(100, 2, 500, agreement_interval="satterthwaite") < 0.8
-        assert 0.92 <= self.covered(100, 2, 500) <= 0.98
+        """Findings of simulation: 73 % for n = 100 and k = 2; standard error here 1.4 points."""
+        assert self.covered(100, 2, 250, agreement_interval="satterthwaite") < 0.83
+        assert 0.91 <= self.covered(100, 2, 250) <= 0.985
 
     @pytest.mark.slow
     def test_covers_with_missing_ratings(self):
