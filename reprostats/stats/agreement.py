@@ -16,29 +16,21 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_confidence_level, check_labels, count
+from reprostats.stats.categories import Coded, Labels, coded_ratings, ordered_levels
+from reprostats.stats.checks import check_confidence_level, count
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.intp]
 Weights = Literal["none", "linear", "quadratic"]
-Labels = ArrayLike | pd.DataFrame | Sequence[Hashable]
 
 _PERFECT = "raters agree on every subject: the interval has no width"
 
 _COLUMNS = ["coefficient", "estimate", "ci_low", "ci_high", "standard_error"]
 _COLUMNS += ["agreement", "chance_agreement", "p_value"]
 _COLUMNS += ["n_subjects", "n_raters", "n_categories", "note"]
-
-
-class _Coded(NamedTuple):
-    """Ratings as numbers of their category, -1 where there is none: shape (subjects, raters)."""
-
-    codes: Integers
-    categories: list[Hashable]
 
 
 class _Estimate(NamedTuple):
@@ -117,8 +109,8 @@ def cohen_kappa(
     check_confidence_level(confidence_level)
     if weights not in get_args(Weights):
         raise unknown_name("weights", weights, get_args(Weights))
-    categories = _ordered_levels(first, second) if categories is None else categories
-    coded = _coded(first, second, categories)
+    categories = ordered_levels(first, second) if categories is None else categories
+    coded = coded_ratings(first, second, categories)
     _check_two_complete(coded)
     if weights != "none" and categories is None:
         _check_ordered(coded.categories)
@@ -187,12 +179,12 @@ def gwet_ac1(
     0.643
     """
     check_confidence_level(confidence_level)
-    categories = _ordered_levels(first, second) if categories is None else categories
-    coded = _coded(first, second, categories)
+    categories = ordered_levels(first, second) if categories is None else categories
+    coded = coded_ratings(first, second, categories)
     return _by_t("Gwet's AC1", _ac1(coded), coded, confidence_level)
 
 
-def _by_t(name: str, found: _Estimate, coded: _Coded, confidence_level: float) -> pd.DataFrame:
+def _by_t(name: str, found: _Estimate, coded: Coded, confidence_level: float) -> pd.DataFrame:
     df = int((coded.codes >= 0).any(axis=1).sum()) - 1  # a subject without ratings tells nothing
     quantile = -float(special.stdtrit(df, (1 - confidence_level) / 2))
     t = _ratio(found.estimate, found.error_if_none)
@@ -243,13 +235,13 @@ def fleiss_kappa(
     0.55
     """
     check_confidence_level(confidence_level)
-    categories = _ordered_levels(first, second) if categories is None else categories
-    coded = _coded(first, second, categories)
+    categories = ordered_levels(first, second) if categories is None else categories
+    coded = coded_ratings(first, second, categories)
     found = _fleiss(coded)
     return _by_t("Fleiss' kappa", found, coded, confidence_level)
 
 
-def _kappa(coded: _Coded, weights: Floats) -> _Estimate:
+def _kappa(coded: Coded, weights: Floats) -> _Estimate:
     """Estimate kappa; ``weights`` of agreement have shape (categories, categories)."""
     n, size = len(coded.codes), len(coded.categories)
     shares = np.zeros((size, size))
@@ -274,7 +266,7 @@ def _kappa(coded: _Coded, weights: Floats) -> _Estimate:
     return _Estimate(kappa, 0.0 if note else error, observed, chance, error_if_none, note)
 
 
-def _ac1(coded: _Coded) -> _Estimate:
+def _ac1(coded: Coded) -> _Estimate:
     size = len(coded.categories)
     if size == 1:
         observed = float(_agreed(_counts(coded))[0].mean())
@@ -283,7 +275,7 @@ def _ac1(coded: _Coded) -> _Estimate:
     return _linearised(coded, lambda common: (1 - common) / (size - 1))
 
 
-def _fleiss(coded: _Coded) -> _Estimate:
+def _fleiss(coded: Coded) -> _Estimate:
     found = _linearised(coded, lambda common: common)
     if found.chance_agreement < 1:
         return found
@@ -301,7 +293,7 @@ def _agreed(counts: Floats) -> tuple[Floats, Floats]:
     return agreed * weight, weight
 
 
-def _linearised(coded: _Coded, by_category: Callable[[Floats], Floats]) -> _Estimate:
+def _linearised(coded: Coded, by_category: Callable[[Floats], Floats]) -> _Estimate:
     """Estimate a coefficient whose chance agreement is a sum over the shares of categories.
 
     ``by_category`` gives the chance that a rating of each category meets another one like it.
@@ -323,7 +315,7 @@ def _linearised(coded: _Coded, by_category: Callable[[Floats], Floats]) -> _Esti
     return _Estimate(estimate, error, observed, chance, error, note)
 
 
-def _counts(coded: _Coded) -> Floats:
+def _counts(coded: Coded) -> Floats:
     """Count how many raters put each subject into each category: shape (subjects, categories)."""
     counts = np.zeros((len(coded.codes), len(coded.categories)))
     for column in coded.codes.T:
@@ -351,7 +343,7 @@ def _ratio(estimate: float, error: float) -> float:
 
 
 def _as_row(
-    name: str, found: _Estimate, coded: _Coded, quantile: float, p_value: float
+    name: str, found: _Estimate, coded: Coded, quantile: float, p_value: float
 ) -> pd.DataFrame:
     margin = quantile * found.standard_error
     row: dict[str, Any] = {
@@ -367,74 +359,7 @@ def _as_row(
     return pd.DataFrame([row])[_COLUMNS]
 
 
-def _coded(first: Labels, second: Labels | None, categories: Sequence[Hashable] | None) -> _Coded:
-    """Read either form of input and number the categories."""
-    ratings = _ratings(first, second)
-    missing = np.asarray(pd.isna(ratings))
-    used = list(dict.fromkeys(ratings[~missing].tolist()))
-    _check_one_type(used)
-    known = list(dict.fromkeys(categories)) if categories is not None else _sorted(used)
-    for label in used:
-        if label not in known:
-            raise unknown_name("category", label, map(str, known))
-    place = {label: number for number, label in enumerate(known)}
-    codes = np.full(ratings.shape, -1, dtype=np.intp)
-    codes[~missing] = [place[label] for label in ratings[~missing].tolist()]
-    subjects = int((codes >= 0).any(axis=1).sum())
-    if subjects < 2:  # noqa: PLR2004
-        raise InputError(f"there is {count(subjects, 'rated subject')}; at least 2 are needed")
-    return _Coded(codes, known)
-
-
-def _ratings(first: Labels, second: Labels | None) -> NDArray[np.object_]:
-    sides = [first] if second is None else [first, second]
-    arrays = [np.asarray(side, dtype=object) for side in sides]
-    if second is None:
-        if arrays[0].ndim != 2 or arrays[0].shape[1] < 2:  # noqa: PLR2004
-            raise InputError(
-                f"first has shape {arrays[0].shape}; without second it must be (subjects, raters)"
-            )
-        return arrays[0]
-    check_labels(first, second)
-    for name, array in zip(("first", "second"), arrays, strict=True):
-        if array.ndim != 1:
-            raise InputError(f"{name} has shape {array.shape}; it must be (subjects,)")
-    if len(arrays[0]) != len(arrays[1]):
-        raise InputError(
-            f"first has {count(len(arrays[0]), 'rating')} and second {len(arrays[1])}; "
-            "every subject needs one of each"
-        )
-    return np.stack(arrays, axis=1)
-
-
-def _ordered_levels(*sides: Labels | None) -> list[Hashable] | None:
-    """Return the levels of ordered categories, in their order; None if there are none."""
-    for side in sides:
-        if isinstance(side, pd.Series) and isinstance(side.dtype, pd.CategoricalDtype):
-            levels: list[Hashable] = side.cat.categories.tolist()
-            return levels if side.cat.ordered else None
-    return None
-
-
-def _check_one_type(labels: list[Hashable]) -> None:
-    """Refuse text beside numbers: 1 and "1" would pass for two categories."""
-    text = [label for label in labels if isinstance(label, str)]
-    if text and len(text) < len(labels):
-        number = next(label for label in labels if not isinstance(label, str))
-        raise InputError(
-            f"ratings hold text ({text[0]!r}) and what is no text ({number!r}), which would be "
-            "other categories; make them all of one type"
-        )
-
-
-def _sorted(labels: list[Hashable]) -> list[Hashable]:
-    try:
-        return sorted(labels)  # type: ignore[type-var]
-    except TypeError:
-        return sorted(labels, key=str)
-
-
-def _check_two_complete(coded: _Coded) -> None:
+def _check_two_complete(coded: Coded) -> None:
     if coded.codes.shape[1] != 2:  # noqa: PLR2004
         raise InputError(
             f"there are {coded.codes.shape[1]} raters; Cohen's kappa is for 2: "

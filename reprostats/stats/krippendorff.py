@@ -94,7 +94,7 @@ def krippendorff_alpha(
         raise InputError(
             f"{count(len(counts), 'subject')} with two ratings or more; at least 2 are needed"
         )
-    estimate = _alpha(counts.sum(axis=0), _coincidences(counts), values, level)
+    estimate = _alpha(np.ones(len(counts)), counts, values, level)
     low, high = _bootstrap(counts, values, level, (1 - confidence_level) / 2)
     row = {
         "coefficient": f"Krippendorff's alpha, {level}",
@@ -135,48 +135,36 @@ def _counts(ratings: ArrayLike | pd.DataFrame, level: Level) -> tuple[Floats, Fl
     return counts.astype(np.float64), values, table.shape[1]
 
 
-def _coincidences(counts: Floats) -> Floats:
-    """Return the pairs of values within each subject, shape (subjects, values, values).
+def _alpha(weights: Floats, counts: Floats, values: Floats, level: Level) -> float:
+    """Return alpha of subjects that count so often, shape (subjects,).
 
-    A subject with m ratings has m (m - 1) pairs, each weighing 1 / (m - 1).
+    A subject with m ratings has m (m - 1) pairs of ratings, each weighing 1 / (m - 1).
     """
-    pairs = counts[:, :, None] * counts[:, None, :]
-    diagonal = np.arange(counts.shape[1])
-    pairs[:, diagonal, diagonal] -= counts
-    return np.asarray((pairs / (counts.sum(axis=1) - 1)[:, None, None]).sum(axis=0))
-
-
-def _alpha(totals: Floats, coincidences: Floats, values: Floats, level: Level) -> float:
-    distance = _distance(totals, values, level)
+    ratings, totals = counts.sum(axis=1), weights @ counts
     n = totals.sum()
-    expected = float((np.outer(totals, totals) * distance).sum()) / (n - 1)
-    observed = float((coincidences * distance).sum())
-    return 1 - observed / expected if expected > 0 else np.nan
-
-
-def _distance(totals: Floats, values: Floats, level: Level) -> Floats:
-    """Return the squared distance of each pair of values on a scale."""
     if level == "nominal":
-        return 1 - np.eye(len(values))
-    if level == "interval":
-        return np.square(values[:, None] - values)
-    if level == "ratio":
+        of_subjects = ratings**2 - np.square(counts).sum(axis=1)
+        of_all = n**2 - float(totals @ totals)
+    elif level == "ratio":
         sums = values[:, None] + values
-        return np.square((values[:, None] - values) / np.where(sums > 0, sums, 1.0))
-    # Ordinal: the ratings between two values, those of the two counted half.
-    middle = np.cumsum(totals) - totals / 2
-    return np.square(middle[:, None] - middle)
+        distance = np.square((values[:, None] - values) / np.where(sums > 0, sums, 1.0))
+        of_subjects = ((counts @ distance) * counts).sum(axis=1)
+        of_all = float(totals @ distance @ totals)
+    else:
+        # Ordinal: the place of a value among all ratings, the middle of those that are equal to it.
+        places = np.cumsum(totals) - totals / 2 if level == "ordinal" else values - values.mean()
+        of_subjects = 2 * (ratings * (counts @ places**2) - (counts @ places) ** 2)
+        of_all = 2 * float(n * (totals @ places**2) - (totals @ places) ** 2)
+    observed = float(weights @ (of_subjects / (ratings - 1)))
+    return 1 - observed * (n - 1) / of_all if of_all > 0 else np.nan
 
 
 def _bootstrap(counts: Floats, values: Floats, level: Level, tail: float) -> tuple[float, float]:
-    generator = np.random.default_rng(_SEED)
     n = len(counts)
-    each = np.stack([_coincidences(row[None]) for row in counts])
-    drawn = []
-    for weights in generator.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES).astype(np.float64):
-        pairs = np.tensordot(weights, each, axes=1)
-        drawn.append(_alpha(weights @ counts, pairs, values, level))
-    known = np.array(drawn)[np.isfinite(drawn)]
+    generator = np.random.default_rng(_SEED)
+    weights = generator.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES).astype(np.float64)
+    drawn = np.array([_alpha(row, counts, values, level) for row in weights])
+    known = drawn[np.isfinite(drawn)]
     if not len(known):
         return np.nan, np.nan
     return float(np.quantile(known, tail)), float(np.quantile(known, 1 - tail))

@@ -205,8 +205,8 @@ def bland_altman(
     >>> print(found[["quantity", "estimate", "ci_low", "ci_high"]].round(2).to_string(index=False))
        quantity  estimate  ci_low  ci_high
            bias       0.5   -0.26     1.26
-    lower limit      -0.7   -2.10     0.70
-    upper limit       1.7    0.30     3.10
+    lower limit      -0.7   -3.16    -0.07
+    upper limit       1.7    1.07     4.16
     """
     check_confidence_level(confidence_level)
     pairs = as_pairs(first, second)
