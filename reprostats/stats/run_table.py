@@ -39,55 +39,6 @@ def matrices_of(
     }
 
 
-def _relation(matrices: Mapping[Any, pd.DataFrame]) -> Runs:
-    """Tell from the labels of runs whether they are nested, if the labels can tell.
-
-    Raises
-    ------
-    InputError
-        If two algorithms share a label.
-    """
-    for one, other in combinations(matrices, 2):
-        both = matrices[one].index.intersection(matrices[other].index)
-        if len(both):
-            raise InputError(
-                f"runs {', '.join(map(repr, both[:3].tolist()))} are labels of both {one!r} and "
-                f"{other!r}. If runs of one label share their seed, say runs='crossed'; if the "
-                "labels are mere numbers, runs='nested'."
-            )
-    return "nested"
-
-
-def _shared_levels(
-    table: pd.DataFrame, algorithm: str, run: str, run_factors: Sequence[str]
-) -> dict[object, pd.DataFrame] | None:
-    """Return for each algorithm the level of every factor by run.
-
-    Raises
-    ------
-    InputError
-        If there is no such column, or a run has two levels.
-    """
-    if isinstance(run_factors, str):
-        raise InputError(f"run_factors is a list of columns, as [{run_factors!r}].")
-    for name in run_factors:
-        if name not in table:
-            raise unknown_name("column", name, map(str, table.columns), where="table")
-    if not run_factors:
-        return None
-    rows = table[[algorithm, run, *run_factors]].drop_duplicates()
-    if (doubled := rows.duplicated([algorithm, run])).any():
-        first = rows[doubled].iloc[0]
-        raise InputError(
-            f"run {first[run]!r} of {first[algorithm]!r} has two levels of "
-            f"{' or '.join(run_factors)}; each run has one."
-        )
-    return {
-        name: part.set_index(run)[list(run_factors)]
-        for name, part in rows.groupby(algorithm, sort=False, observed=True)
-    }
-
-
 def relation_of(matrices: Mapping[Any, pd.DataFrame]) -> Runs:
     """Tell from the labels of runs whether they are nested, if the labels can tell.
 
