@@ -74,8 +74,9 @@ def simulated(cell: Cell) -> dict[str, object]:
     different = equivalent = hillis = 0
     for difference, by_run, by_pair, residual in zip(differences, *squares, strict=True):
         parts = [(factor * by_run, run_df), (factor * max(by_pair - residual, 0), n_cases - 1)]
-        different += Contrast.of_parts(difference, parts).p_value() < ALPHA
-        hillis += Contrast.of_parts(difference, parts).p_hillis() < ALPHA
+        contrast = Contrast.of_parts(difference, parts)
+        different += contrast.p_value() < ALPHA
+        hillis += contrast.p_hillis() < ALPHA
         equivalent += Contrast.of_parts(difference + margin, parts).p_equivalence(margin) < ALPHA
     rates = {
         "rejected": different / REPEATS,

@@ -8,20 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats.datasets.patients import Cohort, Patient
 from reprostats.datasets.preprocessing import crop_or_pad, downsample, resample
 from reprostats.datasets.registry import COHORTS
-from reprostats.yaml_files.validate import mistake
+from reprostats.yaml_files.validate import known_name
 
 Positive = Annotated[int, Field(ge=1)]
-
-
-def _known_dataset(name: str) -> str:
-    if name not in COHORTS:
-        raise mistake(f"there is no data set {name!r}", "name a data set", tuple(COHORTS))
-    return name
 
 
 class Heads(BaseModel):
@@ -76,7 +70,7 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dataset: Annotated[str, AfterValidator(_known_dataset)] = "mni152"
+    dataset: Annotated[str, known_name("data set", "name a data set", COHORTS)] = "mni152"
     folder: str = ""
     patient_pattern: str = "^([^_]+)_"
     label: int | None = None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from reprostats.datasets.augmentation import Augmentation
 from reprostats.datasets.cohorts import Data, Heads, Positive, load_cohort
@@ -32,7 +32,7 @@ from reprostats.study.trial import Trial
 from reprostats.train.config import CheckpointSettings, Extension, TrainingConfig
 from reprostats.train.launch import launch
 from reprostats.train.tasks import CohortData, by_measure, case_metrics
-from reprostats.yaml_files.validate import mistake
+from reprostats.yaml_files.validate import known_name
 
 VALIDATION = "validation_"
 MEASURES = ("dice", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
@@ -42,12 +42,6 @@ _TEST_BATCH = 32
 _VGG_19 = (2, 2, 4, 4, 4)
 _HEAD_WIDTHS = 8  # 4096 maps over 512, as in VGG
 _PATIENCE_S = 120.0  # a machine that is busy otherwise lets workers wait for one another
-
-
-def _known_network(name: str) -> str:
-    if name not in NETWORKS:
-        raise mistake(f"there is no network {name!r}", "name a network", tuple(NETWORKS))
-    return name
 
 
 class SegmentationTask(Data):
@@ -76,7 +70,7 @@ class SegmentationTask(Data):
     """
 
     heads: Heads = Heads(patients=10, structure="brain", resolution=8)
-    network: Annotated[str, AfterValidator(_known_network)] = "unet"
+    network: Annotated[str, known_name("network", "name a network", NETWORKS)] = "unet"
     widths: tuple[Positive, ...] = (8, 16)
     normalisation: Literal["none", "batch"] = "batch"
     validation_patients: Positive = 2

@@ -24,8 +24,6 @@ class Metric:
         Between which values it lies, in its own unit.
     trivial
         The value that an empty or constant answer gets; None where that depends on the data.
-    title
-        Its name where it is shown.
     """
 
     name: str
@@ -33,12 +31,12 @@ class Metric:
     lowest: float = -inf
     highest: float = inf
     trivial: float | None = None
-    title: str = ""
 
-    def __post_init__(self) -> None:
+    @property
+    def title(self) -> str:
+        """Its name where it is shown."""
         words = self.name.replace("_", " ")
-        title = self.title or _TITLES.get(self.name, words[:1].upper() + words[1:])
-        object.__setattr__(self, "title", title)
+        return _TITLES.get(self.name, words[:1].upper() + words[1:])
 
 
 _TITLES = {

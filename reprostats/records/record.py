@@ -12,7 +12,7 @@ Row = tuple[str, str, float]
 
 WHOLE = "all"
 COMPLETED = "ok"
-"""The status that counts as completed. `reprostats.study.outcome` says which one a trial gets."""
+"""The status that counts as completed; `reprostats.study.run_trial` gives it."""
 TIME_SUFFIX = "_time"
 
 

@@ -60,10 +60,10 @@ def measure_figure(
     summary = means(results, metrics, confidence_level)
     # An interval of few trainings may leave the values that there can be.
     known = {metric: metric_of(metric) for metric in metrics}
-    for limit, bound in (("low", "lowest"), ("high", "highest")):
-        ends = summary["metric"].map({name: getattr(m, bound) for name, m in known.items()})
-        clip = np.maximum if limit == "low" else np.minimum
-        summary[limit] = clip(summary[limit], ends)
+    lowest = [known[name].lowest for name in summary["metric"]]
+    highest = [known[name].highest for name in summary["metric"]]
+    summary["low"] = np.maximum(summary["low"], lowest)
+    summary["high"] = np.minimum(summary["high"], highest)
     values = _values(results, metrics)
     policies = list(dict.fromkeys(summary["policy"]))
     panels = [

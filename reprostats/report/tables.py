@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ class Table:
         """The titles of the columns, as they are shown."""
         return [self.titles.get(str(name), str(name)) for name in self._shown.columns]
 
-    @property
+    @cached_property
     def _shown(self) -> pd.DataFrame:
         """The frame without columns that have nothing in any cell."""
         said = [

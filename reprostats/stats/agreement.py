@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.categories import Coded, Labels, coded_ratings, ordered_levels
+from reprostats.stats.categories import Coded, Labels, coded_ratings
 from reprostats.stats.checks import check_confidence_level, count
 
 Floats = NDArray[np.float64]
@@ -109,11 +109,13 @@ def cohen_kappa(
     check_confidence_level(confidence_level)
     if weights not in get_args(Weights):
         raise unknown_name("weights", weights, get_args(Weights))
-    categories = ordered_levels(first, second) if categories is None else categories
     coded = coded_ratings(first, second, categories)
     _check_two_complete(coded)
-    if weights != "none" and categories is None:
-        _check_ordered(coded.categories)
+    if weights != "none" and not coded.is_ordered:
+        raise InputError(
+            "weights need the order of the categories, and text has none: "
+            "give categories=, from lowest to highest"
+        )
     found = _kappa(coded, _agreement_weights(len(coded.categories), weights))
     tail = float(special.ndtri((1 - confidence_level) / 2))
     name = "Cohen's kappa" + ("" if weights == "none" else f", {weights} weights")
@@ -179,7 +181,6 @@ def gwet_ac1(
     0.643
     """
     check_confidence_level(confidence_level)
-    categories = ordered_levels(first, second) if categories is None else categories
     coded = coded_ratings(first, second, categories)
     return _by_t("Gwet's AC1", _ac1(coded), coded, confidence_level)
 
@@ -235,9 +236,9 @@ def fleiss_kappa(
     0.55
     """
     check_confidence_level(confidence_level)
-    categories = ordered_levels(first, second) if categories is None else categories
     coded = coded_ratings(first, second, categories)
-    found = _fleiss(coded)
+    one_category = "all ratings are of one category: kappa is 0/0"
+    found = _linearised(coded, lambda common: common, if_certain=one_category)
     return _by_t("Fleiss' kappa", found, coded, confidence_level)
 
 
@@ -275,14 +276,6 @@ def _ac1(coded: Coded) -> _Estimate:
     return _linearised(coded, lambda common: (1 - common) / (size - 1))
 
 
-def _fleiss(coded: Coded) -> _Estimate:
-    found = _linearised(coded, lambda common: common)
-    if found.chance_agreement < 1:
-        return found
-    note = "all ratings are of one category: kappa is 0/0"
-    return _Estimate(np.nan, np.nan, found.agreement, found.chance_agreement, np.nan, note)
-
-
 def _agreed(counts: Floats) -> tuple[Floats, Floats]:
     """Return how far raters of each subject agree, and the weight of each, of mean 1."""
     raters = counts.sum(axis=1)
@@ -293,10 +286,13 @@ def _agreed(counts: Floats) -> tuple[Floats, Floats]:
     return agreed * weight, weight
 
 
-def _linearised(coded: Coded, by_category: Callable[[Floats], Floats]) -> _Estimate:
+def _linearised(
+    coded: Coded, by_category: Callable[[Floats], Floats], *, if_certain: str = ""
+) -> _Estimate:
     """Estimate a coefficient whose chance agreement is a sum over the shares of categories.
 
-    ``by_category`` gives the chance that a rating of each category meets another one like it.
+    ``by_category`` gives the chance that a rating of each category meets another one like it;
+    ``if_certain`` is the note where that is certain, so that there is no coefficient.
     """
     counts = _counts(coded)
     shares = counts / counts.sum(axis=1)[:, None]
@@ -306,7 +302,7 @@ def _linearised(coded: Coded, by_category: Callable[[Floats], Floats]) -> _Estim
     chances = by_category(common)
     chance = float(common @ chances)
     if np.isclose(chance, 1, rtol=0, atol=1e-12):
-        return _Estimate(np.nan, np.nan, observed, 1.0, np.nan, "")
+        return _Estimate(np.nan, np.nan, observed, chance, np.nan, if_certain)
     estimate = (observed - chance) / (1 - chance)
     own = (agreed - weight * chance) / (1 - chance)
     shift = 2 * (1 - estimate) * (shares @ chances - chance) / (1 - chance)
@@ -371,12 +367,4 @@ def _check_two_complete(coded: Coded) -> None:
             f"there is no rating of subject {bad[0, 0]} by rater {bad[0, 1]} "
             f"({count(len(bad), 'such rating')}); leave such subjects out knowingly, or use "
             "gwet_ac1, which takes them"
-        )
-
-
-def _check_ordered(categories: list[Hashable]) -> None:
-    if any(isinstance(label, str) for label in categories):
-        raise InputError(
-            "weights need the order of the categories, and text has none: "
-            "give categories=, from lowest to highest"
         )

@@ -43,7 +43,13 @@ import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import check_confidence_level
-from reprostats.stats.comparable_runs import comparable, distinct_runs, no_spread, obstacle
+from reprostats.stats.comparable_runs import (
+    comparable,
+    distinct_runs,
+    few_runs,
+    no_spread,
+    obstacle,
+)
 from reprostats.stats.contrast import (
     Contrast,
     Shared,
@@ -66,7 +72,6 @@ COLUMNS = (
     "n_runs_second", "n_cases", "generalise_to", "note",
 )  # fmt: skip
 
-_STRICT = ("strict_p_value", "strict_p_equivalence")
 _AT_LEAST = 2
 _USUAL_LEVEL = 0.95
 
@@ -221,13 +226,14 @@ def compare_matrices(
         generalise_to,
         margin,
         confidence_level,
+        adjusts=adjustment != "none" and len(pairs) > 1,
         # Bonferroni's level, with which an interval holds for all comparisons together.
-        1 - (1 - confidence_level) / (1 if adjustment == "none" else len(pairs)),
-        equal_runs_count_once,
+        adjusted_level=1 - (1 - confidence_level) / (1 if adjustment == "none" else len(pairs)),
+        equal_runs_count_once=equal_runs_count_once,
     )
-    if generalise_to == "runs and cases" and not any(
-        _is_shared(shared, m) for m in matrices.items()
-    ):
+    shared = shared or {}
+    dependent = any(_has_shared(runs_, shared.get(name)) for name, runs_ in matrices.items())
+    if generalise_to == "runs and cases" and not dependent:
         prepared, notes = distinct_runs(matrices, runs, once=equal_runs_count_once)
         analysis = pooled(prepared, runs)
         if analysis is not None:
@@ -237,7 +243,7 @@ def compare_matrices(
         _row(
             (one, other),
             (matrices[one], matrices[other]),
-            ((shared or {}).get(one), (shared or {}).get(other)),
+            (shared.get(one), shared.get(other)),
             question,
         )
         for one, other in pairs
@@ -247,22 +253,11 @@ def compare_matrices(
 
 def _adjusted(rows: Sequence[dict[str, object]], adjustment: Adjustment) -> pd.DataFrame:
     """Put comparisons into one table, with p values adjusted over all of them."""
-    compared = pd.DataFrame(rows)
-    compared = compared.reindex(columns=[*COLUMNS, *_STRICT])
-    for name, strict in (("p", "p_value"), ("p_equivalence", "p_equivalence")):
-        # Levels below 5 % need the stricter p values, where there are several.
-        source = f"strict_{strict}" if len(rows) > 1 and adjustment != "none" else strict
-        p_values = compared[source].to_numpy(dtype=float)
-        compared[f"{name}_adjusted"] = adjust_p_values(p_values, method=adjustment)
-    return compared.drop(columns=list(_STRICT))
-
-
-def _is_shared(
-    shared: Mapping[Any, pd.DataFrame] | None, matrix: tuple[object, pd.DataFrame]
-) -> bool:
-    """Tell whether runs of an algorithm share the level of a source."""
-    levels = None if shared is None else shared.get(matrix[0])
-    return levels is not None and shared_levels(levels.loc[matrix[1].index]).shape[1] > 0
+    compared = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    for name in ("p_adjusted", "p_equivalence_adjusted"):
+        p_values = compared[name].to_numpy(dtype=float)
+        compared[name] = adjust_p_values(p_values, method=adjustment)
+    return compared
 
 
 @dataclass(frozen=True)
@@ -273,6 +268,7 @@ class _Question:
     generalise_to: GeneraliseTo
     margin: float | None
     confidence_level: float
+    adjusts: bool
     adjusted_level: float
     equal_runs_count_once: bool
 
@@ -280,6 +276,20 @@ class _Question:
     def strict(self) -> bool:
         """Whether the level is below 5 %, where degrees of freedom are weighed too boldly."""
         return self.confidence_level > _USUAL_LEVEL
+
+    def row(
+        self, names: tuple[object, object], n_runs: Sequence[int], n_cases: int
+    ) -> dict[str, object]:
+        """Return what is known of a pair before anything is tested."""
+        return {
+            "first": names[0],
+            "second": names[1],
+            "n_runs_first": n_runs[0],
+            "n_runs_second": n_runs[1],
+            "n_cases": n_cases,
+            "margin": math.nan if self.margin is None else self.margin,
+            "generalise_to": self.generalise_to,
+        }
 
 
 def _row(
@@ -292,56 +302,49 @@ def _row(
         names, *matrices, question.runs, once=question.equal_runs_count_once
     )
     first, second = one.to_numpy(dtype=np.float64), other.to_numpy(dtype=np.float64)
-    row: dict[str, object] = {
-        "first": names[0],
-        "second": names[1],
-        "difference": first.mean() - second.mean() if first.size and second.size else math.nan,
-        "n_runs_first": len(first),
-        "n_runs_second": len(second),
-        "n_cases": first.shape[1],
-        "margin": math.nan if question.margin is None else question.margin,
-        "generalise_to": question.generalise_to,
-    }
+    row = question.row(names, (len(first), len(second)), first.shape[1])
+    row["difference"] = first.mean() - second.mean() if first.size and second.size else math.nan
     if why := obstacle(first, second, question.runs, question.generalise_to):
         return row | {"note": "; ".join([*notes, why])}
     levels = (_shared_by(one, shared[0]), _shared_by(other, shared[1]))
     contrast = _contrast(first, second, levels, question)
-    return (
-        row
-        | _numbers(contrast, question)
-        | {
-            "sd": contrast.sd,
-            "effect_size": contrast.effect_size(_sd_df(first, second, question)),
-            "note": "; ".join(notes),
-        }
-    )
+    sd_df = _sd_df(first, second, question)
+    return row | _numbers(contrast, sd_df, question) | {"note": "; ".join(notes)}
 
 
-def _numbers(contrast: Contrast, question: _Question) -> dict[str, object]:
-    """Return what is known of a difference; ``strict_`` is what is adjusted."""
+def _numbers(contrast: Contrast, sd_df: int, question: _Question) -> dict[str, object]:
+    """Return what is known of a difference; ``sd_df`` are the degrees of freedom of its SD."""
     low, high = contrast.interval(question.confidence_level)
     strict = replace(contrast, strict=True)
-    adjusted = (strict if question.adjusted_level > _USUAL_LEVEL else contrast).interval(
-        question.adjusted_level
-    )
-    margin = question.margin
-    equivalence = [
-        math.nan if margin is None else each.p_equivalence(margin) for each in (contrast, strict)
-    ]
-    return {
+    bounds = strict if question.adjusted_level > _USUAL_LEVEL else contrast
+    low_adjusted, high_adjusted = bounds.interval(question.adjusted_level)
+    margin = math.nan if question.margin is None else question.margin
+    by_hillis = question.generalise_to == "runs and cases"
+    numbers: dict[str, object] = {
         "se": contrast.se,
         "df": contrast.df,
         "ci_low": low,
         "ci_high": high,
-        "ci_low_adjusted": adjusted[0],
-        "ci_high_adjusted": adjusted[1],
+        "ci_low_adjusted": low_adjusted,
+        "ci_high_adjusted": high_adjusted,
         "p_value": contrast.p_value(),
-        "df_hillis": contrast.df_hillis if question.generalise_to == "runs and cases" else math.nan,
-        "p_hillis": contrast.p_hillis() if question.generalise_to == "runs and cases" else math.nan,
-        "strict_p_value": strict.p_value(),
-        "p_equivalence": equivalence[0],
-        "strict_p_equivalence": equivalence[1],
+        "df_hillis": contrast.df_hillis if by_hillis else math.nan,
+        "p_hillis": contrast.p_hillis() if by_hillis else math.nan,
+        "p_equivalence": _equivalence(contrast, margin),
+        "sd": contrast.sd,
+        "effect_size": contrast.effect_size(sd_df),
     }
+    # Levels below 5 % need the stricter p values, which take longer.
+    return numbers | {
+        "p_adjusted": strict.p_value() if question.adjusts else numbers["p_value"],
+        "p_equivalence_adjusted": _equivalence(strict, margin)
+        if question.adjusts
+        else numbers["p_equivalence"],
+    }
+
+
+def _equivalence(contrast: Contrast, margin: float) -> float:
+    return math.nan if math.isnan(margin) else contrast.p_equivalence(margin)
 
 
 def _pooled_row(
@@ -352,45 +355,25 @@ def _pooled_row(
     question: _Question,
 ) -> dict[str, object]:
     """Compare two algorithms by the analysis of all of them together."""
-    tables = [matrices[name] for name in names]
-    values = [table.to_numpy(dtype=np.float64) for table in tables]
-    used = [table.columns[table.notna().any()] for table in tables]
-    n_runs = [len(table) for table in tables]
-    said = [notes[name] for name in names] + [analysis.note]
-    row: dict[str, object] = {
-        "first": names[0],
-        "second": names[1],
-        "n_runs_first": n_runs[0],
-        "n_runs_second": n_runs[1],
-        "n_cases": len(used[0].union(used[1], sort=False)),
-        "margin": math.nan if question.margin is None else question.margin,
-        "generalise_to": question.generalise_to,
-    }
+    one, other = (matrices[name] for name in names)
+    used = [table.columns[table.notna().any()] for table in (one, other)]
+    n_runs = (len(one), len(other))
+    row = question.row(names, n_runs, len(used[0].union(used[1], sort=False)))
     if not all(name in analysis.means for name in names):
         return row | {"note": "no finite value"}
     contrast = analysis.contrast(*names, strict=question.strict)
     row["difference"] = contrast.difference
-    why = ""
-    if min(n_runs) < _AT_LEAST:
-        # The spread of the others could stand in; that would take it for granted that all vary
-        # alike, and one network trained with a fixed seed would pass for an algorithm.
-        why = "one distinct run: nothing can be said of other trainings"
-    elif question.runs == "nested" or tables[0].index.equals(tables[1].index):
-        first, second = (np.nanmean(array, axis=1) for array in values)
-        why = no_spread(first, second, question.runs)
+    first, second = one.to_numpy(), other.to_numpy()
+    why = few_runs(min(n_runs))
+    if not why and (question.runs == "nested" or one.index.equals(other.index)):
+        means = [np.nanmean(array, axis=1) for array in (first, second)]
+        why = no_spread(means[0], means[1], question.runs)
+    said = [*(notes[name] for name in names), analysis.note, why]
+    row["note"] = "; ".join(filter(None, said))
     if why:
-        return row | {"note": "; ".join(filter(None, [*said, why]))}
-    sd = math.nan if analysis.note else over_runs(values[0], values[1], question.runs).sd
-    measured = replace(contrast, sd=sd)
-    return (
-        row
-        | _numbers(contrast, question)
-        | {
-            "sd": sd,
-            "effect_size": measured.effect_size(_sd_df(values[0], values[1], question)),
-            "note": "; ".join(filter(None, said)),
-        }
-    )
+        return row
+    sd = math.nan if analysis.note else over_runs(first, second, question.runs).sd
+    return row | _numbers(replace(contrast, sd=sd), _sd_df(first, second, question), question)
 
 
 def _contrast(first: Floats, second: Floats, levels: Shared, question: _Question) -> Contrast:
@@ -410,6 +393,11 @@ def _sd_df(first: Floats, second: Floats, question: _Question) -> int:
 
 def _shared_by(runs: pd.DataFrame, levels: pd.DataFrame | None) -> pd.DataFrame | None:
     return None if levels is None else shared_levels(levels.loc[runs.index])
+
+
+def _has_shared(runs: pd.DataFrame, levels: pd.DataFrame | None) -> bool:
+    shared = _shared_by(runs, levels)
+    return shared is not None and shared.shape[1] > 0
 
 
 def _pairs(names: Sequence[object], baseline: object) -> list[tuple[object, object]]:

@@ -17,10 +17,14 @@ Labels = ArrayLike | pd.DataFrame | Sequence[Hashable]
 
 
 class Coded(NamedTuple):
-    """Ratings as numbers of their category, -1 where there is none: shape (subjects, raters)."""
+    """Ratings as numbers of their category, -1 where there is none: shape (subjects, raters).
+
+    ``is_ordered`` says whether the order of the categories was given, or is that of their values.
+    """
 
     codes: Integers
     categories: list[Hashable]
+    is_ordered: bool
 
 
 def coded_ratings(
@@ -31,6 +35,7 @@ def coded_ratings(
     missing = np.asarray(pd.isna(ratings))
     used = list(dict.fromkeys(ratings[~missing].tolist()))
     _check_one_type(used)
+    categories = _ordered_levels(first, second) if categories is None else categories
     known = list(dict.fromkeys(categories)) if categories is not None else _sorted(used)
     for label in used:
         if label not in known:
@@ -41,7 +46,8 @@ def coded_ratings(
     subjects = int((codes >= 0).any(axis=1).sum())
     if subjects < 2:  # noqa: PLR2004
         raise InputError(f"there is {count(subjects, 'rated subject')}; at least 2 are needed")
-    return Coded(codes, known)
+    is_ordered = categories is not None or not any(isinstance(label, str) for label in known)
+    return Coded(codes, known, is_ordered)
 
 
 def _ratings(first: Labels, second: Labels | None) -> NDArray[np.object_]:
@@ -65,7 +71,7 @@ def _ratings(first: Labels, second: Labels | None) -> NDArray[np.object_]:
     return np.stack(arrays, axis=1)
 
 
-def ordered_levels(*sides: Labels | None) -> list[Hashable] | None:
+def _ordered_levels(*sides: Labels | None) -> list[Hashable] | None:
     """Return the levels of ordered categories, in their order; None if there are none."""
     for side in sides:
         if isinstance(side, pd.Series) and isinstance(side.dtype, pd.CategoricalDtype):

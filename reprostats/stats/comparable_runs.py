@@ -6,7 +6,7 @@ vary: they count once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,59 +44,50 @@ def comparable(
     kept = common[np.isfinite(every).all(axis=0)]
     if dropped := len(one.columns.union(other.columns)) - len(kept):
         notes.append(f"{dropped} case(s) without a finite value in every run are left out")
-    one, other = one[kept], other[kept]
-    # One value may come out twice by chance; several show a copy.
-    if not once or len(kept) < _AT_LEAST:
-        return one, other, notes
-    arrays = [table.to_numpy(dtype=np.float64) for table in (one, other)]
-    distinct = _distinct(arrays, crossed=runs == "crossed")
-    for name, array, rows in zip(names, arrays, distinct, strict=True):
-        if len(rows) < len(array):
-            notes.append(_equal_runs(name, len(array), len(rows)))
-    return one.iloc[distinct[0]], other.iloc[distinct[1]], notes
+    pair = dict(zip(names, (one[kept], other[kept]), strict=True))
+    distinct, equal = distinct_runs(pair, runs, once=once)
+    notes += [equal[name] for name in names if equal[name]]
+    return distinct[names[0]], distinct[names[1]], notes
 
 
 def distinct_runs(
     matrices: Mapping[Any, pd.DataFrame], runs: Runs, *, once: bool
 ) -> tuple[dict[Any, pd.DataFrame], dict[Any, str]]:
-    """Return the runs of every algorithm, equal ones once, and a note where some are equal."""
-    kept = {name: np.arange(len(matrix)) for name, matrix in matrices.items()}
-    tables = list(matrices.values())
-    if once and runs == "nested":
-        kept = {
-            name: np.array(_distinct_rows(matrix.to_numpy(dtype=np.float64)))
-            for name, matrix in matrices.items()
-            if matrix.shape[1] >= _AT_LEAST
-        }
-    elif once and all(table.index.equals(tables[0].index) for table in tables):
-        rows = _distinct_rows(np.hstack([table.to_numpy(dtype=np.float64) for table in tables]))
-        kept = dict.fromkeys(matrices, np.array(rows))
-    distinct, notes = {}, {}
+    """Return the runs of every algorithm, equal ones once, and a note where some are equal.
+
+    Values that are not finite are missing. Crossed runs stay in step: they are equal if they are
+    equal in every algorithm.
+    """
+    finite = {}
     for name, matrix in matrices.items():
-        values = matrix.iloc[kept.get(name, np.arange(len(matrix)))].astype(np.float64)
-        distinct[name] = values.where(np.isfinite(values))
-        several = len(values) == len(matrix)
-        notes[name] = "" if several else _equal_runs(name, len(matrix), len(values))
+        values = matrix.astype(np.float64)
+        finite[name] = values.where(np.isfinite(values))
+    distinct = _equal_once(finite, runs) if once else finite
+    notes = {
+        name: ""
+        if len(runs_) == len(matrices[name])
+        else f"{len(matrices[name])} runs of {name} are {len(runs_)} distinct one(s): equal runs "
+        "show a fixed seed, not that trainings do not vary"
+        for name, runs_ in distinct.items()
+    }
     return distinct, notes
 
 
-def _equal_runs(name: object, n_runs: int, n_distinct: int) -> str:
-    return (
-        f"{n_runs} runs of {name} are {n_distinct} distinct one(s): equal runs show a fixed seed, "
-        "not that trainings do not vary"
-    )
+def _equal_once(matrices: dict[Any, pd.DataFrame], runs: Runs) -> dict[Any, pd.DataFrame]:
+    tables = list(matrices.values())
+    if runs == "nested":
+        return {name: table.iloc[_distinct_rows(table)] for name, table in matrices.items()}
+    if all(table.index.equals(tables[0].index) for table in tables):
+        rows = _distinct_rows(*tables)
+        return {name: table.iloc[rows] for name, table in matrices.items()}
+    return matrices
 
 
-def _distinct(arrays: Sequence[Floats], *, crossed: bool) -> list[list[int]]:
-    """Return the rows of each array that are not the same as an earlier one; pairs stay pairs."""
-    if crossed:
-        rows = _distinct_rows(np.hstack(arrays))
-        return [rows, rows]
-    return [_distinct_rows(array) for array in arrays]
-
-
-def _distinct_rows(array: Floats) -> list[int]:
-    if not array.size:
+def _distinct_rows(*tables: pd.DataFrame) -> list[int]:
+    """Return the rows that are not the same as an earlier one in all tables, side by side."""
+    array = np.hstack([table.to_numpy() for table in tables])
+    # One value may come out twice by chance; several show a copy.
+    if tables[0].shape[1] < _AT_LEAST:
         return list(range(len(array)))
     tolerance = _SAME * float(np.nanmax(np.abs(array), initial=0.0))
     rows: list[int] = []
@@ -115,11 +106,18 @@ def obstacle(first: Floats, second: Floats, runs: Runs, generalise_to: str) -> s
         return "there is one value a run: nothing can be said of other cases"
     if generalise_to == "cases":
         return ""
+    return few_runs(n_runs) or no_spread(first.mean(axis=1), second.mean(axis=1), runs)
+
+
+def few_runs(n_runs: int) -> str:
+    """Say that one run says nothing of others.
+
+    The spread of the other algorithms could stand in; that would take it for granted that all vary
+    alike, and one network trained with a fixed seed would pass for an algorithm.
+    """
     if n_runs < _AT_LEAST:
-        # With one run on one side alone the other side's spread could stand in; that would take it
-        # for granted that both algorithms vary alike.
         return "one distinct run: nothing can be said of other trainings"
-    return no_spread(first.mean(axis=1), second.mean(axis=1), runs)
+    return ""
 
 
 def no_spread(first: Floats, second: Floats, runs: Runs) -> str:

@@ -166,14 +166,14 @@ def over_runs(
         samples = [(one, shared[0]), (other, shared[1])]
     if any(levels is not None and levels.shape[1] for _, levels in samples):
         return _over_shared_levels(difference, samples)
-    variances = [float(means.var(ddof=1)) / len(means) for means, _ in samples]
-    dfs = [len(means) - 1 for means, _ in samples]
-    total = sum(variances)
-    sd = _pooled_sd([(float(means.var(ddof=1)), len(means) - 1) for means, _ in samples])
+    spreads = [(float(means.var(ddof=1)), len(means) - 1) for means, _ in samples]
+    sd = _pooled_sd(spreads)
+    parts = [(variance / (df + 1), df) for variance, df in spreads]
+    total = sum(variance for variance, _ in parts)
     if total == 0:
-        return Contrast(difference, 0.0, ((1.0, sum(dfs)),), sd=sd)
+        return Contrast(difference, 0.0, ((1.0, sum(df for _, df in parts)),), sd=sd)
     # Welch's degrees of freedom are those of several parts, weighed by the squares of their shares.
-    df = 1 / sum((v / total) ** 2 / df for v, df in zip(variances, dfs, strict=True))
+    df = 1 / sum((variance / total) ** 2 / df for variance, df in parts)
     return Contrast(difference, total**0.5, ((1.0, df),), sd=sd)
 
 
@@ -208,19 +208,18 @@ def over_runs_and_cases(
     Parameters are those of `over_runs`; ``strict`` is that of `Contrast`.
     """
     cases = first.shape[1]
-    run_df = len(first) - 1 if runs == "crossed" else len(first) + len(second) - 2
-    by_run, by_pair, residual = mean_squares([first, second], runs, run_df)
+    squares = mean_squares([first, second], runs)
     factor = (1 / len(first) + 1 / len(second)) / cases
-    excess = factor * max(by_pair - residual, 0.0)
+    excess = factor * squares.excess
     trainings = over_runs(first, second, runs, shared)
     # Of independent trainings the variance is pooled; of others it is what `over_runs` says.
     pooled = len(trainings.parts) == 1
-    of_runs = factor * by_run if pooled else trainings.se**2
-    run_parts: tuple[Part, ...] = ((1.0, run_df),) if pooled else trainings.parts
+    of_runs = factor * squares.runs if pooled else trainings.se**2
+    run_parts: tuple[Part, ...] = ((1.0, squares.run_df),) if pooled else trainings.parts
     variance = of_runs + excess
     difference = float(first.mean() - second.mean())
     if variance == 0:
-        return Contrast(difference, 0.0, ((1.0, run_df),), sd=trainings.sd)
+        return Contrast(difference, 0.0, ((1.0, squares.run_df),), sd=trainings.sd)
     parts = [(share * of_runs / variance, df) for share, df in run_parts]
     parts.append((excess / variance, cases - 1))
     return Contrast(difference, variance**0.5, tuple(parts), strict, trainings.sd)

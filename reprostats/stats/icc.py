@@ -167,12 +167,7 @@ def icc(
         ratings, subject=subject, rater=rater, value=value, complete=method == "anova"
     )
     if method == "reml" or np.isnan(matrix).any():
-        found = _by_reml(matrix, confidence_level, null, agreement_test)
-        return (
-            found
-            if agreement_interval == "satterthwaite"
-            else _generalised(found, matrix, confidence_level)
-        )
+        return _by_reml(matrix, confidence_level, null, agreement_test, agreement_interval)
     scaled = matrix / power_of_two(matrix)
     identical = bool((scaled == scaled[:, :1]).all())
     squares = mean_squares(scaled)
@@ -259,6 +254,7 @@ def _by_reml(
     confidence_level: float,
     null: float,
     agreement_test: Literal["psych", "irr"],
+    agreement_interval: AgreementInterval,
 ) -> pd.DataFrame:
     """Return the table of `icc` for a layout that may have missing cells."""
     from reprostats.stats import icc_reml
@@ -274,27 +270,17 @@ def _by_reml(
         rows.append(
             {"form": form.name, "shrout_fleiss": form.shrout_fleiss}
             | _numbers_by_reml(
-                fits[form.model], matrix, form, confidence_level, null, agreement_test
+                fits[form.model],
+                matrix,
+                form,
+                confidence_level,
+                null,
+                agreement_test,
+                agreement_interval,
             )
         )
     names = ["form", "shrout_fleiss", *("icc", "ci_low", "ci_high", "f", "df1", "df2", "p_value")]
     return pd.DataFrame(rows)[[*names, "n_subjects", "n_raters", "note"]]
-
-
-def _generalised(table: pd.DataFrame, matrix: Floats, confidence_level: float) -> pd.DataFrame:
-    """Put generalised intervals in the place of Satterthwaite's, where cells are missing."""
-    from reprostats.stats import icc_reml
-
-    agreement = table["form"].isin([form.name for form in FORMS if form.model == "agreement"])
-    if table.loc[agreement, "icc"].isna().all() or (table.loc[agreement, "icc"] == 1).all():
-        return table
-    subjects, *others = icc_reml.fit(matrix, "agreement").components.draws
-    tail = (1 - confidence_level) / 2
-    single = np.quantile(subjects / (subjects + sum(others)), [tail, 1 - tail])
-    times = table["form"].map({form.name: matrix.shape[1] if form.average else 1 for form in FORMS})
-    for name, limit in zip(("ci_low", "ci_high"), single, strict=True):
-        table.loc[agreement, name] = times * limit / (1 + (times - 1) * limit)
-    return table
 
 
 def _numbers_by_reml(
@@ -304,6 +290,7 @@ def _numbers_by_reml(
     confidence_level: float,
     null: float,
     agreement_test: Literal["psych", "irr"],
+    agreement_interval: AgreementInterval,
 ) -> dict[str, object]:
     from reprostats.stats import icc_reml
 
@@ -315,6 +302,8 @@ def _numbers_by_reml(
         if isinstance(fitted, InputError):
             raise fitted
         found = icc_reml.numbers(fitted, times, confidence_level, null, agreement_test)
+        if form.model == "agreement" and agreement_interval == "generalised":
+            found |= icc_reml.generalised_interval(fitted, times, confidence_level)
     except InputError as error:
         return {**nothing, **sizes, "note": f"no estimate: {error}"}
     return {**found, **sizes, "note": "; ".join(filter(None, [_reml_note(matrix, fitted), note]))}

@@ -198,6 +198,24 @@ def numbers(
     return found | {"f": f, "df1": pivot.df1, "df2": df2, "p_value": tail}
 
 
+def generalised_interval(fitted: Fit, times: float, confidence_level: float) -> dict[str, float]:
+    """Return the generalised interval of the agreement of means of ``times`` ratings.
+
+    Returns
+    -------
+    dict
+        ``ci_low`` and ``ci_high``, made of the pivots of the components; empty where there is no
+        coefficient, or no uncertainty.
+    """
+    if math.isnan(fitted.odds) or fitted.is_certain:
+        return {}
+    subjects, *others = fitted.components.draws
+    tail = (1 - confidence_level) / 2
+    single = np.quantile(subjects / (subjects + sum(others)), [tail, 1 - tail])
+    low, high = times * single / (1 + (times - 1) * single)
+    return {"ci_low": float(low), "ci_high": float(high)}
+
+
 def _limits(pivot: Pivot, odds: float, confidence_level: float) -> tuple[float, float]:
     tail, df2 = (1 - confidence_level) / 2, pivot.df2(odds)
     if not pivot.squares.any():

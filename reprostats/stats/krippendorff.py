@@ -10,6 +10,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -94,8 +95,9 @@ def krippendorff_alpha(
         raise InputError(
             f"{count(len(counts), 'subject')} with two ratings or more; at least 2 are needed"
         )
-    estimate = _alpha(np.ones(len(counts)), counts, values, level)
-    low, high = _bootstrap(counts, values, level, (1 - confidence_level) / 2)
+    alpha = _alpha_of(counts, values, level)
+    estimate = alpha(np.ones(len(counts)))
+    low, high = _bootstrap(alpha, len(counts), (1 - confidence_level) / 2)
     row = {
         "coefficient": f"Krippendorff's alpha, {level}",
         "estimate": estimate,
@@ -135,35 +137,51 @@ def _counts(ratings: ArrayLike | pd.DataFrame, level: Level) -> tuple[Floats, Fl
     return counts.astype(np.float64), values, table.shape[1]
 
 
-def _alpha(weights: Floats, counts: Floats, values: Floats, level: Level) -> float:
-    """Return alpha of subjects that count so often, shape (subjects,).
+def _alpha_of(counts: Floats, values: Floats, level: Level) -> Callable[[Floats], float]:
+    """Return alpha as a function of how often each subject counts, shape (subjects,).
 
-    A subject with m ratings has m (m - 1) pairs of ratings, each weighing 1 / (m - 1).
+    A subject with m ratings has m (m - 1) pairs of ratings, each weighing 1 / (m - 1). Ordinal
+    ratings are compared by their places among all ratings, which depend on who counts; else what
+    a subject's raters disagree by is always the same, and is computed once.
     """
-    ratings, totals = counts.sum(axis=1), weights @ counts
-    n = totals.sum()
+    others = counts.sum(axis=1) - 1
+    disagreement = _disagreement(values, level)
+    within = disagreement(counts)
+
+    def alpha(weights: Floats) -> float:
+        totals = weights @ counts
+        between, own = disagreement, within
+        if level == "ordinal":
+            # The place of a value is the middle of the ratings that are equal to it.
+            between = _disagreement(np.cumsum(totals) - totals / 2, "interval")
+            own = between(counts)
+        observed, expected = float(weights @ (own / others)), float(between(totals))
+        return 1 - observed * (totals.sum() - 1) / expected if expected > 0 else np.nan
+
+    return alpha
+
+
+def _disagreement(values: Floats, level: Level) -> Callable[[Floats], Floats]:
+    """Return what adds up the squared distances of all pairs of ratings.
+
+    It takes how often each value was given, shape (..., values).
+    """
     if level == "nominal":
-        of_subjects = ratings**2 - np.square(counts).sum(axis=1)
-        of_all = n**2 - float(totals @ totals)
-    elif level == "ratio":
+        return lambda counts: counts.sum(axis=-1) ** 2 - np.square(counts).sum(axis=-1)
+    if level == "ratio":
         sums = values[:, None] + values
         distance = np.square((values[:, None] - values) / np.where(sums > 0, sums, 1.0))
-        of_subjects = ((counts @ distance) * counts).sum(axis=1)
-        of_all = float(totals @ distance @ totals)
-    else:
-        # Ordinal: the place of a value among all ratings, the middle of those that are equal to it.
-        places = np.cumsum(totals) - totals / 2 if level == "ordinal" else values - values.mean()
-        of_subjects = 2 * (ratings * (counts @ places**2) - (counts @ places) ** 2)
-        of_all = 2 * float(n * (totals @ places**2) - (totals @ places) ** 2)
-    observed = float(weights @ (of_subjects / (ratings - 1)))
-    return 1 - observed * (n - 1) / of_all if of_all > 0 else np.nan
+        return lambda counts: ((counts @ distance) * counts).sum(axis=-1)
+    places = values - values.mean()
+    return lambda counts: (
+        2 * (counts.sum(axis=-1) * (counts @ places**2) - np.square(counts @ places))
+    )
 
 
-def _bootstrap(counts: Floats, values: Floats, level: Level, tail: float) -> tuple[float, float]:
-    n = len(counts)
+def _bootstrap(alpha: Callable[[Floats], float], n: int, tail: float) -> tuple[float, float]:
     generator = np.random.default_rng(_SEED)
     weights = generator.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES).astype(np.float64)
-    drawn = np.array([_alpha(row, counts, values, level) for row in weights])
+    drawn = np.array([alpha(row) for row in weights])
     known = drawn[np.isfinite(drawn)]
     if not len(known):
         return np.nan, np.nan

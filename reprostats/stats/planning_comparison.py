@@ -17,6 +17,7 @@ from scipy import stats
 
 from reprostats.errors import InputError
 from reprostats.stats.checks import check_confidence_level, check_integer, is_between
+from reprostats.stats.equivalence import equivalence_power
 from reprostats.stats.mean_squares import Runs, mean_squares
 from reprostats.stats.run_table import matrices_of, relation_of
 
@@ -99,16 +100,17 @@ def comparison_variances(
     relation = relation_of(by_name) if runs is None else runs
     matrices = list(by_name.values())
     _check_complete(matrices, relation)
-    arrays = [m[matrices[0].columns].to_numpy(dtype=np.float64) for m in matrices]
+    first = matrices[0]
     if relation == "crossed":
-        arrays = [m.loc[matrices[0].index, matrices[0].columns].to_numpy() for m in matrices]
-    n_runs, n_cases = arrays[0].shape
-    groups = len(arrays) if relation == "nested" else len(arrays) - 1
-    by_run, by_pair, residual = mean_squares(arrays, relation, groups * (n_runs - 1))
+        matrices = [matrix.loc[first.index] for matrix in matrices]
+    squares = mean_squares(
+        [matrix[first.columns].to_numpy(dtype=np.float64) for matrix in matrices], relation
+    )
+    n_runs, n_cases = first.shape
     return ComparisonVariances(
-        max(by_run - residual, 0.0) / n_cases,
-        max(by_pair - residual, 0.0) / n_runs,
-        residual,
+        max(squares.runs - squares.residual, 0.0) / n_cases,
+        squares.excess / n_runs,
+        squares.residual,
         relation,
     )
 
@@ -161,7 +163,7 @@ def plan_comparison(
     -----
     The power of the t test is that of the noncentral t distribution, with the variance and the
     degrees of freedom that are expected. The power of two one-sided tests at no difference is taken
-    as 2 P(T > t - margin / se) - 1, a slight underestimate. A pilot knows its variances badly;
+    as that of `reprostats.stats.equivalence.equivalence_power`. A pilot knows its variances badly;
     plan with larger ones, too.
 
     Examples
@@ -211,8 +213,7 @@ def _power(
         critical = float(stats.t.isf(alpha / 2, df))
         shift = abs(difference) / error
         return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
-    shift = (margin or 0.0) / error
-    return max(0.0, 2 * float(stats.t.cdf(shift - float(stats.t.isf(alpha, df)), df)) - 1)
+    return equivalence_power((margin or 0.0) / error, df, alpha)
 
 
 def _check(

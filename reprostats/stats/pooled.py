@@ -100,7 +100,7 @@ def pooled(matrices: Mapping[Hashable, pd.DataFrame], runs: Runs) -> Pooled | No
         return None
     if _is_complete(known, cases, runs):
         arrays = {n: m[cases].to_numpy(dtype=np.float64) for n, m in known.items()}
-        return _by_mean_squares(arrays, runs, run_df)
+        return _by_mean_squares(arrays, runs)
     levels = len(cases) * (1 + len(known)) + sum(map(len, known.values()))
     return by_likelihood(known, runs, run_df) if levels <= MAX_LEVELS else None
 
@@ -126,16 +126,16 @@ def _is_complete(
     return len(tables) == _PAIR or len({len(table) for table in tables}) == 1
 
 
-def _by_mean_squares(arrays: Mapping[Hashable, Floats], runs: Runs, run_df: int) -> Pooled:
+def _by_mean_squares(arrays: Mapping[Hashable, Floats], runs: Runs) -> Pooled:
     n_cases = next(iter(arrays.values())).shape[1]
-    by_run, by_case, residual = mean_squares(list(arrays.values()), runs, run_df)
+    squares = mean_squares(list(arrays.values()), runs)
     counts = np.array([len(array) for array in arrays.values()])
     factor = (1 / counts[:, None] + 1 / counts) / n_cases
     return Pooled(
         {name: float(array.mean()) for name, array in arrays.items()},
-        factor * by_run,
-        factor * max(by_case - residual, 0.0),
-        run_df,
+        factor * squares.runs,
+        factor * squares.excess,
+        squares.run_df,
         (len(arrays) - 1) * (n_cases - 1),
     )
 

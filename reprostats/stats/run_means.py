@@ -26,8 +26,6 @@ from reprostats.stats.components import fit_components
 Floats = NDArray[np.float64]
 Part = tuple[float, float]
 
-_PAIR = 2
-
 
 @dataclass(frozen=True)
 class MeanOfRuns:

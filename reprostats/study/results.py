@@ -389,7 +389,7 @@ def _rows(study: str, trial: RecordedTrial, varied: Mapping[str, str]) -> list[d
         "repeat": record.repeat,
         "fold": record.fold,
         **record.levels,
-        **{column: _cell(record.config.get(name)) for name, column in varied.items()},
+        **{column: as_cell(record.config.get(name)) for name, column in varied.items()},
         "code": record.code[:_CODE_DIGITS],
     }
     return [common | row for row in record.rows()]
@@ -406,7 +406,7 @@ def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {name: f"config.{name}" if name in taken else name for name in differing}
 
 
-def _cell(value: object) -> object:
+def as_cell(value: Any) -> Any:
     """Return a config value as a table can hold it: lists and mappings as JSON."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 

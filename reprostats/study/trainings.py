@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from reprostats.errors import InputError
 from reprostats.records.checksum import digest
+from reprostats.records.dotted import by_dotted_path
 from reprostats.records.files import has_record, read_record
 from reprostats.records.record import Record, TrainingRecord, TrialRecord
 from reprostats.sources import SOURCES, seeds
 from reprostats.study.plan import condition_name
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.results import RecordedTrial, as_cell, results_table
 
 _FUNCTION = "reprostats train"
 # Part of the levels or of the place of a trial, or of no consequence for what is trained.
@@ -71,7 +69,7 @@ def as_trial(record: TrainingRecord) -> TrialRecord:
     >>> trial.levels["init"], trial.fold, trial.config
     (7, 2, {'data.folds': 4})
     """
-    config = _flat(record.config)
+    config = {name: as_cell(value) for name, value in by_dotted_path(record.config).items()}
     in_effect = {name: value for name, value in record.effective.items() if name in SOURCES}
     drawn = seeds(record.config["seed"]) if "seed" in record.config else {}
     return TrialRecord(
@@ -87,14 +85,3 @@ def as_trial(record: TrainingRecord) -> TrialRecord:
 
 def _condition(trial: TrialRecord, differing: list[str]) -> str:
     return condition_name("", {name: trial.config.get(name) for name in differing}) or "training"
-
-
-def _flat(config: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Return nested values by their dotted path; lists as JSON."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{before}{key}.")
-        else:
-            flat[f"{before}{key}"] = json.dumps(value) if isinstance(value, list | dict) else value
-    return flat

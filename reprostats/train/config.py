@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -23,10 +22,11 @@ from reprostats.errors import InputError
 from reprostats.learning.read_schedule import Schedule
 from reprostats.learning.schedules import Constant
 from reprostats.models.initialisers import INITIALISERS
+from reprostats.records.dotted import by_dotted_path
 from reprostats.train.extensions import is_import_path
 from reprostats.train.tasks import CohortData
 from reprostats.yaml_files.located import Step
-from reprostats.yaml_files.validate import mistake
+from reprostats.yaml_files.validate import known_name
 
 OWN = "own"
 """The initialiser that leaves a network the weights it gives itself."""
@@ -137,12 +137,7 @@ def kind_of_schedule(written: object) -> str:
     return "import path" if own else "built in"
 
 
-def _known_initialiser(name: str) -> str:
-    if name not in (*INITIALISERS, OWN):
-        raise mistake(f"there is no initialiser {name!r}", "name a rule", (*INITIALISERS, OWN))
-    return name
-
-
+Initialiser = Annotated[str, known_name("initialiser", "name a rule", (*INITIALISERS, OWN))]
 OwnData = Annotated[CohortData, Tag("cohort")] | Annotated[Extension, Tag("import path")]
 OwnSchedule = Annotated[Schedule, Tag("built in")] | Annotated[Extension, Tag("import path")]
 
@@ -215,7 +210,7 @@ class TrainingConfig(BaseModel):
     model: Extension = Extension(
         name="unet", parameters={"widths": [8, 16], "normalisation": "batch"}
     )
-    initialiser: Annotated[str, AfterValidator(_known_initialiser)] = "pytorch"
+    initialiser: Initialiser = "pytorch"
     transfer: TransferSettings | None = None
     data: Annotated[OwnData, Discriminator(kind_of_data)] = CohortData()
     augmentation: Augmentation = Augmentation()
@@ -284,7 +279,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     >>> differences({"seed": 1, "data": {"fold": 0}}, {"seed": 1, "data": {"fold": 1}})
     ['data.fold: 0 there, 1 now']
     """
-    first, second = _flat(one), _flat(other)
+    first, second = _as_json(one), _as_json(other)
     return [
         f"{key}: {first.get(key, 'nothing')} there, {second.get(key, 'nothing')} now"
         for key in sorted({*first, *second})
@@ -330,11 +325,5 @@ def _of_device(config: TrainingConfig) -> Iterator[Problem]:
         yield Problem(("device",), "PyTorch finds no GPU here", "take the device cpu")
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{before}{key}.")
-        else:
-            flat[f"{before}{key}"] = json.dumps(value)
-    return flat
+def _as_json(config: Mapping[str, Any]) -> dict[str, str]:
+    return {key: json.dumps(value) for key, value in by_dotted_path(config).items()}

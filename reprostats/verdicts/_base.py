@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
@@ -113,3 +113,15 @@ def decimals_for(spreads: Iterable[float]) -> int:
     if not above:
         return 3
     return min(max(0, 1 - math.floor(math.log10(min(above)))), _MOST_DECIMALS)
+
+
+def shared_in_words(shared: Mapping[str, int]) -> str:
+    """Say that trainings are not independent.
+
+    Examples
+    --------
+    >>> shared_in_words({"init": 3, "split": 2})
+    'Trainings share levels (3 of init, 2 of split): those are what counts, not trainings.'
+    """
+    counts = ", ".join(f"{number} of {source}" for source, number in shared.items())
+    return f"Trainings share levels ({counts}): those are what counts, not trainings."

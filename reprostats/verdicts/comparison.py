@@ -8,7 +8,7 @@ two speak of the algorithms. See `reprostats.stats.algorithms`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal
@@ -18,7 +18,6 @@ import pandas as pd
 
 from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo, compare_matrices
 from reprostats.stats.mean_squares import Runs
-from reprostats.stats.run_means import shared_levels
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,
@@ -29,6 +28,7 @@ from reprostats.verdicts._base import (
     decimals_for,
     number,
     p_text,
+    shared_in_words,
 )
 from reprostats.verdicts.evidence import Evidence
 
@@ -248,7 +248,7 @@ def _labelled(
         matrix = evidence.distinct_matrix(name)
         labels = [seeds[run] for run in matrix.index]
         matrices[name] = _one_per_seed(matrix, labels)
-        levels = evidence.levels_of_runs(name).loc[matrix.index]
+        levels = evidence.levels_of_runs[name]
         shared[name] = _one_level_per_seed(levels.set_axis(labels)) if any(labels) else levels
         planned.append(list(dict.fromkeys(seeds)))
     labels = [set(matrix.index) for matrix in matrices.values()]
@@ -317,31 +317,8 @@ def _comparison(
         untrained=tuple(name for name in pair if name in untrained),
         has_cases=evidence.has_cases,
         sd=float(row["sd"]),
-        shared=shared_sources(pair, evidence),
+        shared=evidence.shared_sources(pair),
     )
-
-
-def shared_sources(conditions: Sequence[str], evidence: Evidence) -> dict[str, int]:
-    """Return the sources of which several distinct trainings share a level: their fewest levels."""
-    fewest: dict[str, int] = {}
-    for name in conditions:
-        runs = evidence.distinct_matrix(name).index
-        for source, levels in shared_levels(evidence.levels_of_runs(name).loc[runs]).items():
-            number = levels.nunique()
-            fewest[str(source)] = min(number, fewest.get(str(source), number))
-    return fewest
-
-
-def shared_in_words(shared: Mapping[str, int]) -> str:
-    """Say that trainings are not independent.
-
-    Examples
-    --------
-    >>> shared_in_words({"init": 3, "split": 2})
-    'Trainings share levels (3 of init, 2 of split): those are what counts, not trainings.'
-    """
-    counts = ", ".join(f"{number} of {source}" for source, number in shared.items())
-    return f"Trainings share levels ({counts}): those are what counts, not trainings."
 
 
 def _fine(difference: float, low: float, high: float) -> str:

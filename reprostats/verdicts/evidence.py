@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from reprostats.errors import InputError, unknown_name
 from reprostats.metrics.registry import Metric, metric_of
 from reprostats.records.record import WHOLE
 from reprostats.stats.checks import check_confidence_level
+from reprostats.stats.run_means import shared_levels
 from reprostats.study.results import (
     FINGERPRINT,
     MEASURED,
@@ -241,7 +242,7 @@ class Evidence:
 
     @cached_property
     def varied(self) -> dict[str, list[str]]:
-        """Of each condition, what varies between its trials: sources, config values, repeat.
+        """Of each condition, what varies between its trials: sources and config values.
 
         Columns that change together, level by level, are one name: ``init + batch_order``.
         """
@@ -255,17 +256,35 @@ class Evidence:
             groups.setdefault(codes, []).append(name)
         return [" + ".join(names) for names in groups.values()]
 
-    def levels_of_runs(self, condition: str) -> pd.DataFrame:
-        """Return of each complete run of a condition the levels of what varies in it.
+    @cached_property
+    def levels_of_runs(self) -> dict[str, pd.DataFrame]:
+        """Of each condition, the levels of what varies in it: one row a distinct run.
 
         Sources that vary together are one column; see `varied`.
         """
-        trials = self.trials[self.trials["condition"] == condition]
-        by_run = trials.drop_duplicates("run").set_index("run")
-        columns = {
-            name: as_text(by_run[name.partition(" + ")[0]]) for name in self.varied[condition]
-        }
+        return {name: self._levels(name, rows) for name, rows in self.by_condition()}
+
+    def _levels(self, name: str, rows: pd.DataFrame) -> pd.DataFrame:
+        by_run = rows.drop_duplicates("run").set_index("run").loc[self.distinct_matrix(name).index]
+        firsts = {group: group.partition(" + ")[0] for group in self.varied[name]}
+        columns = {group: as_text(by_run[source]) for group, source in firsts.items()}
         return pd.DataFrame(columns, by_run.index)
+
+    @cached_property
+    def shared_levels(self) -> dict[str, pd.DataFrame]:
+        """Of each condition, the levels that several distinct runs share; they are not independent.
+
+        They are columns of `levels_of_runs`.
+        """
+        return {name: shared_levels(levels) for name, levels in self.levels_of_runs.items()}
+
+    def shared_sources(self, conditions: Iterable[str]) -> dict[str, int]:
+        """Return the sources of `shared_levels`, with the fewest levels in any condition."""
+        fewest: dict[str, int] = {}
+        for name in conditions:
+            for source, number in self.shared_levels[name].nunique().items():
+                fewest[str(source)] = min(int(number), fewest.get(str(source), int(number)))
+        return fewest
 
     @cached_property
     def settings(self) -> list[str]:

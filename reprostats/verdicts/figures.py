@@ -103,6 +103,10 @@ def difference_figure(evidence: Evidence, comparisons: list[Comparison]) -> Figu
     pairs = list(dict.fromkeys(rows["pair"]))
     panels = [_panel(layers, rows, pair) for pair in pairs]
     chart = alt.vconcat(*panels, spacing=12).resolve_scale(x="shared")
+    return Figure("differences", chart, _difference_caption(evidence))
+
+
+def _difference_caption(evidence: Evidence) -> str:
     level = f"{evidence.confidence_level:.0%}"
     every = "for these networks on new cases, for new trainings on these cases, and for both"
     holds_for = every if evidence.has_cases else "for new trainings"
@@ -113,7 +117,7 @@ def difference_figure(evidence: Evidence, comparisons: list[Comparison]) -> Figu
     )
     if evidence.margin is not None:
         caption += f" Dashed lines are the margin of {evidence.margin:g}."
-    return Figure("differences", chart, caption)
+    return caption
 
 
 def _around(rows: pd.DataFrame, margin: float | None) -> list[float]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
+from reprostats.stats.equivalence import equivalence_power
 from reprostats.verdicts._base import (
     NO,
     NOT_APPLICABLE,
@@ -191,8 +192,8 @@ def trainings_needed(sd: float, margin: float, alpha: float, *, paired: bool) ->
 
     Notes
     -----
-    Power of the t test by the noncentral t distribution. Power of the two one-sided tests at no
-    difference is taken as 2 P(T > t(1 - alpha) - margin / se) - 1, a slight underestimate.
+    Power of the t test by the noncentral t distribution; power of the two one-sided tests at no
+    difference by `reprostats.stats.equivalence.equivalence_power`.
 
     Examples
     --------
@@ -207,8 +208,7 @@ def trainings_needed(sd: float, margin: float, alpha: float, *, paired: bool) ->
         shift = margin / error
         critical = float(stats.t.isf(alpha / 2, df))
         finds = float(stats.nct.sf(critical, df, shift))
-        shows = 2 * float(stats.t.cdf(shift - float(stats.t.isf(alpha, df)), df)) - 1
-        if min(finds, shows) >= POWER:
+        if min(finds, equivalence_power(shift, df, alpha)) >= POWER:
             return n
     return None
 

@@ -22,7 +22,7 @@ from reprostats.report.page import STYLE, Section, page
 from reprostats.report.tables import FORMATS, Table
 from reprostats.verdicts._base import Verdict
 from reprostats.verdicts.checklist import run_checklist
-from reprostats.verdicts.comparison import Comparison, shared_sources
+from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence, gather
 from reprostats.verdicts.figures import difference_figure, value_figure
 from reprostats.verdicts.methods import Analysis, Methods, methods_paragraph
@@ -373,7 +373,7 @@ def _analysis(
         if math.isfinite(c.p_value)
     }
     pairs = {(c.first, c.second) for c in comparisons}
-    shared = tuple(shared_sources(evidence.conditions, evidence))
+    shared = tuple(evidence.shared_sources(evidence.conditions))
     return Analysis(
         evidence.metric.name,
         n_conditions=len(evidence.conditions),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from reprostats.records.dotted import by_dotted_path
 from reprostats.records.record import WHOLE, TrialRecord
 from reprostats.sources import CHOICES, SOURCES, STREAMS
 from reprostats.study.results import (
@@ -308,20 +309,12 @@ def _together(columns: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], ..
 
 
 def _of_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    plain = [dict(_flat(config)) for config in configs]
+    plain = [by_dotted_path(config) for config in configs]
     values = {n: distinct(c.get(n) for c in plain) for n in distinct(n for c in plain for n in c)}
     return {
         "config": {name: several[0] for name, several in values.items() if len(several) == 1},
         "config_varied": {name: several for name, several in values.items() if len(several) > 1},
     }
-
-
-def _flat(config: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
 
 
 def _of_data(descriptions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from scipy import stats
 from reprostats.errors import InputError
 from reprostats.stats.components import variance_components
 from reprostats.stats.contrast import Contrast
-from reprostats.stats.run_means import mean_of_runs, shared_levels
-from reprostats.study.results import as_text
+from reprostats.stats.run_means import mean_of_runs
 from reprostats.verdicts._base import (
     NO,
     UNDETERMINED,
@@ -29,8 +28,8 @@ from reprostats.verdicts._base import (
     counted,
     decimals_for,
     number,
+    shared_in_words,
 )
-from reprostats.verdicts.comparison import shared_in_words, shared_sources
 from reprostats.verdicts.evidence import Evidence
 
 _PAIR = 2
@@ -184,8 +183,8 @@ def _spread(name: str, evidence: Evidence, components: pd.DataFrame) -> Spread:
         evidence.confidence_level,
         source,
         share,
-        tuple(column for column in evidence.varied.get(name, []) if column != "repeat"),
-        shared_sources([name], evidence),
+        tuple(evidence.varied[name]),
+        evidence.shared_sources([name]),
     )
 
 
@@ -202,7 +201,7 @@ def _between_trainings(
         return sd, math.nan, math.nan, math.nan
     level = evidence.confidence_level
     tail = (1 - level) / 2
-    shared = shared_levels(evidence.levels_of_runs(name).loc[evidence.distinct_matrix(name).index])
+    shared = evidence.shared_levels[name]
     if not shared.shape[1] or not sd > 0:
         limits = stats.chi2.isf([tail, 1 - tail], n - 1)
         half = sd * float(stats.t.isf(tail, n - 1)) / n**0.5
@@ -256,12 +255,8 @@ def _component_rows(name: str, evidence: Evidence) -> pd.DataFrame:
     matrix = evidence.distinct_matrix(name)
     if matrix.empty:
         return pd.DataFrame({"value": []})
-    trials = evidence.trials[evidence.trials["condition"] == name]
-    by_run = trials.drop_duplicates("run").set_index("run").reindex(matrix.index)
-    sources = [column for column in evidence.varied[name] if column != "repeat"]
-    # Sources that vary together have the same levels: those of the first stand for all.
-    levels = {column: as_text(by_run[column.partition(" + ")[0]]) for column in sources}
-    distinct = {key: part for key, part in levels.items() if len(part.unique()) > 1}
+    levels = evidence.levels_of_runs[name]
+    distinct = {str(key): part for key, part in levels.items() if len(part.unique()) > 1}
     if matrix.shape[1] == 1 or matrix.size > _MOST_ROWS:
         return pd.DataFrame(distinct).assign(value=matrix.mean(axis=1))
     if not distinct:
@@ -269,20 +264,19 @@ def _component_rows(name: str, evidence: Evidence) -> pd.DataFrame:
     long = matrix.reset_index(names="run").melt("run", var_name=_CASE)
     runs = long["run"].tolist()
     levels_by_row = {key: part.reindex(runs).to_numpy() for key, part in distinct.items()}
-    network = _networks(trials, evidence, long)
+    network = _networks(name, evidence, long)
     return pd.DataFrame(
         {**levels_by_row, _CASE: long[_CASE].astype(str), **network, "value": long["value"]}
     )
 
 
-def _networks(
-    trials: pd.DataFrame, evidence: Evidence, long: pd.DataFrame
-) -> dict[str, NDArray[np.object_]]:
+def _networks(name: str, evidence: Evidence, long: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
     """Name the network that tested each run and case, if a run has several: one for each fold.
 
     What a network does to all cases of its fold is otherwise counted as what runs and cases do
     together. Where folds are the same cases in all runs, their differences are those of cases.
     """
+    trials = evidence.trials[evidence.trials["condition"] == name]
     if not trials["run"].duplicated().any() or len(trials) > MOST_NETWORKS:
         return {}
     rows = evidence.results[evidence.results["metric"] == evidence.metric.name]

@@ -60,16 +60,6 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
             "highest": spread.highest,
         }
         rows.append(row | _median(evidence, spread))
-    level = f"{evidence.confidence_level:.0%}"
-    meaning = (
-        f"Mean: with Student's {level} interval over trainings. SD: between trainings, ddof = 1. "
-        f"Median: with its exact {level} interval, which has no end where trainings are few."
-    )
-    if any(spread.shared for spread in spreads.values()):
-        meaning += (
-            " Where trainings share levels of a source, mean and SD are those of new trainings "
-            "with levels of their own, from components of variance; the median has no interval."
-        )
     frame = pd.DataFrame(rows)
     decimals = decimals_for(frame["sd"])
     numbers = ("mean", "ci_low", "ci_high", "lowest", "highest", "median", "median_low",
@@ -79,8 +69,7 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
         frame,
         f"{evidence.metric.name} by condition",
         dict.fromkeys(numbers, decimals) | {"sd": decimals + 1},
-        f"The unit is the training: its value is its {evidence.metric.name}{evidence.over_cases}. "
-        f"Trainings that are equal bit for bit count once. {meaning}",
+        _summary_note(evidence, shared=any(spread.shared for spread in spreads.values())),
         {
             "condition": "Condition", "trials": "Trials", "completed": "Completed",
             "n_distinct": "Distinct trainings", "repeatable": "Repeatable", "mean": "Mean",
@@ -89,6 +78,22 @@ def summary_table(evidence: Evidence, verdicts: Sequence[Verdict]) -> Table:
             "median_high": "Median CI high",
         },
     )  # fmt: skip
+
+
+def _summary_note(evidence: Evidence, *, shared: bool) -> str:
+    level = f"{evidence.confidence_level:.0%}"
+    note = (
+        f"The unit is the training: its value is its {evidence.metric.name}{evidence.over_cases}. "
+        "Trainings that are equal bit for bit count once. "
+        f"Mean: with Student's {level} interval over trainings. SD: between trainings, ddof = 1. "
+        f"Median: with its exact {level} interval, which has no end where trainings are few."
+    )
+    if not shared:
+        return note
+    return note + (
+        " Where trainings share levels of a source, mean and SD are those of new trainings with "
+        "levels of their own, from components of variance; the median has no interval."
+    )
 
 
 def _median(evidence: Evidence, spread: Spread) -> dict[str, float]:
@@ -119,32 +124,14 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     ]
     by_case = any(each.has_cases for each in comparisons)
     frame = pd.DataFrame(rows, columns=columns).drop(columns=[] if by_case else ["n_cases"])
-    widths = (frame["ci_high"] - frame["ci_low"]) / 2
-    decimals = decimals_for(widths)
-    margin = comparisons[0].margin if comparisons else math.nan
-    stated = f"within the margin of {margin:g}" if math.isfinite(margin) else "no margin was stated"
-    paired = bool(comparisons) and comparisons[0].runs == "crossed"
-    runs = "a paired t test" if paired else "Welch's t test"
-    pairs = " Trainings that share their seeds are pairs." if paired else ""
-    over_cases = (
-        "cases, a paired t test over cases of these networks; runs, "
-        if by_case
-        else "runs (new trainings), "
-    )
-    over_both = (
-        "; runs and cases, the multi-reader multi-case analysis with trainings as readers"
-        if by_case
-        else ""
-    )
+    decimals = decimals_for((frame["ci_high"] - frame["ci_low"]) / 2)
     return Table(
         "comparisons",
         frame,
         "Differences between conditions, and what they hold for",
         dict.fromkeys(("difference", "ci_low", "ci_high"), decimals)
         | dict.fromkeys(("p_value", "p_adjusted", "p_equivalence"), 4),
-        f"Difference: first minus second, with its interval. Holds for: {over_cases}{runs} of the "
-        f"values of trainings{over_both}.{pairs} p: of no difference, adjusted over the pairs by "
-        f"Holm's method. p (equivalence): two one-sided tests, {stated}.",
+        _comparison_note(comparisons, by_case=by_case),
         {
             "first": "First", "second": "Second", "generalise_to": "Holds for new",
             "difference": "Difference", "ci_low": "CI low", "ci_high": "CI high", "p_value": "p",
@@ -153,6 +140,27 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             "n_cases": "Cases", "outcome": "First is", "equivalent": "Equivalent", "note": "Note",
         },
     )  # fmt: skip
+
+
+def _comparison_note(comparisons: Sequence[Comparison], *, by_case: bool) -> str:
+    paired = bool(comparisons) and comparisons[0].runs == "crossed"
+    test = "a paired t test" if paired else "Welch's t test"
+    over_runs = f"{test} of the values of trainings"
+    holds_for = f"runs (new trainings), {over_runs}."
+    if by_case:
+        holds_for = (
+            f"cases, a paired t test over cases of these networks; runs, {over_runs}; runs and "
+            "cases, the multi-reader multi-case analysis with trainings as readers."
+        )
+    if paired:
+        holds_for += " Trainings that share their seeds are pairs."
+    margin = comparisons[0].margin if comparisons else math.nan
+    stated = f"within the margin of {margin:g}" if math.isfinite(margin) else "no margin was stated"
+    return (
+        f"Difference: first minus second, with its interval. Holds for: {holds_for} p: of no "
+        "difference, adjusted over the pairs by Holm's method. p (equivalence): two one-sided "
+        f"tests, {stated}."
+    )
 
 
 def component_table(evidence: Evidence, components: Mapping[str, pd.DataFrame]) -> Table | None:

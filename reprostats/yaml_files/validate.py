@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import isclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import AfterValidator, BaseModel, Tag, ValidationError
 from pydantic_core import PydanticCustomError
 
 from reprostats.yaml_files.located import Document, Step
@@ -95,6 +95,27 @@ def mistake(problem: str, remedy: str, known: tuple[str, ...] = ()) -> PydanticC
     """
     context = {"problem": problem, "remedy": remedy, "known": known}
     return PydanticCustomError("mistake", "{problem}; {remedy}", context)
+
+
+def known_name(what: str, remedy: str, known: Collection[str]) -> AfterValidator:
+    """Make the validator of a field that holds one of several names.
+
+    Parameters
+    ----------
+    what
+        What is named, as it stands in the error.
+    remedy
+        What would be right.
+    known
+        The names. A registry is looked up when a field is checked.
+    """
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise mistake(f"there is no {what} {name!r}", remedy, tuple(known))
+        return name
+
+    return AfterValidator(check)
 
 
 def _built(model: type[Model], data: object, context: dict[str, object], *, typed: bool) -> Model:
