@@ -46,20 +46,26 @@ if TYPE_CHECKING:
     from reprostats.stats.proportion import wilson_interval as wilson_interval
     from reprostats.stats.repeated import repeated_measures_anova as repeated_measures_anova
     from reprostats.stats.repeated import sphericity as sphericity
+    from reprostats.stats.sequential import confidence_sequence as confidence_sequence
+    from reprostats.stats.sequential import two_stage_interval as two_stage_interval
     from reprostats.stats.signed_rank import hodges_lehmann as hodges_lehmann
     from reprostats.stats.signed_rank import wilcoxon_test as wilcoxon_test
     from reprostats.study.plan import Condition as Condition
     from reprostats.study.study import Study as Study
     from reprostats.study.trial import Trial as Trial
+    from reprostats.verdicts.fixed_width import FixedWidthInterval as FixedWidthInterval
     from reprostats.verdicts.reliability import reliability as reliability
     from reprostats.verdicts.report import Report as Report
     from reprostats.verdicts.report import verdict as verdict
+    from reprostats.verdicts.sequential import SequentialComparison as SequentialComparison
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Condition": "reprostats.study.plan",
+    "FixedWidthInterval": "reprostats.verdicts.fixed_width",
     "Report": "reprostats.verdicts.report",
+    "SequentialComparison": "reprostats.verdicts.sequential",
     "Study": "reprostats.study.study",
     "Trial": "reprostats.study.trial",
     "adjust_p_values": "reprostats.stats.family",
@@ -70,6 +76,7 @@ _HOMES = {
     "cohen_kappa": "reprostats.stats.agreement",
     "compare_algorithms": "reprostats.stats.algorithms",
     "comparison_variances": "reprostats.stats.planning_comparison",
+    "confidence_sequence": "reprostats.stats.sequential",
     "critical_difference": "reprostats.stats.comparison",
     "equivalence_test": "reprostats.stats.equivalence",
     "fleiss_kappa": "reprostats.stats.agreement",
@@ -96,6 +103,7 @@ _HOMES = {
     "repeats_for_median": "reprostats.stats.planning",
     "sphericity": "reprostats.stats.repeated",
     "subjects_for_icc": "reprostats.stats.planning",
+    "two_stage_interval": "reprostats.stats.sequential",
     "variance_components": "reprostats.stats.components",
     "verdict": "reprostats.verdicts.report",
     "wilcoxon_test": "reprostats.stats.signed_rank",

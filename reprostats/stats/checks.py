@@ -49,6 +49,26 @@ def is_between(value: object, low: float, high: float) -> bool:
         return False
 
 
+def check_positive(**numbers: object) -> None:
+    """Refuse a number that is not above 0, or infinite.
+
+    Raises
+    ------
+    InputError
+        If a number is no real number above 0; the message has its name.
+
+    Examples
+    --------
+    >>> check_positive(half_width=0.0)
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: half_width is 0.0; it must be above 0 and finite
+    """
+    for name, number in numbers.items():
+        if not is_between(number, 0, math.inf):
+            raise InputError(f"{name} is {number!r:.60}; it must be above 0 and finite")
+
+
 def check_integer(value: object, least: int, *, name: str) -> None:
     """Refuse what is no integer, or too small.
 

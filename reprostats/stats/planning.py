@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 from scipy import special
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level, check_integer, is_between
+from reprostats.stats.checks import (
+    check_confidence_level,
+    check_integer,
+    check_positive,
+    is_between,
+)
 from reprostats.stats.median import lower_rank
 
 _LARGEST = 10_000_000
@@ -53,7 +57,7 @@ def repeats_for_mean(
     >>> int(repeats_for_mean(half_width=0.5, sd=1.0)["n"].iloc[0])
     18
     """
-    _check_positive(half_width=half_width, sd=sd)
+    check_positive(half_width=half_width, sd=sd)
     check_confidence_level(confidence_level)
     _check_probability(assurance=assurance)
     tail = (1 - confidence_level) / 2
@@ -97,7 +101,7 @@ def repeats_for_median(
     >>> int(repeats_for_median(half_width=0.5, sd=1.0)["n"].iloc[0])
     33
     """
-    _check_positive(half_width=half_width, sd=sd)
+    check_positive(half_width=half_width, sd=sd)
     check_confidence_level(confidence_level)
 
     def reached(n: int) -> float:
@@ -142,7 +146,7 @@ def cases_for_paired_power(
     >>> int(cases_for_paired_power(effect=0.5, power=0.8)["n"].iloc[0])
     34
     """
-    _check_positive(effect=abs(effect))
+    check_positive(effect=abs(effect))
     _check_probability(power=power, significance_level=significance_level)
     tail = significance_level / (2 if two_sided else 1)
 
@@ -190,7 +194,7 @@ def subjects_for_icc(
     >>> int(subjects_for_icc(icc=0.8, n_raters=3, half_width=0.1)["n"].iloc[0])
     36
     """
-    _check_positive(half_width=half_width)
+    check_positive(half_width=half_width)
     check_confidence_level(confidence_level)
     if icc != 0 and not is_between(icc, 0, 1):
         raise InputError(f"icc is {icc!r}; it must be 0 or more and less than 1")
@@ -219,12 +223,6 @@ def _smallest(enough: Callable[[int], bool], least: int) -> int:
         between = (low + high) // 2
         low, high = (low, between) if between >= least and enough(between) else (between, high)
     return high
-
-
-def _check_positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not is_between(number, 0, np.inf):
-            raise InputError(f"{name} is {number!r}; it must be above 0 and finite")
 
 
 def _check_probability(**numbers: float) -> None:

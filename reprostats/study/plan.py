@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -76,6 +76,11 @@ class Condition:
         """Return the names of all that the condition fixes or varies, sources and config values."""
         settings = [self.varied] if isinstance(self.varied, Mapping) else self.varied
         return set(self.fixed).union(*settings)
+
+    def with_fixed(self, fixed: Mapping[str, Level]) -> Condition:
+        """Return the condition with more sources fixed, unless it names them itself."""
+        held = {name: level for name, level in fixed.items() if name not in self.names()}
+        return replace(self, fixed={**held, **self.fixed})
 
     def varied_together(self) -> list[set[str]]:
         """Return the sources that take more than one level, in groups that change together."""

@@ -6,8 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,11 +29,13 @@ from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.divergence import Detail, Divergence, first_divergence
 from reprostats.study.executors import Executor, run_tasks
 from reprostats.study.folder import (
+    checked_name,
     kept_losses,
     read_environments,
     trial_folder,
     write_results,
 )
+from reprostats.study.growth import count_trainings, with_more_trainings
 from reprostats.study.identity import plain_config
 from reprostats.study.notices import warn_of_idle_sources, warn_of_mixed_environments
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
@@ -47,6 +48,7 @@ from reprostats.study.trial import Trial
 
 if TYPE_CHECKING:
     from reprostats.verdicts.report import Report
+    from reprostats.verdicts.stopping import Stop, StoppingRule
 
 
 class Study:
@@ -117,7 +119,7 @@ class Study:
     ) -> None:
         called = function_name(function)
         self.function = function
-        self.name = _checked_name(function.__name__ if name is None else name)
+        self.name = checked_name(function.__name__ if name is None else name)
         self.folder = paths.study(self.name) if folder is None else Path(folder).resolve()
         self.config = plain_config(config)
         alone = conditions is None
@@ -126,9 +128,10 @@ class Study:
         elif varied is not None or repeats != 1 or not conditions:
             raise InputError("give varied and repeats inside conditions, or no conditions at all.")
         else:
-            conditions = {name: _with(fixed or {}, each) for name, each in conditions.items()}
+            conditions = {name: each.with_fixed(fixed or {}) for name, each in conditions.items()}
         self.conditions = dict(conditions)
         self._code = code_dependencies(function)
+        self._stop: Stop | None = None
         self.planned: dict[str, list[PlannedTrial]] = {}
         for condition_name, condition in self.conditions.items():
             compares_config = bool(condition.names() - SOURCES.keys())
@@ -157,6 +160,7 @@ class Study:
         executor: Executor | str | None = None,
         time_limit: float | None = None,
         retry: bool = False,
+        until: StoppingRule | None = None,
         progress: bool = True,
     ) -> pd.DataFrame:
         """Run the trials that have no record yet and return the long results table.
@@ -176,6 +180,11 @@ class Study:
             Seconds after which a trial is ended and recorded as ``"timeout"``.
         retry
             Run trials again whose status is not ``"ok"``; their old records are kept beside.
+        until
+            A rule that adds trainings until an answer is known: `reprostats.FixedWidthInterval`
+            or `reprostats.SequentialComparison`. The trials that were planned are the first
+            stage; each training that is added has the next seed. `report` then tells when and
+            why the study stopped. A study that was interrupted goes on where it was.
         progress
             Show a progress bar.
 
@@ -206,11 +215,40 @@ class Study:
         _check_run(workers, time_limit)
         if os.environ.get("REPROSTATS_PLAN_ONLY"):
             raise PlanOnlyError(str(self.preview(workers=workers, executor=executor)))
+        run = partial(
+            self._run,
+            workers=workers or self._default_workers(),
+            executor=executor,
+            time_limit=time_limit,
+            progress=progress,
+        )
+        results = run(retry=retry)
+        if until is None:
+            return results
+        first_stage = {name: count_trainings(trials) for name, trials in self.planned.items()}
+        while (stop := until.look(results, first_stage)).more:
+            for name, number in stop.more.items():
+                self.planned[name] = with_more_trainings(self.planned[name], number)
+            del self.trials  # made anew from what is planned
+            results = run(retry=False)
+        self._stop = stop
+        return results
+
+    def _run(
+        self,
+        *,
+        workers: int,
+        executor: Executor | str | None,
+        time_limit: float | None,
+        retry: bool,
+        progress: bool,
+    ) -> pd.DataFrame:
+        """Run what is planned and has no record yet."""
         done = self._recorded(retry=retry)
         missing = [trial for trial in self.trials if trial.identity not in done]
         run_tasks(
             self._tasks(missing, time_limit),
-            workers=workers or self._default_workers(),
+            workers=workers,
             executor=executor,
             progress=progress,
             description=self.name,
@@ -336,6 +374,7 @@ class Study:
             confidence_level=confidence_level,
             title=title,
             losses=kept_losses(self.folder, done),
+            stop=self._stop,
             facts=gather_run_facts(
                 done.values(),
                 read_environments(self.folder, done.values())[0],
@@ -406,18 +445,6 @@ class Study:
     def _tasks(self, trials: Iterable[PlannedTrial], time_limit: float | None) -> list[Task]:
         setup = worker_setup(self.function, self._code, self.folder)
         return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
-
-
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."}:
-        raise InputError(f"a study's name is the name of a folder, not {name!r}.")
-    return name
-
-
-def _with(fixed: Mapping[str, Level], condition: Condition) -> Condition:
-    """Return a condition with what is fixed for the whole study, unless it names it."""
-    held = {name: level for name, level in fixed.items() if name not in condition.names()}
-    return replace(condition, fixed={**held, **condition.fixed})
 
 
 def _check_run(workers: object, time_limit: object) -> None:

@@ -149,7 +149,7 @@ class Comparison(Verdict):
             "different": "They differ",
             "undetermined": "No difference is shown",
         }[self.outcome]
-        digits = f"{_fine(self.difference, self.ci_low, self.ci_high)}"
+        digits = with_interval(self.difference, self.ci_low, self.ci_high)
         note = f" {self.note[:1].upper()}{self.note[1:]}." if self.note else ""
         if self.shared and self.generalise_to != "cases":
             note = f" {shared_in_words(self.shared)}{note}"
@@ -174,7 +174,7 @@ class Comparison(Verdict):
         return f" Equivalence within {margin} is not shown ({p})."
 
 
-def ask_comparison(evidence: Evidence, untrained: tuple[str, ...] = ()) -> list[Verdict]:
+def ask_comparison(evidence: Evidence, untrained: tuple[str, ...] = ()) -> list[Comparison]:
     """Ask of each pair of conditions which is better, for cases, runs, and both.
 
     Parameters
@@ -321,8 +321,14 @@ def _comparison(
     )
 
 
-def _fine(difference: float, low: float, high: float) -> str:
-    """Write a difference and its interval with two significant digits of its half-width."""
+def with_interval(difference: float, low: float, high: float) -> str:
+    """Write a difference and its interval with two significant digits of its half-width.
+
+    Examples
+    --------
+    >>> with_interval(0.01234, -0.0021, 0.0268)
+    '+0.012 (-0.002 to +0.027)'
+    """
     width = (high - low) / 2
     if not math.isfinite(width) or not width > 0:
         return f"{number(difference)} ({number(low)} to {number(high)})"

@@ -30,6 +30,7 @@ from reprostats.verdicts.questions import ask
 from reprostats.verdicts.run_facts import RunFacts, gather_table_facts
 from reprostats.verdicts.run_record import run_record
 from reprostats.verdicts.spread import Spread, all_components
+from reprostats.verdicts.stopping import Stop
 from reprostats.verdicts.tables import (
     comparison_table,
     component_table,
@@ -273,6 +274,7 @@ def verdict(
     confidence_level: float = 0.95,
     title: str | None = None,
     losses: Mapping[str, NDArray[np.floating]] | None = None,
+    stop: Stop | None = None,
     facts: RunFacts | None = None,
 ) -> Report:
     """Tell from a results table whether a result is real.
@@ -305,6 +307,9 @@ def verdict(
         Of the report.
     losses
         The loss of every step by trial, to tell a training that did not learn.
+    stop
+        What the rule saw that added trainings until an answer was known; None: their number was
+        fixed before. ``Study.report`` gives that of ``Study.run``.
     facts
         What is known of the trainings; None: what the table tells. ``Study.report`` gives what its
         records tell.
@@ -338,7 +343,7 @@ def verdict(
         losses=losses,
     )
     components = all_components(evidence)
-    verdicts = ask(evidence, components)
+    verdicts = ask(evidence, components, stop)
     comparisons = [v for v in verdicts if isinstance(v, Comparison)]
     spreads = [v for v in verdicts if isinstance(v, Spread)]
     tables = [
@@ -356,7 +361,7 @@ def verdict(
         tuple(verdicts),
         {table.name: table for table in tables if table is not None},
         {figure.name: figure for figure in figures if figure is not None},
-        evidence.assumed + _folds_together(evidence) + _left_out(evidence),
+        evidence.assumed + _folds_together(evidence) + _left_out(evidence) + _added(stop),
         gather_table_facts(evidence.results) if facts is None else facts,
         _analysis(evidence, comparisons, has_components="components" in names),
     )
@@ -414,5 +419,17 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
     said = (
         f"{evidence.n_left_out} case(s) are left out, because a training has no finite "
         f"{evidence.metric.name} for them; {len(evidence.common_cases)} are left."
+    )
+    return (said,)
+
+
+def _added(stop: Stop | None) -> tuple[str, ...]:
+    """Say which intervals take no account of a rule that added trainings."""
+    if stop is None:
+        return ()
+    said = (
+        "Trainings were added until an answer was known. The answer about the trainings added "
+        "allows for that; the mean, SD and median of a single condition are given as if their "
+        "number had been fixed before."
     )
     return (said,)

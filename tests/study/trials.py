@@ -231,3 +231,7 @@ def scaled(trial):
     return {
         "value": trial.config["scale"] * trial.generator("init").normal() + trial.config["shift"]
     }
+
+
+def scattered(trial):
+    return {"dice": 0.8 + 0.01 * trial.generator("init").normal() + 0.01 * trial.level("threads")}

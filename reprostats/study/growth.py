@@ -1,0 +1,76 @@
+"""More trainings of a condition than were planned: the same set-up with the next seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reprostats.errors import InputError
+from reprostats.sources import SOURCES, STREAMS, Level
+from reprostats.study.plan import PlannedTrial
+
+
+def count_trainings(trials: Sequence[PlannedTrial]) -> int:
+    """Return the number of trainings of a condition: the trials of all folds are one."""
+    folds = {trial.fold for trial in trials}
+    return len(trials) // len(folds)
+
+
+def with_more_trainings(trials: Sequence[PlannedTrial], number: int) -> list[PlannedTrial]:
+    """Return the trials of a condition, and after them those of more trainings.
+
+    Parameters
+    ----------
+    trials
+        The planned trials of one condition.
+    number
+        Trainings to add. If random streams are varied together, each gets the next integers as
+        seeds. If nothing is varied, the trainings are further repeats.
+
+    Raises
+    ------
+    InputError
+        If trainings share the level of a source that is varied, as in a grid of seeds and splits:
+        then another training is not independent of those that are there.
+    """
+    varied = _varied(trials)
+    added: list[PlannedTrial] = []
+    for step in range(1, number + 1):
+        for trial in _last_training(trials):
+            levels = {name: max(_seeds(trials, name)) + step for name in varied}
+            repeat = trial.repeat if varied else trial.repeat + step
+            added.append(replace(trial, levels={**trial.levels, **levels}, repeat=repeat))
+    return [*trials, *added]
+
+
+def _varied(trials: Sequence[PlannedTrial]) -> list[str]:
+    """Return the random streams that are varied together, a level of its own for each training."""
+    first_fold = [trial for trial in trials if trial.fold == trials[0].fold]
+    levels: dict[str, list[Level]] = {
+        name: [trial.levels[name] for trial in first_fold] for name in SOURCES
+    }
+    varied = [name for name, each in levels.items() if len(set(each)) > 1]
+    for name in varied:
+        if name not in STREAMS or not all(isinstance(level, int) for level in levels[name]):
+            raise InputError(
+                f"source {name!r} is varied; trainings can be added until an answer is known where "
+                "random streams with integers as seeds are varied, or nothing. Fix it, or make a "
+                "condition of each level."
+            )
+        if len(set(levels[name])) < len(first_fold):
+            raise InputError(
+                f"several trainings share a level of {name!r}, so that another training would not "
+                "be independent of them. Vary streams together: "
+                'varied=[{"init": 0, "batch_order": 0}, {"init": 1, "batch_order": 1}].'
+            )
+    return varied
+
+
+def _seeds(trials: Sequence[PlannedTrial], name: str) -> list[int]:
+    return [int(trial.levels[name]) for trial in trials]
+
+
+def _last_training(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+    """Return the trials of the last training, one for each fold."""
+    last = trials[-1]
+    return [t for t in trials if (t.levels, t.repeat) == (last.levels, last.repeat)]
