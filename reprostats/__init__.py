@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from reprostats.stats.planning_comparison import ComparisonVariances as ComparisonVariances
     from reprostats.stats.planning_comparison import comparison_variances as comparison_variances
     from reprostats.stats.planning_comparison import plan_comparison as plan_comparison
+    from reprostats.stats.planning_icc import plan_icc as plan_icc
     from reprostats.stats.proportion import wilson_interval as wilson_interval
     from reprostats.stats.repeated import repeated_measures_anova as repeated_measures_anova
     from reprostats.stats.repeated import sphericity as sphericity
@@ -96,6 +97,7 @@ _HOMES = {
     "paired_ttest": "reprostats.stats.paired",
     "performance_profile": "reprostats.stats.comparison",
     "plan_comparison": "reprostats.stats.planning_comparison",
+    "plan_icc": "reprostats.stats.planning_icc",
     "probability_of_improvement": "reprostats.stats.comparison",
     "reliability": "reprostats.verdicts.reliability",
     "repeated_measures_anova": "reprostats.stats.repeated",

@@ -163,6 +163,9 @@ def subjects_for_icc(
 ) -> pd.DataFrame:
     """Return the number of subjects for an interval of an ICC that is narrow enough.
 
+    This is for ICC(1,1) and ICC(C,1), where differences between raters are error or do not count.
+    For ICC(A,1), whose raters are a sample too, see `plan_icc`.
+
     Parameters
     ----------
     icc
