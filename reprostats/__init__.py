@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from reprostats.stats.sequential import two_stage_interval as two_stage_interval
     from reprostats.stats.signed_rank import hodges_lehmann as hodges_lehmann
     from reprostats.stats.signed_rank import wilcoxon_test as wilcoxon_test
+    from reprostats.stats.unpaired import unpaired_ttest as unpaired_ttest
     from reprostats.study.plan import Condition as Condition
     from reprostats.study.study import Study as Study
     from reprostats.study.trial import Trial as Trial
@@ -106,6 +107,7 @@ _HOMES = {
     "sphericity": "reprostats.stats.repeated",
     "subjects_for_icc": "reprostats.stats.planning",
     "two_stage_interval": "reprostats.stats.sequential",
+    "unpaired_ttest": "reprostats.stats.unpaired",
     "variance_components": "reprostats.stats.components",
     "verdict": "reprostats.verdicts.report",
     "wilcoxon_test": "reprostats.stats.signed_rank",

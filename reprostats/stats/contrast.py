@@ -15,6 +15,7 @@ from scipy import optimize, stats
 
 from reprostats.stats.mean_squares import Floats, Runs, mean_squares
 from reprostats.stats.run_means import mean_of_runs
+from reprostats.stats.unpaired import hedges_correction
 
 Part = tuple[float, float]
 Shared = tuple[pd.DataFrame | None, pd.DataFrame | None]
@@ -126,10 +127,9 @@ class Contrast:
         df
             Degrees of freedom of the SD. With one the correction is 0: NaN.
         """
-        if not self.sd > 0 or df <= 1:
+        if not self.sd > 0:
             return math.nan
-        log_correction = math.lgamma(df / 2) - math.lgamma((df - 1) / 2) - 0.5 * math.log(df / 2)
-        return self.difference / self.sd * math.exp(log_correction)
+        return self.difference / self.sd * hedges_correction(df)
 
     def p_equivalence(self, margin: float) -> float:
         """Return the larger p value of two one-sided tests against the margin."""

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import as_numbers, check_finite, count, is_between
+from reprostats.stats.checks import is_between
 from reprostats.stats.paired import as_pairs
 from reprostats.stats.precision import centre, power_of_two, rounding
+from reprostats.stats.unpaired import two_samples, welch
 
 Floats = NDArray[np.float64]
 
@@ -89,10 +90,10 @@ def equivalence_test(
         raise InputError(
             f"significance_level is {significance_level!r}; it must lie between 0 and 0.5"
         )
-    sides = list(as_pairs(first, second).T) if paired else _two_samples(first, second)
+    sides = list(as_pairs(first, second).T) if paired else two_samples(first, second)
     unit = power_of_two(np.concatenate([*sides, [margin]]))
     scaled = [side / unit for side in sides]
-    difference, error, df = _paired(*scaled) if paired else _welch(*scaled)
+    difference, error, df = _paired(*scaled) if paired else welch(*scaled)
     noise = 4 * float(rounding(np.concatenate([*scaled, [margin / unit]])))
     row = _tost(difference, error, df, margin / unit, significance_level, noise)
     row |= {name: unit * row[name] for name in ("difference", "margin", "ci_low", "ci_high")}
@@ -162,30 +163,3 @@ def _paired(first: Floats, second: Floats) -> tuple[float, float, float]:
     spread = float(np.std(centre(differences), ddof=1))
     n = len(differences)
     return float(differences.mean()), spread / n**0.5 if spread > unit else 0.0, n - 1.0
-
-
-def _welch(first: Floats, second: Floats) -> tuple[float, float, float]:
-    """Return the difference of means, its standard error and Satterthwaite's degrees of freedom."""
-    parts = [float(np.var(centre(side), ddof=1)) / len(side) for side in (first, second)]
-    parts = [
-        part if math.sqrt(part * len(side)) > float(rounding(side)) else 0.0
-        for part, side in zip(parts, (first, second), strict=True)
-    ]
-    degrees = [len(first) - 1, len(second) - 1]
-    total = sum(parts)
-    below = sum(part**2 / df for part, df in zip(parts, degrees, strict=True))
-    df = total**2 / below if below else float(sum(degrees))
-    return float(first.mean() - second.mean()), math.sqrt(total), df
-
-
-def _two_samples(first: ArrayLike | pd.DataFrame, second: ArrayLike | None) -> list[Floats]:
-    if second is None:
-        raise InputError("second is missing; without pairs two samples are needed")
-    sides = [as_numbers(first, name="first"), as_numbers(second, name="second")]
-    for name, side in zip(("first", "second"), sides, strict=True):
-        if side.ndim != 1:
-            raise InputError(f"{name} has shape {side.shape}; it must be (n,)")
-        check_finite(side, name=name)
-        if len(side) < 2:  # noqa: PLR2004
-            raise InputError(f"{name} has {count(len(side), 'value')}; at least 2 are needed")
-    return sides

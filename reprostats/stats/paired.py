@@ -60,10 +60,21 @@ class _Question(NamedTuple):
 
     def ends(self, low: float, high: float) -> tuple[float, float]:
         """Open the end of an interval that a one-sided question leaves open."""
-        return (
-            -math.inf if self.alternative == "less" else low,
-            math.inf if self.alternative == "greater" else high,
-        )
+        return open_ends(low, high, self.alternative)
+
+
+def open_ends(low: float, high: float, alternative: Alternative) -> tuple[float, float]:
+    """Open the end of an interval that a one-sided question leaves open.
+
+    Examples
+    --------
+    >>> open_ends(0.1, 0.3, "greater")
+    (0.1, inf)
+    """
+    return (
+        -math.inf if alternative == "less" else low,
+        math.inf if alternative == "greater" else high,
+    )
 
 
 def paired_ttest(
