@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from reprostats.stats.median import median_ci as median_ci
     from reprostats.stats.median import median_ci_size as median_ci_size
     from reprostats.stats.median import median_difference as median_difference
+    from reprostats.stats.outperformance import pairs_for_outperforming as pairs_for_outperforming
+    from reprostats.stats.outperformance import (
+        probability_of_outperforming as probability_of_outperforming,
+    )
     from reprostats.stats.paired import paired_ttest as paired_ttest
     from reprostats.stats.planning import cases_for_paired_power as cases_for_paired_power
     from reprostats.stats.planning import repeats_for_mean as repeats_for_mean
@@ -96,10 +100,12 @@ _HOMES = {
     "median_difference": "reprostats.stats.median",
     "paired_comparisons": "reprostats.stats.family",
     "paired_ttest": "reprostats.stats.paired",
+    "pairs_for_outperforming": "reprostats.stats.outperformance",
     "performance_profile": "reprostats.stats.comparison",
     "plan_comparison": "reprostats.stats.planning_comparison",
     "plan_icc": "reprostats.stats.planning_icc",
     "probability_of_improvement": "reprostats.stats.comparison",
+    "probability_of_outperforming": "reprostats.stats.outperformance",
     "reliability": "reprostats.verdicts.reliability",
     "repeated_measures_anova": "reprostats.stats.repeated",
     "repeats_for_mean": "reprostats.stats.planning",
