@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from reprostats.stats.planning_comparison import comparison_variances as comparison_variances
     from reprostats.stats.planning_comparison import plan_comparison as plan_comparison
     from reprostats.stats.proportion import wilson_interval as wilson_interval
+    from reprostats.stats.pseudovalues import pseudovalues as pseudovalues
     from reprostats.stats.repeated import repeated_measures_anova as repeated_measures_anova
     from reprostats.stats.repeated import sphericity as sphericity
     from reprostats.stats.signed_rank import hodges_lehmann as hodges_lehmann
@@ -90,6 +91,7 @@ _HOMES = {
     "performance_profile": "reprostats.stats.comparison",
     "plan_comparison": "reprostats.stats.planning_comparison",
     "probability_of_improvement": "reprostats.stats.comparison",
+    "pseudovalues": "reprostats.stats.pseudovalues",
     "reliability": "reprostats.verdicts.reliability",
     "repeated_measures_anova": "reprostats.stats.repeated",
     "repeats_for_mean": "reprostats.stats.planning",
