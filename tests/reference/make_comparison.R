@@ -6,7 +6,7 @@
 # unequal runs on the same cases, the parts of the variance are R's mean squares (analysis "mean
 # squares"), in others those of lmer's restricted maximum likelihood (analysis "likelihood").
 # lmer_se; satterthwaite_*: lmerTest; kenward_roger_*: pbkrtest. `singular`: lmer has a variance at 0.
-# The likelihood is refined beyond bobyqa's stop, as in make_repeated.R.
+# The likelihood is refined beyond bobyqa's stop (refined.R).
 suppressPackageStartupMessages({library(lmerTest); library(pbkrtest)})
 python <- Sys.getenv("PYTHON", "python3")
 data <- read.csv(pipe(paste(python, "comparison_designs.py")), stringsAsFactors = FALSE)
@@ -16,27 +16,7 @@ random <- list(
   nested = c("case", "algorithm:run", "algorithm:case"),
   crossed = c("run", "case", "algorithm:run", "algorithm:case", "run:case"))
 
-refined <- function(formula, d) {
-  control <- function(optimizer, ...) lmerControl(optimizer = optimizer, boundary.tol = 0,
-    check.conv.singular = "ignore", check.conv.grad = "ignore", check.conv.hess = "ignore", ...)
-  fit <- lmer(formula, d, control = control("bobyqa", optCtrl = list(rhoend = 1e-10, maxfun = 1e5)))
-  deviance_of <- update(fit, devFunOnly = TRUE)
-  best <- getME(fit, "theta")
-  for (i in seq_along(best)) {
-    zero <- replace(best, i, 0)
-    if (best[i] < 1e-2 && deviance_of(zero) <= deviance_of(best) + 1e-9) best <- zero
-  }
-  # Newton's steps: the deviance itself is flat to rounding within 1e-8 of its least.
-  for (pass in 1:6) {
-    inside <- which(best > 0)
-    of <- function(x) deviance_of(replace(best, inside, x))
-    step <- tryCatch(solve(numDeriv::hessian(of, best[inside]), numDeriv::grad(of, best[inside])),
-                     error = function(e) NULL)
-    if (is.null(step) || max(abs(step / best[inside])) > 0.05) break
-    best[inside] <- best[inside] - step
-  }
-  list(fit = lmer(formula, d, start = best, control = control(NULL)), zero = any(best == 0))
-}
+source("refined.R")
 
 mean_squares <- function(d, runs) {
   a <- nlevels(d$algorithm); n <- nlevels(d$case)
