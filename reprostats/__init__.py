@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from reprostats.stats.planning_comparison import plan_comparison as plan_comparison
     from reprostats.stats.planning_icc import plan_icc as plan_icc
     from reprostats.stats.proportion import wilson_interval as wilson_interval
+    from reprostats.stats.pseudovalues import pseudovalues as pseudovalues
     from reprostats.stats.repeated import repeated_measures_anova as repeated_measures_anova
     from reprostats.stats.repeated import sphericity as sphericity
     from reprostats.stats.sequential import confidence_sequence as confidence_sequence
@@ -106,6 +107,7 @@ _HOMES = {
     "plan_icc": "reprostats.stats.planning_icc",
     "probability_of_improvement": "reprostats.stats.comparison",
     "probability_of_outperforming": "reprostats.stats.outperformance",
+    "pseudovalues": "reprostats.stats.pseudovalues",
     "reliability": "reprostats.verdicts.reliability",
     "repeated_measures_anova": "reprostats.stats.repeated",
     "repeats_for_mean": "reprostats.stats.planning",

@@ -54,7 +54,6 @@ from reprostats.stats.contrast import (
     Contrast,
     Shared,
     over_cases,
-    over_runs,
     over_runs_and_cases,
 )
 from reprostats.stats.family import Adjustment, adjust_p_values
@@ -62,6 +61,7 @@ from reprostats.stats.mean_squares import Floats, Runs
 from reprostats.stats.pooled import Pooled, pooled
 from reprostats.stats.run_means import shared_levels
 from reprostats.stats.run_table import levels_of, matrices_of, relation_of
+from reprostats.stats.stand_in import StandIn, Trainings, over_trainings
 
 GeneraliseTo = Literal["cases", "runs", "runs and cases"]
 GENERALISATIONS: tuple[GeneraliseTo, ...] = ("cases", "runs", "runs and cases")
@@ -145,10 +145,12 @@ def compare_algorithms(
     Notes
     -----
     Runs that are the same on every one of several cases count once: they show a fixed seed, not
-    that trainings do not vary. For cases or runs alone, cases without a finite value in each run of
-    both algorithms are left out. For runs and cases, all algorithms are analysed together: by mean
-    squares where the data are complete, else by restricted maximum likelihood on all values, and
-    the note says so; see `reprostats.stats.pooled`.
+    that trainings do not vary. For an algorithm that was trained once the pooled spread of the
+    trainings of the others stands in, and the note says so (crossed runs need two others). For
+    cases or runs alone, cases without a finite value in each run of both algorithms are left out.
+    For runs and cases, all algorithms are analysed together: by mean squares where the data are
+    complete, else by restricted maximum likelihood on all values, and the note says so; see
+    `reprostats.stats.pooled`.
 
     The degrees of freedom for runs and cases weigh those of the two parts of the variance by their
     shares, 1/df = (MS(R)/V)/f_R + (D/V)/f_AC with D = max(MS(AC) - MS(RC), 0) and V = MS(R) + D.
@@ -196,6 +198,7 @@ def compare_matrices(
     adjustment: Adjustment = "holm",
     confidence_level: float = 0.95,
     equal_runs_count_once: bool = True,
+    spread_stands_in: bool = True,
 ) -> pd.DataFrame:
     """Compare algorithms from one table each: one row a run, one column a case.
 
@@ -209,6 +212,9 @@ def compare_matrices(
     equal_runs_count_once
         Whether runs that are equal on every one of several cases are one run. False: the caller
         knows that they are different trainings.
+    spread_stands_in
+        Whether the spread of others stands in for an algorithm with one run. False: the caller
+        knows that this run was no training of its own, such as one of several with one seed.
     runs, generalise_to, margin, baseline, adjustment, confidence_level
         As of `compare_algorithms`, whose result and errors are the same.
 
@@ -233,17 +239,20 @@ def compare_matrices(
     )
     shared = shared or {}
     dependent = any(_has_shared(runs_, shared.get(name)) for name, runs_ in matrices.items())
+    prepared, notes = distinct_runs(matrices, runs, once=equal_runs_count_once)
+    once = [name for name, runs_ in matrices.items() if len(runs_) == 1]
+    trainings = Trainings(prepared, runs, once if spread_stands_in and not dependent else [])
     if generalise_to == "runs and cases" and not dependent:
-        prepared, notes = distinct_runs(matrices, runs, once=equal_runs_count_once)
         analysis = pooled(prepared, runs)
         if analysis is not None:
-            rows = [_pooled_row(pair, prepared, analysis, notes, question) for pair in pairs]
+            rows = [_pooled_row(pair, trainings, analysis, notes, question) for pair in pairs]
             return _adjusted(rows, adjustment)
     rows = [
         _row(
             (one, other),
             (matrices[one], matrices[other]),
             (shared.get(one), shared.get(other)),
+            trainings,
             question,
         )
         for one, other in pairs
@@ -296,6 +305,7 @@ def _row(
     names: tuple[object, object],
     matrices: tuple[pd.DataFrame, pd.DataFrame],
     shared: Shared,
+    trainings: Trainings,
     question: _Question,
 ) -> dict[str, object]:
     one, other, notes = comparable(
@@ -304,11 +314,17 @@ def _row(
     first, second = one.to_numpy(dtype=np.float64), other.to_numpy(dtype=np.float64)
     row = question.row(names, (len(first), len(second)), first.shape[1])
     row["difference"] = first.mean() - second.mean() if first.size and second.size else math.nan
-    if why := obstacle(first, second, question.runs, question.generalise_to):
+    # For runs and cases, one of the two must tell what cases add: it has several runs.
+    borrows = question.generalise_to == "runs" or (
+        question.generalise_to == "runs and cases" and len(first) != len(second)
+    )
+    spread = trainings.stand_in(names, one.columns) if borrows else None
+    if why := obstacle(first, second, question.runs, question.generalise_to, spread):
         return row | {"note": "; ".join([*notes, why])}
     levels = (_shared_by(one, shared[0]), _shared_by(other, shared[1]))
-    contrast = _contrast(first, second, levels, question)
-    sd_df = _sd_df(first, second, question)
+    contrast = _contrast(first, second, levels, spread, question)
+    sd_df = _sd_df(first, second, spread, question)
+    notes += [spread.note] if spread else []
     return row | _numbers(contrast, sd_df, question) | {"note": "; ".join(notes)}
 
 
@@ -349,13 +365,13 @@ def _equivalence(contrast: Contrast, margin: float) -> float:
 
 def _pooled_row(
     names: tuple[object, object],
-    matrices: Mapping[Any, pd.DataFrame],
+    trainings: Trainings,
     analysis: Pooled,
     notes: Mapping[Any, str],
     question: _Question,
 ) -> dict[str, object]:
     """Compare two algorithms by the analysis of all of them together."""
-    one, other = (matrices[name] for name in names)
+    one, other = (trainings.matrices[name] for name in names)
     used = [table.columns[table.notna().any()] for table in (one, other)]
     n_runs = (len(one), len(other))
     row = question.row(names, n_runs, len(used[0].union(used[1], sort=False)))
@@ -364,28 +380,37 @@ def _pooled_row(
     contrast = analysis.contrast(*names, strict=question.strict)
     row["difference"] = contrast.difference
     first, second = one.to_numpy(), other.to_numpy()
-    why = few_runs(min(n_runs))
-    if not why and (question.runs == "nested" or one.index.equals(other.index)):
+    spread = trainings.stand_in(names)
+    why = "" if spread else few_runs(min(n_runs))
+    if not spread and not why and (question.runs == "nested" or one.index.equals(other.index)):
         means = [np.nanmean(array, axis=1) for array in (first, second)]
         why = no_spread(means[0], means[1], question.runs)
-    said = [*(notes[name] for name in names), analysis.note, why]
+    said = [*(notes[name] for name in names), analysis.note, spread.note if spread else "", why]
     row["note"] = "; ".join(filter(None, said))
     if why:
         return row
-    sd = math.nan if analysis.note else over_runs(first, second, question.runs).sd
-    return row | _numbers(replace(contrast, sd=sd), _sd_df(first, second, question), question)
+    sd = math.nan
+    if not analysis.note:
+        sd = over_trainings(first, second, question.runs, spread=spread).sd
+    sd_df = _sd_df(first, second, spread, question)
+    return row | _numbers(replace(contrast, sd=sd), sd_df, question)
 
 
-def _contrast(first: Floats, second: Floats, levels: Shared, question: _Question) -> Contrast:
+def _contrast(
+    first: Floats, second: Floats, levels: Shared, spread: StandIn | None, question: _Question
+) -> Contrast:
     if question.generalise_to == "cases":
         return over_cases(first, second)
+    trainings = over_trainings(first, second, question.runs, levels, spread)
     if question.generalise_to == "runs":
-        return over_runs(first, second, question.runs, levels)
-    return over_runs_and_cases(first, second, question.runs, levels, strict=question.strict)
+        return trainings
+    return over_runs_and_cases(first, second, question.runs, trainings, strict=question.strict)
 
 
-def _sd_df(first: Floats, second: Floats, question: _Question) -> int:
+def _sd_df(first: Floats, second: Floats, spread: StandIn | None, question: _Question) -> int:
     """Return the degrees of freedom of the SD in which the effect is measured."""
+    if spread is not None:
+        return spread.df
     if question.generalise_to == "cases":
         return int(first.shape[1]) - 1
     return len(first) - 1 if question.runs == "crossed" else len(first) + len(second) - 2

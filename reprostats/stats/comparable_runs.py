@@ -97,24 +97,25 @@ def _distinct_rows(*tables: pd.DataFrame) -> list[int]:
     return rows
 
 
-def obstacle(first: Floats, second: Floats, runs: Runs, generalise_to: str) -> str:
-    """Say why the data cannot answer; empty if they can."""
+def obstacle(
+    first: Floats, second: Floats, runs: Runs, generalise_to: str, spread: object = None
+) -> str:
+    """Say why the data cannot answer; empty if they can.
+
+    With a ``spread`` that of other algorithms stands in; see `reprostats.stats.stand_in`.
+    """
     n_cases, n_runs = first.shape[1], min(len(first), len(second))
     if not n_cases:
         return "no case has a finite value in every run"
     if generalise_to != "runs" and n_cases < _AT_LEAST:
         return "there is one value a run: nothing can be said of other cases"
-    if generalise_to == "cases":
+    if generalise_to == "cases" or spread is not None:
         return ""
     return few_runs(n_runs) or no_spread(first.mean(axis=1), second.mean(axis=1), runs)
 
 
 def few_runs(n_runs: int) -> str:
-    """Say that one run says nothing of others.
-
-    The spread of the other algorithms could stand in; that would take it for granted that all vary
-    alike, and one network trained with a fixed seed would pass for an algorithm.
-    """
+    """Say that one distinct run says nothing of others."""
     if n_runs < _AT_LEAST:
         return "one distinct run: nothing can be said of other trainings"
     return ""

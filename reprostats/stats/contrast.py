@@ -201,19 +201,25 @@ def _pooled_sd(variances: Sequence[tuple[float, float]]) -> float:
 
 
 def over_runs_and_cases(
-    first: Floats, second: Floats, runs: Runs, shared: Shared = NOTHING_SHARED, *, strict: bool
+    first: Floats, second: Floats, runs: Runs, trainings: Contrast, *, strict: bool
 ) -> Contrast:
-    """Compare over trainings and cases that are both random; see the head of this module.
+    """Compare over trainings and cases that are both random.
 
-    Parameters are those of `over_runs`; ``strict`` is that of `Contrast`.
+    Parameters
+    ----------
+    first, second, runs
+        As of `over_runs`.
+    trainings
+        The comparison over runs alone.
+    strict
+        As of `Contrast`.
     """
     cases = first.shape[1]
     squares = mean_squares([first, second], runs)
     factor = (1 / len(first) + 1 / len(second)) / cases
     excess = factor * squares.excess
-    trainings = over_runs(first, second, runs, shared)
-    # Of independent trainings the variance is pooled; of others it is what `over_runs` says.
-    pooled = len(trainings.parts) == 1
+    # Of independent trainings of both the variance is pooled; of others it is what is given.
+    pooled = len(trainings.parts) == 1 and min(len(first), len(second)) > 1
     of_runs = factor * squares.runs if pooled else trainings.se**2
     run_parts: tuple[Part, ...] = ((1.0, squares.run_df),) if pooled else trainings.parts
     variance = of_runs + excess

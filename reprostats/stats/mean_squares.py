@@ -43,7 +43,7 @@ def mean_squares(arrays: Sequence[Floats], runs: Runs) -> MeanSquares:
     by_case = np.stack([array.mean(axis=0) for array in arrays])
     # Two algorithms may have different numbers of runs; then the harmonic mean stands for both.
     n_runs = len(arrays) / sum(1 / len(array) for array in arrays)
-    pairs = n_runs * _interaction(by_case) / (len(arrays) - 1) / (n_cases - 1)
+    pairs = n_runs * interaction(by_case) / (len(arrays) - 1) / (n_cases - 1)
     run_df = sum(map(len, arrays)) - len(arrays)
     if runs == "crossed":
         run_df -= len(arrays[0]) - 1
@@ -52,7 +52,7 @@ def mean_squares(arrays: Sequence[Floats], runs: Runs) -> MeanSquares:
         stacked = stacked - stacked.mean(axis=1, keepdims=True)
         arrays = list(stacked)
     within = sum(n_cases * _squares(array.mean(axis=1)) for array in arrays)
-    rest = sum(_interaction(array) for array in arrays)
+    rest = sum(interaction(array) for array in arrays)
     return MeanSquares(within / run_df, pairs, rest / run_df / (n_cases - 1), run_df)
 
 
@@ -60,7 +60,13 @@ def _squares(values: Floats) -> float:
     return float(((values - values.mean()) ** 2).sum())
 
 
-def _interaction(block: Floats) -> float:
-    """Return the sum of squares of what neither rows nor columns explain."""
+def interaction(block: Floats) -> float:
+    """Return the sum of squares of what neither rows nor columns explain.
+
+    Examples
+    --------
+    >>> interaction(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    1.0
+    """
     rows, columns = block.mean(axis=1, keepdims=True), block.mean(axis=0)
     return float(((block - rows - columns + block.mean()) ** 2).sum())

@@ -16,6 +16,8 @@ References
    mixed effects models", Journal of Statistical Software 82(13) (2017).
 .. [6] D. Lakens, "Calculating and reporting effect sizes to facilitate cumulative science",
    Frontiers in Psychology 4, 863 (2013): partial eta squared from F.
+.. [7] M. G. Kenward and J. H. Roger, "Small sample inference for fixed effects from restricted
+   maximum likelihood", Biometrics 53(3), 983-997 (1997).
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ from reprostats.stats.f_distribution import f_upper_tail
 from reprostats.stats.factors import response
 from reprostats.stats.precision import centre, power_of_two, rounding
 from reprostats.stats.reml import orthonormal
-from reprostats.stats.repeated_mixed import mixed_model_tests
+from reprostats.stats.repeated_mixed import (
+    DEGREES_OF_FREEDOM,
+    DegreesOfFreedom,
+    mixed_model_tests,
+)
 
 Floats = NDArray[np.float64]
 
@@ -81,6 +87,7 @@ def repeated_measures_anova(
     within: Sequence[str],
     between: Sequence[str] = (),
     method: Literal["univariate", "mixed"] | None = None,
+    df: DegreesOfFreedom = "satterthwaite",
 ) -> pd.DataFrame:
     """Test factors that vary within subjects, such as cases measured under several settings.
 
@@ -101,6 +108,9 @@ def repeated_measures_anova(
         "univariate": sums of squares of contrasts, which need every cell of every subject.
         "mixed": a linear mixed model, which uses every observation. By default "univariate" if no
         cell is missing, else "mixed".
+    df
+        Degrees of freedom of the mixed model: "satterthwaite", or "kenward-roger", which scale F
+        besides. The univariate tests need neither.
 
     Returns
     -------
@@ -132,8 +142,9 @@ def repeated_measures_anova(
     taken as manipulated.
 
     *Mixed*: subjects, and with several within factors the pairs of subject and factor, are random;
-    restricted maximum likelihood; type 3 tests with factors coded to sum to zero and
-    Satterthwaite's degrees of freedom, as R's lmerTest [5]_. It supposes sphericity.
+    restricted maximum likelihood; type 3 tests with factors coded to sum to zero and degrees of
+    freedom of Satterthwaite, as R's lmerTest [5]_, or of Kenward and Roger, as R's pbkrtest [7]_.
+    It supposes sphericity.
 
     *Subjects that respond alike* leave no error: F is infinite and p is 0, or NaN where the term
     has no sum of squares either; the note says so.
@@ -155,12 +166,14 @@ def repeated_measures_anova(
     """
     if method not in {None, "univariate", "mixed"}:
         raise InputError(f"method is {method!r}; it must be 'univariate' or 'mixed'")
+    if df not in DEGREES_OF_FREEDOM:
+        raise unknown_name("degrees of freedom", df, DEGREES_OF_FREEDOM)
     used = _read(table, value, subject, within, between)
     sizes = [used[name].nunique() for name in within]
     missing = used[subject].nunique() * math.prod(sizes) - len(used)
     if method == "mixed" or (missing and method is None):
         terms = _subsets([*between, *within])
-        found = mixed_model_tests(used, value, subject, list(within), terms, missing)
+        found = mixed_model_tests(used, value, subject, list(within), terms, missing, df)
         return found.reindex(columns=list(COLUMNS))
     if missing:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Tests of fixed effects in a mixed model of repeated measures, with Satterthwaite's df.
+"""Tests of fixed effects in a mixed model of repeated measures.
 
 References
 ----------
@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,16 @@ from reprostats.errors import InputError
 from reprostats.stats.checks import count
 from reprostats.stats.components import Components, fit_components
 from reprostats.stats.f_distribution import f_upper_tail
+from reprostats.stats.kenward_roger import KenwardRoger
 from reprostats.stats.precision import centre
 
 Floats = NDArray[np.float64]
+DegreesOfFreedom = Literal["satterthwaite", "kenward-roger"]
+
+DEGREES_OF_FREEDOM: dict[DegreesOfFreedom, str] = {
+    "satterthwaite": "Satterthwaite's degrees of freedom",
+    "kenward-roger": "Kenward and Roger's degrees of freedom",
+}
 
 
 def mixed_model_tests(
@@ -30,6 +37,7 @@ def mixed_model_tests(
     within: list[str],
     terms: list[tuple[str, ...]],
     missing: int,
+    degrees_of_freedom: DegreesOfFreedom,
 ) -> pd.DataFrame:
     """Test the terms of a mixed model of every observation.
 
@@ -43,6 +51,8 @@ def mixed_model_tests(
         The fixed part, as names of factors; the first is empty, the last names them all.
     missing
         Cells without observation, for the note.
+    degrees_of_freedom
+        Whose they are.
 
     Returns
     -------
@@ -62,10 +72,12 @@ def mixed_model_tests(
         random += [f"{subject}:{name}" for name in within]
     fitted = fit_components(named, value=value, random=random, fixed=[":".join(factors)])
     model = _MixedModel.of(fitted, used, value, terms)
-    word = f"{count(missing, 'cell')} missing: mixed model, Satterthwaite's degrees of freedom"
+    word = (
+        f"{count(missing, 'cell')} missing: mixed model, {DEGREES_OF_FREEDOM[degrees_of_freedom]}"
+    )
     rows = []
     for names in terms[1:]:
-        f, df, df_error = model.test(names)
+        f, df, df_error = model.test(names, degrees_of_freedom)
         row: dict[str, Any] = {"source": ":".join(names), "df": df, "df_error": df_error, "f": f}
         row |= {"p_value": float(f_upper_tail(f, df, df_error)), "note": word}
         row["partial_eta_squared"] = df * f / (df * f + df_error)
@@ -76,13 +88,12 @@ def mixed_model_tests(
 class _MixedModel(NamedTuple):
     """Fixed effects of a mixed model, coded to sum to zero, with what their tests need.
 
-    ``slopes`` holds the derivative of the covariance of the effects by every variance that is not
-    at 0, and ``uncertainty`` the covariance of these variances.
+    ``active`` are the places of the variances that are not at 0, and ``uncertainty`` is the
+    covariance of these.
     """
 
-    effects: Floats
-    covariance: Floats
-    slopes: Floats
+    kenward_roger: KenwardRoger
+    active: list[int]
     uncertainty: Floats
     places: dict[tuple[str, ...], slice]
     contrasts: dict[tuple[str, ...], Floats]
@@ -117,26 +128,35 @@ class _MixedModel(NamedTuple):
         covariance = np.asarray(np.linalg.inv(design.T @ weighted), dtype=np.float64)
         measured = centre(used[value].to_numpy(dtype=np.float64) / fitted.scale)
         active = [place for place, variance in enumerate(raw) if variance > 0]
-        slopes = np.array(
-            [covariance @ (weighted.T @ kernels[k] @ weighted) @ covariance for k in active]
-        )
         information = fitted.likelihood.observed[np.ix_(active, active)]
         effects = covariance @ (weighted.T @ measured)
+        adjusted = KenwardRoger.of(
+            effects, weighted, covariance, total, kernels, fitted.likelihood.expected
+        )
         uncertainty = np.asarray(np.linalg.inv(information), dtype=np.float64)
         contrasts = {names: _differences(used, names, len(terms)) for names in terms}
-        return cls(effects, covariance, slopes, uncertainty, places, contrasts)
+        return cls(adjusted, active, uncertainty, places, contrasts)
 
-    def test(self, names: tuple[str, ...]) -> tuple[float, int, float]:
-        """Return F of a term and its degrees of freedom.
+    def test(
+        self, names: tuple[str, ...], degrees_of_freedom: DegreesOfFreedom
+    ) -> tuple[float, int, float]:
+        """Return F of a term and its degrees of freedom."""
+        contrasts = np.zeros((len(self.contrasts[names]), len(self.kenward_roger.effects)))
+        contrasts[:, self.places[names]] = self.contrasts[names]
+        if degrees_of_freedom == "kenward-roger":
+            return self.kenward_roger.test(contrasts)
+        return self._satterthwaite(contrasts)
+
+    def _satterthwaite(self, contrasts: Floats) -> tuple[float, int, float]:
+        """Return F and its degrees of freedom.
 
         These depend on the contrasts that span the term, if there are several: they are the ones
         that lmerTest takes under R's default coding.
         """
-        place, contrasts = self.places[names], self.contrasts[names]
-        sizes, axes = np.linalg.eigh(contrasts @ self.covariance[place, place] @ contrasts.T)
+        sizes, axes = np.linalg.eigh(contrasts @ self.kenward_roger.covariance @ contrasts.T)
         rows = axes.T @ contrasts
-        squares = (rows @ self.effects[place]) ** 2 / sizes
-        slopes = np.einsum("ai,kij,aj->ka", rows, self.slopes[:, place, place], rows)
+        squares = (rows @ self.kenward_roger.effects) ** 2 / sizes
+        slopes = np.einsum("ai,kij,aj->ka", rows, self.kenward_roger.slopes[self.active], rows)
         degrees = 2 * sizes**2 / np.einsum("ka,kl,la->a", slopes, self.uncertainty, slopes)
         return float(squares.mean()), len(sizes), _pooled(degrees)
 

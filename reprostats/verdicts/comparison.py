@@ -214,6 +214,7 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
             baseline=baseline,
             confidence_level=evidence.confidence_level,
             equal_runs_count_once=False,  # copies are left out already, by their fingerprints
+            spread_stands_in=False,  # one run may be what is left of many with one seed
         )
         for what in GENERALISATIONS
         if what == "runs" or evidence.has_cases

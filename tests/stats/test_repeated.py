@@ -15,6 +15,7 @@ from tests.stats.reference import beside, check, designs, read
 DATA = designs("repeated_data.csv")
 COMPLETE = read("repeated_expected.csv")
 MIXED = read("repeated_mixed_expected.csv")
+KENWARD_ROGER = read("kenward_roger_expected.csv")
 EXACT = read("repeated_exact_expected.csv")
 SPHERICITY = ["mauchly_w", "mauchly_p", "greenhouse_geisser", "huynh_feldt"]
 CORRECTED = ["p_greenhouse_geisser", "p_huynh_feldt"]
@@ -87,8 +88,18 @@ class TestAgainstR:
         beside_r = EXACT.merge(MIXED, on=["design", "source"], suffixes=("", "_found"))
         assert (beside_r["f_found"] / beside_r["f"] - 1).abs().max() > 1e-6
 
-    def test_balanced_mixed_model_equals_univariate(self):
-        squares, mixed = (of_design("complete_9", method=name) for name in ("univariate", "mixed"))
+    def test_kenward_roger(self):
+        """pbkrtest 0.5.2, R 4.2.2, 90 designs, 39 with a variance at 0; make_kenward_roger.R."""
+        found = in_order(KENWARD_ROGER, method="mixed", df="kenward-roger")
+        joined = beside(KENWARD_ROGER, found)
+        check(joined, ["df", "df_error", "f", "p_value"], relative=1e-6)
+        assert KENWARD_ROGER["design"].nunique() == 90
+        assert joined["note_found"].str.endswith("Kenward and Roger's degrees of freedom").all()
+
+    @pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger"])
+    def test_balanced_mixed_model_equals_univariate(self, df):
+        squares = of_design("complete_9", method="univariate")
+        mixed = of_design("complete_9", method="mixed", df=df)
         for column in ("df", "df_error", "f", "p_value", "partial_eta_squared"):
             assert mixed.loc["a", column] == pytest.approx(squares.loc["a", column], rel=1e-7)
 
@@ -172,6 +183,7 @@ class TestInput:
             ({"between": ["loss"]}, "column 'loss' is named more than once"),
             ({"between": ["other"]}, "varies within a subject"),
             ({"method": "anova"}, "method is 'anova'"),
+            ({"df": "kenward"}, "unknown degrees of freedom 'kenward'"),
         ],
     )
     def test_refused(self, options, message):
