@@ -1,7 +1,8 @@
 """Measure error rates and coverage by simulation, and write the page of them.
 
-    python tools/calibrate.py            simulate (20 minutes on 2 cores), keep the results, write
-    python tools/calibrate.py --page     write docs/calibration.md from the kept results
+    python tools/calibrate.py                  simulate (20 minutes on 2 cores), keep, write
+    python tools/calibrate.py --only raters    simulate one part alone
+    python tools/calibrate.py --page           write docs/calibration.md from the kept results
 
 *Algorithms.* Two algorithms that do not differ are trained r times each and tested on n cases. A
 value is the sum of a case, a run, algorithm x case and a residual of variance 1; crossed runs share
@@ -14,13 +15,17 @@ They are drawn as such, and the difference is tested by the code that compares a
 
 *Agreement.* n cases are measured in k runs; a run shifts all cases by a random amount. The variance
 of runs is given in units of the residual, and ICC(A,1) is 0.9.
+
+*Raters.* Two raters put n subjects into two categories, with the same prevalence for both.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -28,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.report.tables import Table
+from reprostats.stats.agreement import cohen_kappa, gwet_ac1
 from reprostats.stats.algorithms import compare_matrices
 from reprostats.stats.contrast import Contrast
 from reprostats.stats.icc import icc
@@ -36,6 +42,7 @@ from reprostats.stats.measurement import measurement_error
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "data" / "measured" / "calibration_algorithms.csv"
 KEPT_AGREEMENT = ROOT / "data" / "measured" / "calibration_agreement.csv"
+KEPT_RATERS = ROOT / "data" / "measured" / "calibration_raters.csv"
 PAGE = ROOT / "docs" / "calibration.md"
 RELATIONS = ("nested", "crossed")
 RUNS, CASES = (2, 3, 5, 10), (10, 50, 200)
@@ -46,7 +53,9 @@ AGREEMENT = [
     *product((30, 100), (2, 3, 5, 10), (1.0,)),
     (20, 3, 1.0), (50, 5, 1.0), (100, 5, 0.25), (50, 3, 0.0),
 ]  # fmt: skip
-REPEATS, DIRECT_REPEATS, AGREEMENT_REPEATS = 10_000, 1_000, 2_000
+# Subjects, prevalence, Cohen's kappa.
+RATERS = list(product((10, 30, 100), (0.5, 0.8, 0.95), (0.0, 0.3, 0.6, 0.9)))
+REPEATS, DIRECT_REPEATS, AGREEMENT_REPEATS, RATERS_REPEATS = 10_000, 1_000, 2_000, 2_000
 ICC_OF_AGREEMENT = 0.9
 ALPHA = 0.05
 ASKED = (0.035, 0.06)
@@ -131,7 +140,39 @@ def agreement(design: tuple[int, int, float]) -> dict[str, object]:
     return {"n_cases": n_cases, "n_runs": n_runs, "run_variance": ratio} | rates
 
 
-def page(kept: pd.DataFrame, kept_agreement: pd.DataFrame) -> str:
+def raters(design: tuple[int, float, float]) -> dict[str, object]:
+    """Count how often intervals of kappa and of AC1 cover what is true, where they have one."""
+    n, prevalence, kappa = design
+    differ = (1 - kappa) * prevalence * (1 - prevalence)
+    shares = [prevalence - differ, differ, differ, 1 - prevalence - differ]
+    true = {"kappa": kappa, "ac1": 1 - 2 * differ / (1 - 2 * prevalence * (1 - prevalence))}
+    generator = np.random.default_rng([n, round(100 * prevalence), round(100 * kappa)])
+    tables = generator.multinomial(n, shares, size=RATERS_REPEATS)
+    rows = [_limits(int(a), *sorted((int(b), int(c))), int(d)) for a, b, c, d in tables]
+    rates = {}
+    for quantity, interval in product(true, ("profile", "wald")):
+        limits = np.array([row[quantity, interval] for row in rows])
+        limits = limits[np.isfinite(limits[:, 0])]
+        hits = (limits[:, 0] <= true[quantity]) & (true[quantity] <= limits[:, 1])
+        rates[f"{quantity}_{interval}"] = hits.mean()
+    undefined = sum(np.isnan(row["kappa", "profile"][0]) for row in rows) / RATERS_REPEATS
+    truth = {"n_subjects": n, "prevalence": prevalence} | true
+    return truth | rates | {"kappa_undefined": undefined}
+
+
+@cache
+def _limits(a: int, b: int, c: int, d: int) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the intervals of a table of two raters and two categories."""
+    ratings = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [a, b, c, d], axis=0)
+    functions: dict[str, Callable[..., pd.DataFrame]] = {"kappa": cohen_kappa, "ac1": gwet_ac1}
+    limits = {}
+    for (name, function), interval in product(functions.items(), ("profile", "wald")):
+        row = function(ratings, categories=[0, 1], interval=interval).iloc[0]
+        limits[name, interval] = (row["ci_low"], row["ci_high"])
+    return limits
+
+
+def page(kept: pd.DataFrame, kept_agreement: pd.DataFrame, kept_raters: pd.DataFrame) -> str:
     """Write the page from the results that are kept."""
     design = (
         "How often `reprostats.compare_algorithms`, generalised to runs and cases, calls two "
@@ -154,7 +195,8 @@ def page(kept: pd.DataFrame, kept_agreement: pd.DataFrame) -> str:
     parts = [
         "# Calibration", "## Comparison of algorithms", design, _summary(kept).markdown(),
         _outside(kept).markdown(), reasons, _check(kept), "## Agreement of runs",
-        _of_agreement(kept_agreement).markdown(),
+        _of_agreement(kept_agreement).markdown(), "## Agreement of raters",
+        _of_raters(kept_raters).markdown(), _RATERS_REASONS,
     ]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -176,6 +218,45 @@ def _of_agreement(kept: pd.DataFrame) -> Table:
             "n_cases": "Cases", "n_runs": "Runs", "run_variance": "Variance of runs",
             "icc_new": "ICC(A,1), generalised", "icc_old": "Satterthwaite",
             "error_new": "SEM, generalised", "error_old": "chi-squared",
+        },
+    )  # fmt: skip
+
+
+_RATERS_REASONS = (
+    "The rows outside 93.5 to 96.5 % are those in which few tables can occur, so that coverage "
+    "jumps from one true value to the next. With 30 subjects, a prevalence of 0.95 and a kappa of "
+    "0.9, one table (no disagreement, the rare category once) makes three in ten of all studies, "
+    "and one study in five holds one category only, which has no kappa."
+)
+
+
+def _of_raters(kept: pd.DataFrame) -> Table:
+    rates = [f"{name}_{interval}" for name in ("kappa", "ac1") for interval in ("profile", "wald")]
+    groups = kept.groupby(["n_subjects", "prevalence"], sort=False)
+    frame = groups.agg(
+        **{f"{rate}_{end}": (rate, end) for rate in rates for end in ("min", "max")},
+        kappa_undefined=("kappa_undefined", "max"),
+    ).reset_index()
+    shown = [column for column in frame.columns if column not in ("n_subjects", "prevalence")]
+    frame[shown] *= 100
+    titles = {"kappa": "Kappa", "ac1": "AC1", "profile": "profile", "wald": "Wald"}
+    ends = {"min": "lowest", "max": "highest"}
+    return Table(
+        "calibration_raters",
+        frame,
+        "How often 95 % intervals of two raters and two categories cover what is true, in percent",
+        {**dict.fromkeys(shown, 1), "prevalence": 2},
+        f"Lowest and highest of kappa 0, 0.3, 0.6 and 0.9; {RATERS_REPEATS:,} tables each. AC1 "
+        "is that of the same tables. Undefined: tables of one category alone, which "
+        "have no kappa and are left out. Every cell is in "
+        f"`{KEPT_RATERS.relative_to(ROOT).as_posix()}`.",
+        {
+            "n_subjects": "Subjects", "prevalence": "Prevalence",
+            **{
+                f"{name}_{interval}_{end}": f"{titles[name]}, {titles[interval]}, {ends[end]}"
+                for name, interval, end in product(("kappa", "ac1"), ("profile", "wald"), ends)
+            },
+            "kappa_undefined": "Undefined, at most",
         },
     )  # fmt: skip
 
@@ -234,18 +315,40 @@ def _check(kept: pd.DataFrame) -> str:
     )
 
 
+def _simulate_algorithms() -> None:
+    cells = list(product(RELATIONS, RUNS, CASES, RUN_VARIANCES, PAIR_VARIANCES))
+    with ProcessPoolExecutor() as pool:
+        pd.DataFrame(pool.map(simulated, cells, chunksize=4)).to_csv(KEPT, index=False)
+
+
+def _simulate_agreement() -> None:
+    with ProcessPoolExecutor() as pool:
+        pd.DataFrame(pool.map(agreement, AGREEMENT)).to_csv(KEPT_AGREEMENT, index=False)
+
+
+def _simulate_raters() -> None:
+    # In one process: designs share tables, and the intervals of each are computed once.
+    pd.DataFrame(map(raters, RATERS)).to_csv(KEPT_RATERS, index=False)
+
+
+PARTS = {
+    "algorithms": _simulate_algorithms,
+    "agreement": _simulate_agreement,
+    "raters": _simulate_raters,
+}
+
+
 def main() -> int:
     """Simulate, unless the page alone is asked for, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="from the results that are kept")
-    if not parser.parse_args().page:
-        cells = list(product(RELATIONS, RUNS, CASES, RUN_VARIANCES, PAIR_VARIANCES))
-        with ProcessPoolExecutor() as pool:
-            rows = list(pool.map(simulated, cells, chunksize=4))
-            agreed = list(pool.map(agreement, AGREEMENT))
-        pd.DataFrame(rows).to_csv(KEPT, index=False)
-        pd.DataFrame(agreed).to_csv(KEPT_AGREEMENT, index=False)
-    PAGE.write_text(page(pd.read_csv(KEPT), pd.read_csv(KEPT_AGREEMENT)))
+    parser.add_argument("--only", choices=PARTS, help="simulate this part alone")
+    asked = parser.parse_args()
+    parts = [] if asked.page else [asked.only] if asked.only else list(PARTS)
+    for part in parts:
+        PARTS[part]()
+    kept = [pd.read_csv(path) for path in (KEPT, KEPT_AGREEMENT, KEPT_RATERS)]
+    PAGE.write_text(page(*kept))
     return 0
 
 

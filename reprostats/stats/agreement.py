@@ -21,12 +21,20 @@ from scipy import special
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.categories import Coded, Labels, coded_ratings
+from reprostats.stats.chance_corrected import (
+    Coefficient,
+    Patterns,
+    kappa,
+    kappa_interval,
+    pattern_interval,
+)
 from reprostats.stats.checks import check_confidence_level, count
 
 Floats = NDArray[np.float64]
 Weights = Literal["none", "linear", "quadratic"]
+Interval = Literal["profile", "wald"]
 
-_PERFECT = "raters agree on every subject: the interval has no width"
+_PERFECT = "raters agree on every subject"
 
 _COLUMNS = ["coefficient", "estimate", "ci_low", "ci_high", "standard_error"]
 _COLUMNS += ["agreement", "chance_agreement", "p_value"]
@@ -38,7 +46,9 @@ class _Estimate(NamedTuple):
     standard_error: float
     agreement: float
     chance_agreement: float
-    error_if_none: float
+    ci_low: float
+    ci_high: float
+    p_value: float
     note: str
 
 
@@ -49,6 +59,7 @@ def cohen_kappa(
     weights: Weights = "none",
     categories: Sequence[Hashable] | None = None,
     confidence_level: float = 0.95,
+    interval: Interval = "profile",
 ) -> pd.DataFrame:
     """Estimate the agreement of two raters beyond chance.
 
@@ -68,6 +79,10 @@ def cohen_kappa(
         those that were used, sorted.
     confidence_level
         Of the interval, between 0 and 1.
+    interval
+        "profile": holds its level with few subjects and rare categories, and has a width where
+        raters agree on every subject [2]_. "wald": the estimate and its standard error times a
+        quantile, as most programs have it; it needs some tens of subjects in every category.
 
     Returns
     -------
@@ -85,15 +100,20 @@ def cohen_kappa(
 
     Notes
     -----
-    Estimate and both standard errors, at the estimate for the interval and at 0 for the test, are
-    those of Fleiss, Cohen and Everitt [1]_; interval and test are those of a normal distribution
-    and need some tens of subjects. If both raters use one and the same category throughout, kappa
-    is 0/0: NaN, with a note.
+    Estimate and both standard errors, at the estimate and, for the test, at 0, are those of
+    Fleiss, Cohen and Everitt [1]_; the test is that of a normal distribution. The profile interval
+    holds the values of kappa that lie within a quantile of the standard error at that value: for
+    two categories after Lee and Tu [2]_; for more, and for weights, see
+    ``reprostats.stats.chance_corrected``. Its measured coverage is in ``docs``, page "Calibration".
+    If both raters use one and the same category throughout, kappa is 0/0: NaN, with a note.
 
     References
     ----------
     .. [1] J. L. Fleiss, J. Cohen and B. S. Everitt, "Large sample standard errors of kappa and
        weighted kappa", Psychological Bulletin 72(5), 323-327 (1969).
+    .. [2] J. J. Lee and Z. N. Tu, "A better confidence interval for kappa on measuring agreement
+       between two raters with binary outcomes", Journal of Computational and Graphical Statistics
+       3(3), 301-321 (1994).
 
     Examples
     --------
@@ -106,7 +126,7 @@ def cohen_kappa(
      estimate  agreement  chance_agreement
           0.4        0.7               0.5
     """
-    check_confidence_level(confidence_level)
+    _check_options(confidence_level, interval)
     if weights not in get_args(Weights):
         raise unknown_name("weights", weights, get_args(Weights))
     coded = coded_ratings(first, second, categories)
@@ -116,11 +136,11 @@ def cohen_kappa(
             "weights need the order of the categories, and text has none: "
             "give categories=, from lowest to highest"
         )
-    found = _kappa(coded, _agreement_weights(len(coded.categories), weights))
-    tail = float(special.ndtri((1 - confidence_level) / 2))
+    found = _kappa(
+        coded, _agreement_weights(len(coded.categories), weights), interval, confidence_level
+    )
     name = "Cohen's kappa" + ("" if weights == "none" else f", {weights} weights")
-    z = _ratio(found.estimate, found.error_if_none)
-    return _as_row(name, found, coded, -tail, 2 * float(special.ndtr(-abs(z))))
+    return _as_row(name, found, coded)
 
 
 def gwet_ac1(
@@ -129,6 +149,7 @@ def gwet_ac1(
     *,
     categories: Sequence[Hashable] | None = None,
     confidence_level: float = 0.95,
+    interval: Interval = "profile",
 ) -> pd.DataFrame:
     """Estimate the agreement of raters beyond chance by Gwet's AC1, steady for rare categories.
 
@@ -143,6 +164,9 @@ def gwet_ac1(
         them where one was never used.
     confidence_level
         Of the interval, between 0 and 1.
+    interval
+        As of `cohen_kappa`; "wald" takes the quantile of t with n - 1 degrees of freedom, as
+        irrCAC does.
 
     Returns
     -------
@@ -159,9 +183,10 @@ def gwet_ac1(
     -----
     With p_k the mean share of category k among K, chance agreement is
     sum p_k (1 - p_k) / (K - 1). The variance is Gwet's linearisation over subjects [1]_, raters
-    being fixed; interval and test use t with n - 1 degrees of freedom, as irrCAC does. Raters who
-    agree on every subject have AC1 = 1 with a standard error of 0, which does not mean certainty
-    about other subjects. A single known category leaves nothing to agree on: NaN, with a note.
+    being fixed; the test uses t with n - 1 degrees of freedom, as irrCAC does. Raters who agree on
+    every subject have AC1 = 1 with a standard error of 0, which is no certainty about other
+    subjects. So p is at least K to the power of -n, the largest chance that raters of AC1 = 0 agree
+    on n subjects. A single known category leaves nothing to agree on: NaN, with a note.
 
     References
     ----------
@@ -180,16 +205,15 @@ def gwet_ac1(
     >>> round(float(cohen_kappa(first, second)["estimate"].iloc[0]), 3)
     0.643
     """
-    check_confidence_level(confidence_level)
+    _check_options(confidence_level, interval)
     coded = coded_ratings(first, second, categories)
-    return _by_t("Gwet's AC1", _ac1(coded), coded, confidence_level)
-
-
-def _by_t(name: str, found: _Estimate, coded: Coded, confidence_level: float) -> pd.DataFrame:
-    df = int((coded.codes >= 0).any(axis=1).sum()) - 1  # a subject without ratings tells nothing
-    quantile = -float(special.stdtrit(df, (1 - confidence_level) / 2))
-    t = _ratio(found.estimate, found.error_if_none)
-    return _as_row(name, found, coded, quantile, 2 * float(special.stdtr(df, -abs(t))))
+    size = len(coded.categories)
+    if size == 1:
+        return _as_row("Gwet's AC1", _nothing_to_agree_on(coded), coded)
+    found = _by_pattern(
+        coded, lambda common: (1 - common) / (size - 1), interval, confidence_level, chance=1 / size
+    )
+    return _as_row("Gwet's AC1", found, coded)
 
 
 def fleiss_kappa(
@@ -198,6 +222,7 @@ def fleiss_kappa(
     *,
     categories: Sequence[Hashable] | None = None,
     confidence_level: float = 0.95,
+    interval: Interval = "profile",
 ) -> pd.DataFrame:
     """Estimate the agreement of several raters beyond chance by Fleiss' kappa.
 
@@ -205,7 +230,7 @@ def fleiss_kappa(
 
     Parameters
     ----------
-    first, second, categories, confidence_level
+    first, second, categories, confidence_level, interval
         As of `gwet_ac1`, missing ratings too.
 
     Returns
@@ -221,8 +246,8 @@ def fleiss_kappa(
     Notes
     -----
     Chance agreement is the sum of the squared mean shares of the categories [1]_. The variance is
-    Gwet's linearisation over subjects, as irrCAC has it; interval and test use t with n - 1
-    degrees of freedom.
+    Gwet's linearisation over subjects, as irrCAC has it; the test uses t with n - 1 degrees of
+    freedom. Its p is at least the chance that raters agree on all n subjects by chance.
 
     References
     ----------
@@ -235,80 +260,99 @@ def fleiss_kappa(
     >>> round(float(fleiss_kappa(ratings)["estimate"].iloc[0]), 3)
     0.55
     """
-    check_confidence_level(confidence_level)
+    _check_options(confidence_level, interval)
     coded = coded_ratings(first, second, categories)
-    one_category = "all ratings are of one category: kappa is 0/0"
-    found = _linearised(coded, lambda common: common, if_certain=one_category)
-    return _by_t("Fleiss' kappa", found, coded, confidence_level)
+    found = _by_pattern(coded, lambda common: common, interval, confidence_level)
+    return _as_row("Fleiss' kappa", found, coded)
 
 
-def _kappa(coded: Coded, weights: Floats) -> _Estimate:
+def _kappa(coded: Coded, weights: Floats, interval: Interval, confidence_level: float) -> _Estimate:
     """Estimate kappa; ``weights`` of agreement have shape (categories, categories)."""
     n, size = len(coded.codes), len(coded.categories)
     shares = np.zeros((size, size))
     np.add.at(shares, (coded.codes[:, 0], coded.codes[:, 1]), 1 / n)
+    found = kappa(shares, weights)
+    if np.isnan(found.estimate):
+        return _without(found, "both raters use one category only: kappa is 0/0")
+    error = 0.0 if found.is_certain else (found.variance / n) ** 0.5
+    quantile = -float(special.ndtri((1 - confidence_level) / 2))
+    if interval == "wald":
+        limits = _wald(found, quantile * error)
+    else:
+        limits = kappa_interval(shares, weights, n, quantile)
+    z = _ratio(found.estimate, _kappa_error_if_none(shares, weights, n))
+    p_value = 2 * float(special.ndtr(-abs(z)))
+    return _known(found, error, limits, p_value, interval)
+
+
+def _kappa_error_if_none(shares: Floats, weights: Floats, n: int) -> float:
+    """Return the standard error of kappa where there is no agreement beyond chance."""
     rows, columns = shares.sum(axis=1), shares.sum(axis=0)
-    observed = float((shares * weights).sum())
     chance = float(rows @ weights @ columns)
-    if np.isclose(chance, 1, rtol=0, atol=1e-12):
-        note = "both raters use one category only: kappa is 0/0"
-        return _Estimate(np.nan, np.nan, observed, chance, np.nan, note)
-    kappa = (observed - chance) / (1 - chance)
     marginal = (weights @ columns)[:, None] + (rows @ weights)[None, :]
-    spread = weights * (1 - chance) - marginal * (1 - observed)
-    centre = observed * chance - 2 * chance + observed
-    variance = float((shares * spread**2).sum()) - centre**2
-    if_none = float(rows @ (weights - marginal) ** 2 @ columns) - chance**2
-    error, error_if_none = (
-        max(value, 0.0) ** 0.5 / ((1 - chance) ** power * n**0.5)
-        for value, power in ((variance, 2), (if_none, 1))
-    )
-    note = _PERFECT if np.isclose(observed, 1, rtol=0, atol=1e-12) else ""
-    return _Estimate(kappa, 0.0 if note else error, observed, chance, error_if_none, note)
+    variance = float(rows @ (weights - marginal) ** 2 @ columns) - chance**2
+    return float(max(variance, 0.0) ** 0.5 / ((1 - chance) * n**0.5))
 
 
-def _ac1(coded: Coded) -> _Estimate:
-    size = len(coded.categories)
-    if size == 1:
-        observed = float(_agreed(_counts(coded))[0].mean())
-        note = "only one category is known, so there is nothing to agree on; name them all"
-        return _Estimate(np.nan, np.nan, observed, np.nan, np.nan, note)
-    return _linearised(coded, lambda common: (1 - common) / (size - 1))
-
-
-def _agreed(counts: Floats) -> tuple[Floats, Floats]:
-    """Return how far raters of each subject agree, and the weight of each, of mean 1."""
-    raters = counts.sum(axis=1)
-    several = raters > 1
-    pairs = (counts * (counts - 1)).sum(axis=1)
-    weight = np.where(several, len(counts) / several.sum(), 0.0)
-    agreed = np.where(several, pairs / np.maximum(raters * (raters - 1), 1), 0.0)
-    return agreed * weight, weight
-
-
-def _linearised(
-    coded: Coded, by_category: Callable[[Floats], Floats], *, if_certain: str = ""
+def _by_pattern(
+    coded: Coded,
+    by_category: Callable[[Floats], Floats],
+    interval: Interval,
+    confidence_level: float,
+    *,
+    chance: float | None = None,
 ) -> _Estimate:
-    """Estimate a coefficient whose chance agreement is a sum over the shares of categories.
+    """Estimate a coefficient of several raters.
 
-    ``by_category`` gives the chance that a rating of each category meets another one like it;
-    ``if_certain`` is the note where that is certain, so that there is no coefficient.
+    ``by_category`` is that of `Patterns.coefficient`; ``chance`` is the largest agreement that
+    chance can make, by default that which it makes here.
     """
     counts = _counts(coded)
-    shares = counts / counts.sum(axis=1)[:, None]
-    common = shares.mean(axis=0)
-    agreed, weight = _agreed(counts)
-    observed = float(agreed.mean())
-    chances = by_category(common)
-    chance = float(common @ chances)
-    if np.isclose(chance, 1, rtol=0, atol=1e-12):
-        return _Estimate(np.nan, np.nan, observed, chance, np.nan, if_certain)
-    estimate = (observed - chance) / (1 - chance)
-    own = (agreed - weight * chance) / (1 - chance)
-    shift = 2 * (1 - estimate) * (shares @ chances - chance) / (1 - chance)
-    error = float(np.std(own - shift, ddof=0, mean=estimate) / (len(counts) - 1) ** 0.5)
-    note = _PERFECT if observed == 1 else ""
-    return _Estimate(estimate, error, observed, chance, error, note)
+    n = len(counts)
+    found = Patterns.of_counts(counts).coefficient(np.full(n, 1 / n), by_category)
+    if np.isnan(found.estimate):
+        return _without(found, "all ratings are of one category: kappa is 0/0")
+    error = (found.variance / (n - 1)) ** 0.5
+    tail = (1 - confidence_level) / 2
+    if interval == "wald":
+        limits = _wald(found, -float(special.stdtrit(n - 1, tail)) * error)
+    else:
+        limits = pattern_interval(counts, by_category, -float(special.ndtri(tail)))
+    p_value = 2 * float(special.stdtr(n - 1, -abs(_ratio(found.estimate, error))))
+    n_paired = int((counts.sum(axis=1) > 1).sum())
+    least = (found.chance_agreement if chance is None else chance) ** n_paired
+    return _known(found, error, limits, max(p_value, least), interval)
+
+
+def _nothing_to_agree_on(coded: Coded) -> _Estimate:
+    patterns = Patterns.of_counts(_counts(coded))
+    observed = float(patterns.agreed.sum() / patterns.paired.sum())
+    note = "only one category is known, so there is nothing to agree on; name them all"
+    return _without(Coefficient(np.nan, np.nan, observed, np.nan), note)
+
+
+def _known(
+    found: Coefficient,
+    error: float,
+    limits: tuple[float, float],
+    p_value: float,
+    interval: Interval,
+) -> _Estimate:
+    note = _PERFECT if found.is_certain else ""
+    if note and interval == "wald":
+        note += ": the interval has no width"
+    agreement = found.agreement, found.chance_agreement
+    return _Estimate(found.estimate, error, *agreement, *limits, p_value, note)
+
+
+def _without(found: Coefficient, note: str) -> _Estimate:
+    """Say why there is no coefficient."""
+    agreement = found.agreement, found.chance_agreement
+    return _Estimate(np.nan, np.nan, *agreement, np.nan, np.nan, np.nan, note)
+
+
+def _wald(found: Coefficient, margin: float) -> tuple[float, float]:
+    return max(found.estimate - margin, -1.0), min(found.estimate + margin, 1.0)
 
 
 def _counts(coded: Coded) -> Floats:
@@ -338,21 +382,21 @@ def _ratio(estimate: float, error: float) -> float:
     return estimate / error
 
 
-def _as_row(
-    name: str, found: _Estimate, coded: Coded, quantile: float, p_value: float
-) -> pd.DataFrame:
-    margin = quantile * found.standard_error
+def _as_row(name: str, found: _Estimate, coded: Coded) -> pd.DataFrame:
     row: dict[str, Any] = {
         "coefficient": name,
         **found._asdict(),
-        "ci_low": float(np.maximum(found.estimate - margin, -1.0)),
-        "ci_high": float(np.minimum(found.estimate + margin, 1.0)),
-        "p_value": p_value,
         "n_subjects": int((coded.codes >= 0).any(axis=1).sum()),
         "n_raters": coded.codes.shape[1],
         "n_categories": len(coded.categories),
     }
     return pd.DataFrame([row])[_COLUMNS]
+
+
+def _check_options(confidence_level: float, interval: Interval) -> None:
+    check_confidence_level(confidence_level)
+    if interval not in get_args(Interval):
+        raise unknown_name("interval", interval, get_args(Interval))
 
 
 def _check_two_complete(coded: Coded) -> None:
