@@ -338,17 +338,22 @@ def shared_seeds(trials: pd.DataFrame) -> pd.Series[str]:
 
     The texts are equal where the levels of all random streams are, and the repeat, which stands
     last after ``|``. A column ``seed``, as tables from elsewhere have it, is the level of a stream
-    too. A trial whose seed was drawn when it started shares it with no other. All are empty where
-    the table has no stream.
+    too. A trial whose seed was drawn when it started, or is missing, shares it with no other. All
+    are empty where the table has no stream.
     """
-    streams = [name for name in (*STREAMS, _ONE_SEED) if name in trials]
+    streams = stream_columns(trials)
     if not streams:
         return pd.Series("", trials.index)
     levels = pd.DataFrame({name: as_text(trials[name]) for name in streams})
-    drawn = levels.isin(["os"]).any(axis=1)
+    drawn = (levels.isin(["os"]) | trials[streams].isna()).any(axis=1)
     seeds = levels.agg("/".join, axis=1).where(~drawn, as_text(trials["trial"]))
     repeat = as_text(trials["repeat"]) if "repeat" in trials else "0"
     return seeds + "|" + repeat
+
+
+def stream_columns(trials: pd.DataFrame) -> list[str]:
+    """Name the columns that hold seeds: of the random streams, or one for all of them."""
+    return [name for name in (*STREAMS, _ONE_SEED) if name in trials]
 
 
 def setting_columns(results: pd.DataFrame) -> list[str]:

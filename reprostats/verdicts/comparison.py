@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -203,12 +203,13 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
     baseline = baseline_of(evidence)
     if baseline is not None and baseline not in names:
         return pd.DataFrame()
-    runs, matrices, shared = _labelled(names, evidence)
+    labelled = _labelled(names, evidence)
+    one_draw = _with_held_seeds_as_one(labelled, evidence)
     tables = [
         compare_matrices(
-            matrices,
-            runs=runs,
-            shared=shared,
+            trainings.matrices,
+            runs=trainings.runs,
+            shared=trainings.shared,
             generalise_to=what,
             margin=evidence.margin,
             baseline=baseline,
@@ -218,8 +219,13 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
         )
         for what in GENERALISATIONS
         if what == "runs" or evidence.has_cases
+        for trainings in [labelled if what == "cases" else one_draw]
     ]
-    every = pd.concat(tables, ignore_index=True).assign(runs=runs)
+    every = pd.concat(tables, ignore_index=True).assign(runs=labelled.runs)
+    every["note"] = [
+        "; ".join(filter(None, [_of_held_seeds(row, labelled, evidence), row["note"]]))
+        for row in every.to_dict("records")
+    ]
     order = {pair: place for place, pair in enumerate(_pairs(every))}
     keys = [order[pair] for pair in zip(every["first"], every["second"], strict=True)]
     return every.iloc[np.argsort(keys, kind="stable")].reset_index(drop=True)
@@ -236,13 +242,16 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(table["first"], table["second"], strict=True)))
 
 
-def _labelled(
-    names: list[str], evidence: Evidence
-) -> tuple[Runs, dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Return the values of each condition, and what its trainings share.
+class _Labelled(NamedTuple):
+    """The values of each condition, a row a training, and what its trainings share."""
 
-    Trainings that share their seeds have one label.
-    """
+    runs: Runs
+    matrices: dict[str, pd.DataFrame]
+    shared: dict[str, pd.DataFrame]
+
+
+def _labelled(names: list[str], evidence: Evidence) -> _Labelled:
+    """Label trainings by their seeds, so that those that share them have one label."""
     matrices, shared, planned = {}, {}, []
     for name in names:
         seeds = _seeds(name, evidence)
@@ -255,7 +264,41 @@ def _labelled(
     labels = [set(matrix.index) for matrix in matrices.values()]
     # Where some trainings did not complete, the others are still pairs; none left is another case.
     paired = all(one & other for one, other in combinations(labels, 2))
-    return ("crossed" if paired and _share_seeds(planned) else "nested"), matrices, shared
+    runs: Runs = "crossed" if paired and _share_seeds(planned) else "nested"
+    return _Labelled(runs, matrices, shared)
+
+
+def _with_held_seeds_as_one(labelled: _Labelled, evidence: Evidence) -> _Labelled:
+    """Average the trainings of a condition that holds a seed which others vary.
+
+    Its trainings show what computing does to one draw of that seed. Taken as several, they would
+    show differences between this draw and the mean over others.
+    """
+    held = {name for name in labelled.matrices if evidence.held_seeds.get(name)}
+    if not held:
+        return labelled
+    matrices = {
+        name: matrix.mean().to_frame().T if name in held else matrix
+        for name, matrix in labelled.matrices.items()
+    }
+    shared = {
+        name: pd.DataFrame(index=matrices[name].index) if name in held else levels
+        for name, levels in labelled.shared.items()
+    }
+    return _Labelled(labelled.runs, matrices, shared)
+
+
+def _of_held_seeds(row: Mapping[Any, Any], labelled: _Labelled, evidence: Evidence) -> str:
+    """Say which trainings of a pair count as one for new trainings, and why; empty if none do."""
+    if row["generalise_to"] == "cases":
+        return ""
+    said = [
+        f"{len(labelled.matrices[name])} trainings of {name} have one level of "
+        f"{', '.join(streams)}, which other conditions vary: they count as one"
+        for name in (row["first"], row["second"])
+        if (streams := evidence.held_seeds.get(name)) and len(labelled.matrices[name]) > 1
+    ]
+    return "; ".join(said)
 
 
 def _one_per_seed(matrix: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:

@@ -31,11 +31,13 @@ from reprostats.study.results import (
     runs_of,
     setting_columns,
     shared_seeds,
+    stream_columns,
     trials_of,
 )
 
 # Of several fingerprints, the one that says most about a training.
 _BEST_FINGERPRINTS = ("weights", "predictions", "losses", "reconstructions")
+_DRAWN = "os"  # the level of a stream whose seed was drawn when the trial started
 _SAME_RUN = "\x1f"
 _MANY_VALUES = 10  # that do not agree in every bit by chance
 
@@ -287,6 +289,28 @@ class Evidence:
         return fewest
 
     @cached_property
+    def held_seeds(self) -> dict[str, list[str]]:
+        """Of each condition, the random streams whose seed it holds while another varies it.
+
+        All its trainings are then one draw of those streams, however many they are.
+        """
+        streams = stream_columns(self.trials)
+        levels = {
+            name: {s: set(rows[s].dropna()) for s in streams if rows[s].notna().all()}
+            for name, rows in self.by_condition()
+        }
+        varied = {
+            stream
+            for by_stream in levels.values()
+            for stream, each in by_stream.items()
+            if _is_varied(each)
+        }
+        return {
+            name: [s for s, each in by_stream.items() if s in varied and not _is_varied(each)]
+            for name, by_stream in levels.items()
+        }
+
+    @cached_property
     def settings(self) -> list[str]:
         """The columns that say how a trial was set up, ``repeat`` left out."""
         return [name for name in setting_columns(self.results) if name != "repeat"]
@@ -300,6 +324,11 @@ class Evidence:
     def pairing(self) -> pd.Series[str]:
         """For each row of `trials` what it shares with trials of other conditions: its seeds."""
         return shared_seeds(self.trials)
+
+
+def _is_varied(levels: set[object]) -> bool:
+    """Tell whether trainings of a condition have several seeds; each that is drawn is another."""
+    return len(levels) > 1 or _DRAWN in levels
 
 
 def gather(

@@ -545,6 +545,60 @@ class TestSharedLevels:
         assert spread.sd == pytest.approx(values.std())
 
 
+def one_seed_against_many(seed: int, n: int = 7) -> pd.DataFrame:
+    """Two equal conditions: one trained with several seeds, one several times with one seed."""
+    rng = np.random.default_rng(seed)
+    of_one_seed = rng.normal(0.9, 0.01)
+    rows = [
+        {"condition": name, "trial": f"{name}{k}", "init": k if name == "varied" else 0,
+         "repeat": 0 if name == "varied" else k, "metric": "auc", "value": value}
+        for name, values in {
+            "varied": rng.normal(0.9, 0.01, n),
+            "held": rng.normal(of_one_seed, 0.003, n),
+        }.items()
+        for k, value in enumerate(values)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+class TestHeldSeeds:
+    """Repeats of one seed show what computing does, not what another seed would do."""
+
+    def test_repeats_of_one_seed_count_as_one_training_beside_several_seeds(self):
+        report = verdict(one_seed_against_many(0), metric="auc")
+        better = one(report, "better")
+        assert better.answer == "undetermined"
+        assert better.n_runs == (7, 1)
+        assert "7 trainings of held have one level of init" in better.sentence
+        assert "different seeds" in one(report, "more trainings").sentence
+
+    def test_equal_conditions_are_never_called_different(self):
+        """Taken as seven trainings, they were in 4 of 10 studies."""
+        answers = {
+            v.answer for s in range(20) for v in verdict(one_seed_against_many(s), metric="auc")
+            .of("better")
+        }  # fmt: skip
+        assert answers == {"undetermined"}
+
+    def test_one_seed_in_all_conditions_is_compared_for_that_seed(self):
+        table = one_seed_against_many(0).assign(init=0, repeat=[*range(7)] * 2)
+        better = one(verdict(table, metric="auc"), "better")
+        assert better.n_runs == (7, 7)
+        assert math.isfinite(better.p_value)
+
+    def test_a_seed_that_was_drawn_is_a_seed_of_its_own(self):
+        table = one_seed_against_many(0)
+        table["init"] = table["init"].where(table["condition"] == "held", "os")
+        assert one(verdict(table, metric="auc"), "better").answer == "undetermined"
+        both = verdict(table.assign(init="os"), metric="auc")
+        assert one(both, "better").n_runs == (7, 7)
+
+    def test_unknown_seeds_are_not_taken_as_one(self):
+        table = one_seed_against_many(0)
+        table["init"] = table["init"].where(table["condition"] == "varied")
+        assert one(verdict(table, metric="auc"), "better").n_runs == (7, 7)
+
+
 class TestForeignTables:
     def table(self, **columns) -> pd.DataFrame:
         rows = [
