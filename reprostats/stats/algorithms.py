@@ -242,7 +242,11 @@ def compare_matrices(
     prepared, notes = distinct_runs(matrices, runs, once=equal_runs_count_once)
     once = [name for name, runs_ in matrices.items() if len(runs_) == 1]
     trainings = Trainings(prepared, runs, once if spread_stands_in and not dependent else [])
-    if generalise_to == "runs and cases" and not dependent:
+    # Fitting all algorithms takes seconds; where no pair has several runs, nothing comes of it.
+    several = any(
+        trainings.stand_in(pair) or min(len(prepared[name]) for name in pair) > 1 for pair in pairs
+    )
+    if generalise_to == "runs and cases" and several and not dependent:
         analysis = pooled(prepared, runs)
         if analysis is not None:
             rows = [_pooled_row(pair, trainings, analysis, notes, question) for pair in pairs]
