@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
 
 from reprostats.errors import InputError
 from reprostats.records.checksum import canonical_json, digest
-from reprostats.sources import SOURCES, Level, complete_levels
+from reprostats.sources import SINGLE_SEED, SOURCES, Level, complete_levels, unknown_source
 from reprostats.study.identity import plain_config
 
 # A varied source takes levels; a varied config value takes any plain value.
@@ -76,6 +76,11 @@ class Condition:
         """Return the names of all that the condition fixes or varies, sources and config values."""
         settings = [self.varied] if isinstance(self.varied, Mapping) else self.varied
         return set(self.fixed).union(*settings)
+
+    def holding(self, fixed: Mapping[str, Level]) -> Condition:
+        """Return the condition with what is fixed for the whole study, unless it names it."""
+        held = {name: level for name, level in fixed.items() if name not in self.names()}
+        return replace(self, fixed={**held, **self.fixed})
 
     def varied_together(self) -> list[set[str]]:
         """Return the sources that take more than one level, in groups that change together."""
@@ -149,6 +154,8 @@ def _check_name(name: str, config: Mapping[str, Any]) -> None:
             f"varied[{name!r}]: there is a source and a config value of this name; give the "
             "config value another name."
         )
+    if name in SINGLE_SEED and name not in config:
+        raise unknown_source(name)
     if name not in SOURCES and name not in config:
         has = f"the config has: {', '.join(config)}" if config else "the study has no config"
         raise InputError(
