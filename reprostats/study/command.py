@@ -17,10 +17,11 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from reprostats.errors import CommandError, InputError, NotAvailableError
 from reprostats.records.checksum import digest
@@ -33,6 +34,9 @@ from reprostats.study.contents import Content, fingerprint_of_files
 from reprostats.study.failures import how_it_ended
 from reprostats.study.placeholders import filled, placeholders
 from reprostats.study.trial import Trial
+
+if TYPE_CHECKING:
+    from reprostats.study.plan import PlannedTrial
 
 FOLDER = "REPROSTATS_FOLDER"
 """The environment variable that holds the folder of a trial."""
@@ -173,10 +177,15 @@ class Command:
                 f"command: there is no program {program!r} {where}, or it may not be executed."
             )
 
-    def values(self, trial: Trial) -> dict[str, object]:
-        """Return the value of every placeholder in a trial."""
-        places = {"folder": str(trial.folder), "repeat": trial.repeat, "fold": trial.fold}
-        return {**trial.config, **trial.levels, **trial.streams.seeds, **places}
+    def own_environment(self) -> dict[str, object]:
+        """Return the program's path, and that its packages are not known if it is no Python here.
+
+        Those of the process that starts it say nothing of another program.
+        """
+        program = shutil.which(self.arguments[0], path=self.env.get("PATH")) or self.arguments[0]
+        beside = (Path(self.folder) / program).parent == Path(sys.executable).parent
+        unknown: dict[str, object] = {} if beside else {"python": "", "packages": {}}
+        return {"program": program, **unknown}
 
     def __call__(self, trial: Trial) -> dict[str, dict[str, float]]:
         """Run the program for a trial, and read its metrics.
@@ -198,7 +207,7 @@ class Command:
 
     def _run(self, trial: Trial) -> dict[str, str]:
         """Run the program; return what the pattern, if there is one, found in its output."""
-        values = self.values(trial)
+        values = placeholder_values(trial, trial.folder) | trial.streams.seeds
         arguments = [filled(each, values) for each in self.arguments]
         pattern = None if isinstance(self.metrics, str) else self.metrics
         with BoundedLog(trial.folder / LOG) as log:
@@ -237,6 +246,31 @@ class Command:
         )
 
 
+def placeholder_values(trial: Trial | PlannedTrial, folder: Path) -> dict[str, object]:
+    """Return the value of every placeholder in a trial that has this folder."""
+    places = {"folder": str(folder), "repeat": trial.repeat, "fold": trial.fold}
+    return {**trial.config, **trial.levels, **places}
+
+
+def words_of(command: Sequence[str] | str) -> list[str]:
+    """Return program and arguments; a text is split at spaces, as a shell does.
+
+    Raises
+    ------
+    InputError
+        If a quotation mark is not closed.
+
+    Examples
+    --------
+    >>> words_of("Rscript -e 'cat(1)'")
+    ['Rscript', '-e', 'cat(1)']
+    """
+    try:
+        return shlex.split(command) if isinstance(command, str) else list(command)
+    except ValueError as error:
+        raise InputError(f"command: {command!r}: {error}.") from None
+
+
 def command_from(
     command: Sequence[str] | str,
     metrics: str | re.Pattern[str],
@@ -244,24 +278,15 @@ def command_from(
     env: Mapping[str, str],
     folder: Path,
 ) -> Command:
-    """Make a command from what a user gives; a text is split at spaces, as a shell does.
+    """Make a command from what a user gives.
 
     Raises
     ------
     InputError
-        As `Command`, or if a quotation mark is not closed.
-
-    Examples
-    --------
-    >>> command_from("Rscript -e 'cat(1)'", "metrics.csv", [], {}, Path()).arguments
-    ('Rscript', '-e', 'cat(1)')
+        As `Command` and `words_of`.
     """
-    try:
-        words = shlex.split(command) if isinstance(command, str) else list(command)
-    except ValueError as error:
-        raise InputError(f"command: {command!r}: {error}.") from None
     check_keep(keep)
-    return Command(tuple(words), metrics, tuple(keep), env, str(folder))
+    return Command(tuple(words_of(command)), metrics, tuple(keep), env, str(folder))
 
 
 def check_arguments(arguments: Sequence[object]) -> None:

@@ -27,18 +27,41 @@ def check_command(
         inside Python has no placeholder; or a name means two things.
     """
     check_names(command, config)
-    named = command.placeholders
-    if folds is None and "fold" in named:
+    check_folds(command, folds)
+    for condition in conditions:
+        for name in sorted(condition.names()):
+            check_reached(command, name)
+
+
+def check_folds(command: Command, folds: int | None) -> None:
+    """Check that a command knows its fold where there are folds.
+
+    Raises
+    ------
+    InputError
+        If it does not, or knows one where there are none.
+    """
+    named = "fold" in command.placeholders
+    if folds is None and named:
         raise InputError("command: {fold} is the number of a fold, but the study has no folds.")
-    if folds is not None and "fold" not in named:
+    if folds is not None and not named:
         raise InputError("folds: the command has no placeholder {fold}, so it cannot know its own.")
-    for name in {name for condition in conditions for name in condition.names()} - named:
-        if name in SOURCES and not _reaches_by_itself(name):
-            raise InputError(
-                f"source {name!r} acts inside the process of a trial function and cannot reach a "
-                f"command. If the program puts it into effect itself, write {{{name}}} into the "
-                "command."
-            )
+
+
+def check_reached(command: Command, name: str) -> None:
+    """Check that a source, if it is one, can reach a command.
+
+    Raises
+    ------
+    InputError
+        If it acts only inside Python, and has no placeholder.
+    """
+    if name in SOURCES and not _reaches_by_itself(name) and name not in command.placeholders:
+        raise InputError(
+            f"source {name!r} acts inside the process of a trial function and cannot reach a "
+            f"command. If the program puts it into effect itself, write {{{name}}} into the "
+            "command."
+        )
 
 
 def check_names(command: Command, config: Mapping[str, object]) -> None:

@@ -35,6 +35,7 @@ from reprostats.records.files import has_record, record_path, write_record
 from reprostats.records.record import Status
 from reprostats.records.stopwatch import Stopwatch
 from reprostats.study.code import code_dependencies
+from reprostats.study.command import Command
 from reprostats.study.contents import changed_files
 from reprostats.study.failures import how_it_ended, record_failure
 from reprostats.study.run_trial import run_trial
@@ -62,7 +63,7 @@ def serve(connection: Connection) -> None:
     _write_to(Path(setup["log"]))
     try:
         function = load_function(setup)
-        environment = _record_environment(setup)
+        environment = _record_environment(function, setup)
         _check_code(function, setup)
     except BaseException:
         connection.send_bytes(json.dumps({"error": traceback.format_exc()}).encode())
@@ -126,8 +127,10 @@ def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:
         )
 
 
-def _record_environment(setup: dict[str, Any]) -> str:
+def _record_environment(function: TrialFunction, setup: dict[str, Any]) -> str:
     content = describe_environment() | {key: setup[key] for key in ("git_commit", "lock_files")}
+    if isinstance(function, Command):
+        content |= function.own_environment()
     return write_environment(Path(setup["folder"]) / "environments", content)
 
 

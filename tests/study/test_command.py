@@ -510,6 +510,58 @@ class TestSeeds:
         ran(Study(trials.global_draws, varied={"dropout": [1, 2]}, folder=tmp_path / "c"))
 
 
+class TestWhoHeldTheSeed:
+    """An unseeded program is never called repeatable because a study seeded it."""
+
+    @pytest.mark.parametrize(
+        ("script", "answer", "said"),
+        [
+            ("echo dice: 0.$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')", "no", "No seed of the "),
+            ("echo dice: 0.5", "yes", "No seed of the study was used, as far as can be told"),
+            ("echo dice: 0.{init}", "yes", "The study held the seed: init."),
+            ("echo dice: 0.{dropout}", "yes", "The study held the seed: dropout."),
+        ],
+    )
+    def test_of_a_command(self, tmp_path, script, answer, said):
+        study = shell(tmp_path, script, DICE, repeats=4)
+        ran(study)
+        report = study.report(metric="dice", higher_is_better=True)
+        (verdict,) = report.of("repeatable")
+        assert verdict.answer == answer
+        assert said in verdict.sentence
+        assert "torch" not in report.methods.text
+        assert "deterministic" not in report.methods.text
+        assert study.facts()["Packages"] == "not known"
+
+    @pytest.mark.parametrize(
+        ("settings", "answer", "said"),
+        [
+            ({"fixed": {"dropout": 0}}, "undetermined", "which the study had seeded (dropout)"),
+            ({"varied": {"dropout": [0, 1]}}, "yes", "The study held the seed: dropout."),
+        ],
+    )
+    def test_of_a_function_that_draws_from_the_global_generators(
+        self, tmp_path, settings, answer, said
+    ):
+        study = Study(trials.global_draws, repeats=2, folder=tmp_path, **settings)
+        ran(study)
+        (verdict,) = study.report(metric="torch", higher_is_better=True).of("repeatable")
+        assert verdict.answer == answer
+        assert said in verdict.sentence
+
+    def test_of_a_function_with_streams(self, tmp_path):
+        study = Study(trials.streams, repeats=2, folder=tmp_path)
+        ran(study)
+        (verdict,) = study.report(metric="init", higher_is_better=True).of("repeatable")
+        assert verdict.answer == "yes"
+        assert "The study held the seeds: batch_order, init, split." in verdict.sentence
+
+    def test_packages_are_told_of_the_python_that_runs_the_study(self, tmp_path):
+        study = seeded_study(tmp_path)
+        ran(study)
+        assert "torch" in study.facts()["Packages"]
+
+
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
 def test_r_script(tmp_path):
     (tmp_path / "fit.R").write_text(
