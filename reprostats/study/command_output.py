@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -19,7 +16,6 @@ _CHUNK = 2**16
 _LONGEST_LINE = 2**16
 _LOOK_SECONDS = 0.05
 _SHOWN_LINES, _SHOWN_OF_LINE, _SHOWN_BYTES = 5, 200, 2000
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 class BoundedLog:
@@ -180,16 +176,10 @@ def run_program(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 - the process that starts it has one thread
     ) as program:
         for part in _parts(program):
             take(part)
         return program.wait()
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 def _parts(program: subprocess.Popen[bytes]) -> Iterator[bytes]:

@@ -38,11 +38,11 @@ from reprostats.study.code import code_dependencies
 from reprostats.study.command import Command
 from reprostats.study.contents import changed_files
 from reprostats.study.failures import how_it_ended, record_failure
+from reprostats.study.processes import adopt_orphans, children, end_orphans
 from reprostats.study.run_trial import run_trial
 from reprostats.study.tracing import TrialFunction
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
-_BECOME_PARENT_OF_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
 _NOT_WRITTEN = 74  # EX_IOERR of sysexits.h
 _LONGEST_WAIT = 3600.0
 _CHANGED = (
@@ -73,9 +73,8 @@ def serve(connection: Connection) -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_BECOME_PARENT_OF_ORPHANS, 1, 0, 0, 0)
-    own = _children()  # what loading the function has started stays
+    adopt_orphans()
+    own = children()  # what loading the function has started stays
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
     while True:
@@ -208,24 +207,7 @@ def _clear_away(child: int, own: set[int]) -> None:
         os.killpg(child, signal.SIGKILL)
     with suppress(ChildProcessError):
         os.waitpid(child, 0)
-    # What has begun a session of its own is in no group. This process has become the parent of
-    # all that the trial left, however deep it was nested.
-    while orphans := _children() - own:
-        for orphan in orphans:
-            try:
-                os.kill(orphan, signal.SIGKILL)
-                os.waitpid(orphan, 0)
-            except PermissionError:  # another user's, such as of sudo
-                own.add(orphan)
-
-
-def _children() -> set[int]:
-    """Return the child processes of this one; none where the system has no list of them."""
-    process = os.getpid()
-    try:
-        return set(map(int, Path(f"/proc/self/task/{process}/children").read_text().split()))
-    except OSError:
-        return set()
+    end_orphans(own)
 
 
 def _lead_group(child: int) -> None:

@@ -376,7 +376,7 @@ def faults(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
     (folder / "faulty.sh").write_text(FAULTY)
     command = ["sh", "faulty.sh", "{repeat}", "{folder}"]
-    study = command_study(folder, command, DICE, repeats=6, time_limit=2)
+    study = command_study(folder, command, DICE, repeats=7, time_limit=2)
     return study, ran(study, workers=2)
 
 
@@ -389,6 +389,7 @@ case $1 in
     4) setsid sh -c 'echo $$ > "$0/pid"; exec sleep 102' "$2" &
        while [ ! -s "$2/pid" ]; do :; done ;;
     5) sleep 103 & exec 1>&- 2>&- ;;
+    6) setsid sleep 106 & kill -9 $(awk '/^PPid/ {print $2}' /proc/$PPID/status); sleep 107 ;;
 esac
 echo dice: 0.5
 """
@@ -404,6 +405,7 @@ class TestEnds:
             (3, "timeout", "ran past its time limit of 2 s"),
             (4, "ok", ""),
             (5, "failed", "exit code 1"),
+            (6, "killed", "its worker process ended with signal 9"),
         ],
     )  # fmt: skip
     def test_is_a_row_with_status_and_reason(self, faults, repeat, status, said):
