@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 
 class ReprostatsError(Exception):
@@ -36,6 +37,22 @@ class PlanOnlyError(ReprostatsError):
 
 class DivergedError(ReprostatsError):
     """A training left the finite numbers."""
+
+
+class CommandError(ReprostatsError):
+    """A program that a trial started did not end well, or left no metrics.
+
+    Parameters
+    ----------
+    reason
+        What is wrong.
+    status
+        Of the trial: ``"failed"``, or ``"killed"`` if a signal ended the program.
+    """
+
+    def __init__(self, reason: str, status: Literal["failed", "killed"] = "failed") -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class WorkerLostError(ReprostatsError):

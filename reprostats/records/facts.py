@@ -121,6 +121,7 @@ def _of_the_machines(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         "Packages": _shared(
             _pairs({name: each["packages"].get(name, "none") for name in _PACKAGES})
             for each in described
+            if each["packages"]  # those of another program are not known
         ),
         "Git commit": _shared(each.get("git_commit") or "none" for each in described),
         "Lock files (SHA-256)": _shared(

@@ -16,6 +16,9 @@ from reprostats.records.record import Record, TrainingRecord, TrialRecord
 AnyRecord = TrialRecord | TrainingRecord
 Kind = TypeVar("Kind", bound=Record)
 
+LOCK = ".lock"
+"""The file in the folder of a trial by which a process claims it."""
+
 _NAME = "record.json"
 _CONTENT = "record"
 _KINDS: dict[str, type[AnyRecord]] = {"trial": TrialRecord, "training": TrainingRecord}
@@ -37,6 +40,11 @@ def record_path(folder: Path) -> Path:
 def has_record(folder: Path) -> bool:
     """Tell whether the trial or training of a folder has ended, however it ended."""
     return record_path(folder).exists()
+
+
+def is_of_record(path: Path) -> bool:
+    """Tell whether a file in the folder of a trial is a record: the record, or an earlier one."""
+    return path.name == _NAME or path.match("record.attempt-*.json")
 
 
 def write_record(folder: Path, record: Record) -> None:

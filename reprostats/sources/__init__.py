@@ -53,6 +53,7 @@ __all__ = [
     "CHOICES",
     "DTYPES",
     "SEED_BITS",
+    "SINGLE_SEED",
     "SOURCES",
     "STREAMS",
     "Integer",
@@ -66,6 +67,7 @@ __all__ = [
     "apply",
     "complete_levels",
     "environment",
+    "global_streams",
     "instruction_sets",
     "read_back",
     "register",
@@ -81,7 +83,8 @@ STREAMS: list[str] = []
 CHOICES: list[str] = []
 """The names of the sources of kind ``"choice"``."""
 
-_SINGLE_SEED = {"seed", "seeds", "random_seed", "random_state", "manual_seed"}
+SINGLE_SEED = {"seed", "seeds", "random_seed", "random_state", "manual_seed"}
+"""What the one seed of a program is called elsewhere; here each stream has its own."""
 
 
 def register(source: Source) -> None:
@@ -186,7 +189,7 @@ def unknown_source(name: object) -> InputError:
         seed of its own; name init, batch_order, augmentation, dropout or split, or give all of
         them the same seed with reprostats.sources.seeds(SEED).
     """
-    if name not in _SINGLE_SEED:
+    if name not in SINGLE_SEED:
         return unknown_name("source of variability", name, SOURCES)
     *others, last = STREAMS
     return InputError(
@@ -194,6 +197,17 @@ def unknown_source(name: object) -> InputError:
         f"{', '.join(others)} or {last}, or give all of them the same seed with "
         "reprostats.sources.seeds(SEED)."
     )
+
+
+def global_streams() -> set[str]:
+    """Return the names of the streams that seed the global generators.
+
+    Examples
+    --------
+    >>> global_streams()
+    {'dropout'}
+    """
+    return {name for name in STREAMS if isinstance(SOURCES[name], GlobalStream)}
 
 
 def seeds(level: Level) -> dict[str, Level]:
@@ -217,7 +231,7 @@ def environment(levels: Mapping[str, Level]) -> dict[str, str]:
     Parameters
     ----------
     levels
-        A level for every source.
+        By source. What reaches a command has one, no other source.
 
     Raises
     ------
@@ -225,7 +239,7 @@ def environment(levels: Mapping[str, Level]) -> dict[str, str]:
         If this process does not know one of the sources.
     """
     sources = _known(levels)
-    controlled = {variable for source in sources for variable in source.controlled}
+    controlled = {variable for source in SOURCES.values() for variable in source.controlled}
     variables = {name: value for name, value in os.environ.items() if name not in controlled}
     for source in sources:
         variables |= source.variables(levels[source.name])

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from reprostats.errors import InputError
 from reprostats.records.checksum import canonical_json, digest
+from reprostats.study.command import Command
 
 _LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -52,11 +53,15 @@ _CALLED = (
 def function_name(function: Callable[..., object]) -> str:
     """Return the name under which a trial function is recorded: ``module:qualified.name``.
 
+    That of a command is the command.
+
     Raises
     ------
     InputError
         If it is not a plain function.
     """
+    if isinstance(function, Command):
+        return function.name
     if not isinstance(function, types.FunctionType):
         raise InputError(
             f"the trial function must be a plain function, not {type(function).__name__}; "
@@ -75,6 +80,8 @@ def code_dependencies(function: Callable[..., object]) -> dict[str, str]:
     >>> [name.partition(":")[2] for name in code_dependencies(train)]
     ['train']
     """
+    if isinstance(function, Command):
+        return function.dependencies()
     reached = _Reached(function.__module__.partition(".")[0])
     reached.describe(function, function.__qualname__)
     return {name: digest(content) for name, content in sorted(reached.found.items())}

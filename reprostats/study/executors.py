@@ -8,7 +8,7 @@ threads or processes, ``Client.get_executor()`` of Dask, an executor of loky or 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import (
     AbstractContextManager,
@@ -24,6 +24,7 @@ from uuid import uuid4
 
 from reprostats.errors import InputError, NotAvailableError, ReprostatsError
 from reprostats.records.record import COMPLETED
+from reprostats.study.plan import PlannedTrial
 from reprostats.study.pool import BUSY, Task, WorkerError, close_workers, execute
 
 if TYPE_CHECKING:
@@ -40,6 +41,36 @@ class Executor(Protocol):
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
         """Run a function, now or later; return a future, or another job with its methods."""
         ...
+
+
+def default_workers(trials: Iterable[PlannedTrial]) -> int:
+    """Return how many trials this machine can run at a time: by its cores, or one for each GPU."""
+    from joblib import cpu_count
+
+    levels = [trial.levels for trial in trials]
+    threads = max(int(each["threads"]) for each in levels)
+    gpus = {str(each.get("device", "cpu")) for each in levels} - {"cpu"}
+    return max(1, len(gpus) or int(cpu_count()) // threads)
+
+
+@dataclass(frozen=True)
+class Running:
+    """How trials are run; see `reprostats.Study.run`."""
+
+    workers: int
+    executor: Executor | str | None
+    time_limit: float | None
+    progress: bool
+
+    def run(self, tasks: Sequence[Task], description: str) -> None:
+        """Run tasks until each has a record; see `run_tasks`."""
+        run_tasks(
+            tasks,
+            workers=self.workers,
+            executor=self.executor,
+            progress=self.progress,
+            description=description,
+        )
 
 
 def run_tasks(

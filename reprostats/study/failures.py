@@ -1,7 +1,8 @@
-"""The record of a trial whose process left none."""
+"""Failures of processes: in words, and as the record of a trial whose process left none."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,29 @@ from typing import Any
 from reprostats.records.files import has_record, write_record
 from reprostats.records.record import Status, TrialRecord
 from reprostats.records.stopwatch import Stopwatch
+
+
+def how_it_ended(what: str, code: int) -> str:
+    """Say how a process ended.
+
+    Parameters
+    ----------
+    what
+        The process.
+    code
+        Its exit status, minus the signal if one ended it.
+
+    Examples
+    --------
+    >>> how_it_ended("the command", 3), how_it_ended("its process", -11)
+    ('the command ended by itself with exit code 3',
+     'its process was ended by signal 11 (Segmentation fault)')
+    """
+    if code >= 0:
+        return f"{what} ended by itself with exit code {code}"
+    out_of_memory = "; the system does this to a process that takes too much memory"
+    hint = out_of_memory if code == -signal.SIGKILL else ""
+    return f"{what} was ended by signal {-code} ({signal.strsignal(-code) or 'no name'}){hint}"
 
 
 def planned_fields(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,19 +32,6 @@ _FILE = "results.parquet"
 _PLACE = ["study", "condition", "trial"]
 
 
-def checked_name(name: object) -> str:
-    """Return the name of a study, which is that of its folder.
-
-    Raises
-    ------
-    InputError
-        If no folder can be named so.
-    """
-    if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."}:
-        raise InputError(f"a study's name is the name of a folder, not {name!r}.")
-    return name
-
-
 def trial_folder(folder: Path, identity: str) -> Path:
     """Return the folder of a trial in that of its study."""
     return folder / "trials" / identity

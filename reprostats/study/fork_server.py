@@ -212,6 +212,7 @@ def serve() -> None:
     os.chdir(folder)
     from reprostats import sources
     from reprostats.study import worker  # noqa: F401 - it shall be there before the fork
+    from reprostats.study.processes import adopt_orphans, children, end_orphans
     from reprostats.study.run_trial import warm_up
 
     sources.warm_up()
@@ -219,9 +220,17 @@ def serve() -> None:
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
     _be_silent()
+    adopt_orphans()
+    own = children()
     while request := _next_request(control):
         process, seconds, descriptors = request
-        reply = _fork(control, *descriptors) if descriptors else _wait(process, seconds)
+        if descriptors:
+            reply = _fork(control, *descriptors)
+            own.add(reply)
+        else:
+            reply = _wait(process, seconds)
+            own.discard(process)
+            end_orphans(own)  # a worker that was killed could not end its trial
         control.sendall(_REPLY.pack(reply))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reprostats.errors import InputError
@@ -16,16 +16,18 @@ def count_trainings(trials: Sequence[PlannedTrial]) -> int:
     return len(trials) // len(folds)
 
 
-def with_more_trainings(trials: Sequence[PlannedTrial], number: int) -> list[PlannedTrial]:
-    """Return the trials of a condition, and after them those of more trainings.
+def with_more_trainings(
+    planned: Mapping[str, Sequence[PlannedTrial]], more: Mapping[str, int]
+) -> dict[str, list[PlannedTrial]]:
+    """Return the trials of conditions that get more trainings, those before and those after.
 
     Parameters
     ----------
-    trials
-        The planned trials of one condition.
-    number
-        Trainings to add. If random streams are varied together, each gets the next integers as
-        seeds. If nothing is varied, the trainings are further repeats.
+    planned
+        The planned trials of each condition.
+    more
+        Trainings to add, by condition. If random streams are varied together, each gets the next
+        integers as seeds. If nothing is varied, the trainings are further repeats.
 
     Raises
     ------
@@ -33,6 +35,10 @@ def with_more_trainings(trials: Sequence[PlannedTrial], number: int) -> list[Pla
         If trainings share the level of a source that is varied, as in a grid of seeds and splits:
         then another training is not independent of those that are there.
     """
+    return {name: [*planned[name], *_added(planned[name], number)] for name, number in more.items()}
+
+
+def _added(trials: Sequence[PlannedTrial], number: int) -> list[PlannedTrial]:
     varied = _varied(trials)
     added: list[PlannedTrial] = []
     for step in range(1, number + 1):
@@ -40,14 +46,16 @@ def with_more_trainings(trials: Sequence[PlannedTrial], number: int) -> list[Pla
             levels = {name: max(_seeds(trials, name)) + step for name in varied}
             repeat = trial.repeat if varied else trial.repeat + step
             added.append(replace(trial, levels={**trial.levels, **levels}, repeat=repeat))
-    return [*trials, *added]
+    return added
 
 
 def _varied(trials: Sequence[PlannedTrial]) -> list[str]:
     """Return the random streams that are varied together, a level of its own for each training."""
     first_fold = [trial for trial in trials if trial.fold == trials[0].fold]
     levels: dict[str, list[Level]] = {
-        name: [trial.levels[name] for trial in first_fold] for name in SOURCES
+        name: [trial.levels[name] for trial in first_fold]
+        for name in SOURCES
+        if name in trials[0].levels
     }
     varied = [name for name, each in levels.items() if len(set(each)) > 1]
     for name in varied:

@@ -10,7 +10,7 @@ from typing import Any
 
 from reprostats.errors import InputError
 from reprostats.records.checksum import canonical_json, digest
-from reprostats.sources import SOURCES, Level, complete_levels
+from reprostats.sources import SINGLE_SEED, SOURCES, Level, complete_levels, unknown_source
 from reprostats.study.identity import plain_config
 
 # A varied source takes levels; a varied config value takes any plain value.
@@ -77,8 +77,8 @@ class Condition:
         settings = [self.varied] if isinstance(self.varied, Mapping) else self.varied
         return set(self.fixed).union(*settings)
 
-    def with_fixed(self, fixed: Mapping[str, Level]) -> Condition:
-        """Return the condition with more sources fixed, unless it names them itself."""
+    def holding(self, fixed: Mapping[str, Level]) -> Condition:
+        """Return the condition with what is fixed for the whole study, unless it names it."""
         held = {name: level for name, level in fixed.items() if name not in self.names()}
         return replace(self, fixed={**held, **self.fixed})
 
@@ -154,6 +154,8 @@ def _check_name(name: str, config: Mapping[str, Any]) -> None:
             f"varied[{name!r}]: there is a source and a config value of this name; give the "
             "config value another name."
         )
+    if name in SINGLE_SEED and name not in config:
+        raise unknown_source(name)
     if name not in SOURCES and name not in config:
         has = f"the config has: {', '.join(config)}" if config else "the study has no config"
         raise InputError(

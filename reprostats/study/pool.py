@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reprostats.errors import ReprostatsError
-from reprostats.records.files import has_record, read_record
+from reprostats.records.files import LOCK, has_record, read_record
 from reprostats.records.stopwatch import Stopwatch
 from reprostats.sources import environment
 from reprostats.study.failures import record_failure
@@ -289,7 +289,7 @@ def execute(task: Task, wait: bool = True) -> tuple[str, str]:
     """
     task.folder.mkdir(parents=True, exist_ok=True)
     pool = _POOLS.setdefault(task.run, WorkerPool())
-    lock = FileLock(task.folder / ".lock")
+    lock = FileLock(task.folder / LOCK)
     while True:
         try:
             with lock.acquire(timeout=_PATIENCE if wait else 0):
@@ -311,4 +311,6 @@ def _run_and_record(task: Task, pool: WorkerPool) -> None:
         record_failure(task.request(), "killed", str(error), stopwatch)
         return
     if "error" in answer:
-        raise WorkerError(f"trial {task.trial.identity} could not be recorded: {answer['error']}")
+        raise WorkerError(
+            f"trial {task.trial.identity} could not be run or recorded: {answer['error']}"
+        )

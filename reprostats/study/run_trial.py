@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from reprostats import sources
-from reprostats.errors import DivergedError, InputError
-from reprostats.records.record import COMPLETED, Status, TrialRecord
+from reprostats.errors import CommandError, DivergedError, InputError
+from reprostats.records.record import COMPLETED, Row, Status, TrialRecord
 from reprostats.records.stopwatch import Stopwatch
 from reprostats.seeds import seed_global_generators, seed_sequence
+from reprostats.study.command import Command
 from reprostats.study.failures import planned_fields
 from reprostats.study.outcome import check_doubles, clean, clean_values, has_diverged, metric_rows
 from reprostats.study.streams import global_states
@@ -45,19 +46,19 @@ def run_trial(function: TrialFunction, request: dict[str, Any]) -> TrialRecord:
 def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[str, Any]:
     """Return the part of a record that depends on what the function did."""
     try:
-        # A stream whose level is "os" has drawn its seed already: that is what is applied.
-        trial.effective = sources.apply({**trial.levels, **trial.streams.seeds})
-        untouched = global_states()
-        rows = metric_rows((traced(function, trace) if trace else function)(trial))
-        check_doubles(rows)
+        if isinstance(function, Command):
+            rows = metric_rows(function(trial))
+        else:
+            rows = _called(traced(function, trace) if trace else function, trial)
     except DivergedError as error:
         return _failure("diverged", error)
+    except CommandError as error:
+        return _failure(error.status, error)
     except BaseException as error:  # an exit or interrupt in somebody's code is no end of ours
         return _failure("failed", error)
-    if global_states() != untouched:
-        trial.streams.used.add("dropout")
     outcome = {
-        "effective": _effective_at_the_end(trial),
+        # What is in effect in another program, that of a command, is not known here.
+        "effective": _effective_at_the_end(trial) if trial.effective else {},
         "metrics": rows,
         "times": clean_values(trial.times),
     }
@@ -65,6 +66,18 @@ def _outcome(function: TrialFunction, trial: Trial, trace: str | None) -> dict[s
         reason = f"metric {diverged!r} has no finite value"
         return outcome | {"status": "diverged", "reason": reason}
     return outcome | {"status": COMPLETED}
+
+
+def _called(function: TrialFunction, trial: Trial) -> list[Row]:
+    """Call a function under the levels of its trial; return what it measured."""
+    # A stream whose level is "os" has drawn its seed already: that is what is applied.
+    trial.effective = sources.apply({**trial.levels, **trial.streams.seeds})
+    untouched = global_states()
+    rows = metric_rows(function(trial))
+    check_doubles(rows)
+    if global_states() != untouched:
+        trial.streams.used.add("dropout")
+    return rows
 
 
 def _effective_at_the_end(trial: Trial) -> dict[str, bool | int | float | str]:
@@ -76,9 +89,9 @@ def _effective_at_the_end(trial: Trial) -> dict[str, bool | int | float | str]:
 
 
 def _failure(status: Status, error: BaseException) -> dict[str, Any]:
-    """Say what was raised and, unless the training diverged, where."""
+    """Say what was raised and, unless that is no place in somebody's code, where."""
     said = clean(_said(error))
-    if status != "diverged":
+    if not isinstance(error, DivergedError | CommandError):
         place = traceback.extract_tb(error.__traceback__)[-1:]
         where = "".join(f" ({Path(each.filename).name}, line {each.lineno})" for each in place)
         said = f"{type(error).__name__}: {said}{where}"

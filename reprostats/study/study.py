@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from functools import cached_property, partial
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from filelock import FileLock
 
 from reprostats import paths
-from reprostats.errors import (
-    DamagedFileError,
-    InputError,
-    PlanOnlyError,
-    unknown_name,
-)
+from reprostats.errors import InputError, PlanOnlyError, unknown_name
 from reprostats.records.checksum import digest
 from reprostats.records.facts import gather_facts
-from reprostats.records.files import archive_record, read_record
+from reprostats.records.files import read_record
 from reprostats.records.record import TrialRecord
 from reprostats.sources import SOURCES, Level
+from reprostats.study.checks import checked_limit, checked_name, checked_workers, named_conditions
 from reprostats.study.code import code_dependencies, function_name
+from reprostats.study.command import Command, command_from
+from reprostats.study.command_plan import check_command, with_levels_that_reach
+from reprostats.study.contents import contents, files_with
 from reprostats.study.divergence import Detail, Divergence, first_divergence
-from reprostats.study.executors import Executor, run_tasks
+from reprostats.study.executors import Executor, Running, default_workers
 from reprostats.study.folder import (
-    checked_name,
     kept_losses,
     read_environments,
     trial_folder,
@@ -37,14 +33,20 @@ from reprostats.study.folder import (
 )
 from reprostats.study.growth import count_trainings, with_more_trainings
 from reprostats.study.identity import plain_config
-from reprostats.study.notices import warn_of_idle_sources, warn_of_mixed_environments
+from reprostats.study.notices import (
+    warn_of_idle_seeds,
+    warn_of_idle_sources,
+    warn_of_mixed_environments,
+    warn_of_unchosen_seeds,
+)
 from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trials
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
+from reprostats.study.recorded import recorded_trials
 from reprostats.study.rerun import Rerun
 from reprostats.study.results import RecordedTrial, results_table
 from reprostats.study.setup import worker_setup
-from reprostats.study.trial import Trial
+from reprostats.study.tracing import TrialFunction
 
 if TYPE_CHECKING:
     from reprostats.verdicts.report import Report
@@ -78,11 +80,18 @@ class Study:
         Name of the study and of its folder; default: that of the function.
     folder
         Where trials are recorded; default: ``studies/NAME`` under `reprostats.paths.runs`.
+    files
+        Data and scripts whose content is part of the identity of the trials: paths, folders and
+        globs, relative to the current folder. Change one, and all trials are other trials.
+    time_limit
+        Seconds after which a trial is ended, unless `run` gives another limit.
 
     Attributes
     ----------
     planned
         The trials of each condition, by its name.
+    files
+        What belongs to the identity of the trials beside the code, by name.
 
     Raises
     ------
@@ -105,7 +114,7 @@ class Study:
 
     def __init__(
         self,
-        function: Callable[[Trial], object],
+        function: TrialFunction,
         *,
         config: object = None,
         fixed: Mapping[str, Level] | None = None,
@@ -116,42 +125,91 @@ class Study:
         remote: bool = False,
         name: str | None = None,
         folder: Path | str | None = None,
+        files: Sequence[Path | str] = (),
+        time_limit: float | None = None,
     ) -> None:
-        called = function_name(function)
         self.function = function
-        self.name = checked_name(function.__name__ if name is None else name)
+        called = function_name(function)
+        self.name = checked_name(_title(function) if name is None else name)
+        self.time_limit = checked_limit(time_limit)
         self.folder = paths.study(self.name) if folder is None else Path(folder).resolve()
         self.config = plain_config(config)
         alone = conditions is None
-        if conditions is None:
-            conditions = {self.name: Condition(fixed or {}, varied or {}, repeats)}
-        elif varied is not None or repeats != 1 or not conditions:
-            raise InputError("give varied and repeats inside conditions, or no conditions at all.")
-        else:
-            conditions = {name: each.with_fixed(fixed or {}) for name, each in conditions.items()}
-        self.conditions = dict(conditions)
+        self.conditions = named_conditions(self.name, fixed, varied, repeats, conditions)
+        if isinstance(function, Command):
+            check_command(function, self.conditions.values(), self.config, folds)
+            if not remote:
+                function.check_program()
         self._code = code_dependencies(function)
         self._stop: Stop | None = None
+        self.files = contents(files, Path.cwd(), leave_out=[self.folder, paths.runs()])
+        if isinstance(function, Command):
+            self.function = function.reading(self.files.values())
+        identity = self._code | {f"file {name}": each.sha256 for name, each in self.files.items()}
+        planned_code = (called, digest(identity), self.config)
         self.planned: dict[str, list[PlannedTrial]] = {}
-        for condition_name, condition in self.conditions.items():
-            compares_config = bool(condition.names() - SOURCES.keys())
-            self.planned |= planned_trials(
-                "" if alone and compares_config else condition_name,
-                condition,
-                called,
-                digest(self._code),
-                self.config,
-                folds,
-                remote=remote,
-            )
+        for title, condition in self.conditions.items():
+            before = "" if alone and condition.names() - SOURCES.keys() else title
+            self.planned |= planned_trials(before, condition, *planned_code, folds, remote=remote)
+        if isinstance(function, Command):
+            self.planned = with_levels_that_reach(function, self.planned)
+
+    @classmethod
+    def from_command(
+        cls,
+        command: Sequence[str] | str,
+        *,
+        metrics: str | re.Pattern[str],
+        keep: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        files: Sequence[Path | str] = (),
+        **settings: Any,
+    ) -> Study:
+        """Make a study whose trials each start a program: a training script as it is.
+
+        It runs in the current folder. In the command, ``{folder}`` is the folder of the trial,
+        ``{init}`` and so on are the seeds of the random streams, ``{NAME}`` is the value of the
+        config or the level of the source of this name; `reprostats.study.command` has the rest.
+
+        Parameters
+        ----------
+        command
+            The program and its arguments, or both in one text; no shell reads it.
+        metrics, keep, env
+            Where its metrics stand, which outputs are fingerprinted, and its environment variables;
+            see `reprostats.study.command.Command`.
+        files
+            As of `Study`. Files that the command names, such as its script, always count. What a
+            script imports or reads by itself does not: name it here.
+        **settings
+            As of `Study`.
+
+        Raises
+        ------
+        InputError
+            As `Study`; and if a placeholder is unknown, something differs between trials that the
+            command cannot know, or a source acts only inside Python.
+        NotAvailableError
+            If the program is not there.
+
+        Examples
+        --------
+        >>> study = Study.from_command(
+        ...     ["sh", "-c", "echo dice: 0.{init}"],
+        ...     metrics=re.compile("dice: (?P<dice>[0-9.]+)"), varied={"init": [7, 8]})
+        >>> study.trials[0].function, len(study.trials)
+        ('sh -c echo dice: 0.{init}', 2)
+        """
+        program = command_from(command, metrics, keep, env or {}, Path.cwd())
+        return cls(program, files=files_with(program.scripts, files), **settings)
 
     @cached_property
     def trials(self) -> list[PlannedTrial]:
         """All planned trials, each once, those with the same environment together."""
         every = {trial.identity: trial for each in self.planned.values() for trial in each}
-        fixed_at_start = [s.name for s in SOURCES.values() if s.kind == "environment"]
-        deciding = [*fixed_at_start, "deterministic"]
-        return sorted(every.values(), key=lambda each: [str(each.levels[n]) for n in deciding])
+        deciding = [s.name for s in SOURCES.values() if s.kind == "environment"]
+        deciding.append("deterministic")
+        return sorted(every.values(), key=lambda each: [str(each.levels.get(n)) for n in deciding])
 
     def run(
         self,
@@ -177,7 +235,8 @@ class Study:
             a Dask scheduler, such as ``"tcp://host:8786"``. Wherever trials run, the study's
             folder must be there under the same path.
         time_limit
-            Seconds after which a trial is ended and recorded as ``"timeout"``.
+            Seconds after which a trial is ended and recorded as ``"timeout"``; default: that of
+            the study.
         retry
             Run trials again whose status is not ``"ok"``; their old records are kept beside.
         until
@@ -210,51 +269,38 @@ class Study:
         -----
         UserWarning
             If a varied random stream was not drawn from by any trial, or a varied choice not asked
-            for: varying it did nothing. If the description of an environment cannot be read.
+            for: varying it did nothing. If repeats drew from the global generators, and nobody
+            chose the seed that the study gives them. If the description of an environment cannot
+            be read.
         """
-        _check_run(workers, time_limit)
+        limit = checked_limit(time_limit) or self.time_limit
         if os.environ.get("REPROSTATS_PLAN_ONLY"):
             raise PlanOnlyError(str(self.preview(workers=workers, executor=executor)))
-        run = partial(
-            self._run,
-            workers=workers or self._default_workers(),
-            executor=executor,
-            time_limit=time_limit,
-            progress=progress,
+        if isinstance(self.function, Command):
+            warn_of_idle_seeds(self.function, self.conditions.values())
+        how = Running(
+            checked_workers(workers) or default_workers(self.trials), executor, limit, progress
         )
-        results = run(retry=retry)
+        results = self._run(how, retry=retry)
         if until is None:
             return results
         first_stage = {name: count_trainings(trials) for name, trials in self.planned.items()}
         while (stop := until.look(results, first_stage)).more:
-            for name, number in stop.more.items():
-                self.planned[name] = with_more_trainings(self.planned[name], number)
+            self.planned |= with_more_trainings(self.planned, stop.more)
             del self.trials  # made anew from what is planned
-            results = run(retry=False)
+            results = self._run(how)
         self._stop = stop
         return results
 
-    def _run(
-        self,
-        *,
-        workers: int,
-        executor: Executor | str | None,
-        time_limit: float | None,
-        retry: bool,
-        progress: bool,
-    ) -> pd.DataFrame:
+    def _run(self, how: Running, *, retry: bool = False) -> pd.DataFrame:
         """Run what is planned and has no record yet."""
         done = self._recorded(retry=retry)
         missing = [trial for trial in self.trials if trial.identity not in done]
-        run_tasks(
-            self._tasks(missing, time_limit),
-            workers=workers,
-            executor=executor,
-            progress=progress,
-            description=self.name,
-        )
+        how.run(self._tasks(missing, how.time_limit), self.name)
         done |= {trial.identity: read_record(self._place(trial), TrialRecord) for trial in missing}
-        warn_of_idle_sources(self.name, self.conditions.values(), done.values())
+        if not isinstance(self.function, Command):
+            warn_of_idle_sources(self.name, self.conditions.values(), done.values())
+            warn_of_unchosen_seeds(self.name, self.conditions.values(), done.values())
         warn_of_mixed_environments(self.name, self.folder, done.values())
         results = self._table(done)
         write_results(self.folder, results, done)
@@ -274,17 +320,17 @@ class Study:
         executor
             What runs the first trial, as in `run`.
         """
-        done = self._recorded(retry=False)
+        done = self._recorded()
         if not done:
             first = self.trials[0]
-            task = self._tasks([first], None)
-            run_tasks(task, workers=1, executor=executor, progress=False)
+            how = Running(1, executor, self.time_limit, progress=False)
+            how.run(self._tasks([first], self.time_limit), self.name)
             done[first.identity] = read_record(self._place(first), TrialRecord)
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},
             {i: record.seconds for i, record in done.items() if record.completed},
             len(done),
-            workers or self._default_workers(),
+            workers or default_workers(self.trials),
         )
 
     def first_divergence(
@@ -310,31 +356,28 @@ class Study:
         InputError
             If the study has no such trial, or there is no training to trace in it.
         """
+        if isinstance(self.function, Command):
+            raise InputError("what happens inside a command cannot be traced.")
         trials = [self._trial(identity) for identity in (one, other)]
+        done = recorded_trials(self.folder, (one, other))
         with Rerun(
             self._tasks(trials, None),
-            [self._recorded_or_none(trial) for trial in trials],
+            [done.get(trial.identity) for trial in trials],
             self.folder / "traces",
-            workers=workers or self._default_workers(),
+            workers=workers or default_workers(self.trials),
             progress=progress,
         ) as rerun:
             return first_divergence(rerun, detail=detail)
 
     def _trial(self, identity: str) -> PlannedTrial:
-        for trial in self.trials:
-            if trial.identity == identity:
-                return trial
-        raise unknown_name("trial", identity, [each.identity for each in self.trials])
-
-    def _recorded_or_none(self, trial: PlannedTrial) -> TrialRecord | None:
-        try:
-            return read_record(self._place(trial), TrialRecord)
-        except FileNotFoundError:
-            return None
+        known = {trial.identity: trial for trial in self.trials}
+        if identity not in known:
+            raise unknown_name("trial", identity, known)
+        return known[identity]
 
     def results(self) -> pd.DataFrame:
         """Return the long results table of the trials recorded so far, without running any."""
-        return self._table(self._recorded(retry=False))
+        return self._table(self._recorded())
 
     def report(
         self,
@@ -360,7 +403,7 @@ class Study:
         from reprostats.verdicts.report import verdict
         from reprostats.verdicts.run_facts import gather_run_facts
 
-        done = self._recorded(retry=False)
+        done = self._recorded()
         if not done:
             raise InputError(f"no trial of {self.name!r} is recorded yet; run the study first.")
         results = self._table(done)
@@ -388,7 +431,7 @@ class Study:
         Hardware and memory, versions, data and split sizes, augmentation, hyperparameters, number
         of runs, run time, git commit and hashes of lock files, by name.
         """
-        records = self._recorded(retry=False).values()
+        records = self._recorded().values()
         return gather_facts(records, self.folder / "environments")
 
     def record(self, trial: str) -> TrialRecord:
@@ -398,33 +441,9 @@ class Study:
     def _place(self, trial: PlannedTrial) -> Path:
         return trial_folder(self.folder, trial.identity)
 
-    def _recorded(self, *, retry: bool) -> dict[str, TrialRecord]:
-        done: dict[str, TrialRecord] = {}
-        damaged: list[str] = []
-        for trial in self.trials:
-            try:
-                record = read_record(self._place(trial), TrialRecord)
-            except FileNotFoundError:
-                continue
-            except DamagedFileError as error:
-                damaged.append(str(error))
-                continue
-            done[trial.identity] = record
-        if damaged:
-            raise DamagedFileError("\n".join(damaged))
-        if not retry:
-            return done
-        again = {identity for identity, record in done.items() if not record.completed}
-        for identity in again:
-            self._archive_record(identity)
-        return {identity: each for identity, each in done.items() if identity not in again}
-
-    def _archive_record(self, identity: str) -> None:
-        """Rename a record, unless another process did so and ran the trial meanwhile."""
-        folder = trial_folder(self.folder, identity)
-        with FileLock(folder / ".lock"), suppress(FileNotFoundError):
-            if not read_record(folder).completed:
-                archive_record(folder)
+    def _recorded(self, *, retry: bool = False) -> dict[str, TrialRecord]:
+        identities = [trial.identity for trial in self.trials]
+        return recorded_trials(self.folder, identities, retry=retry)
 
     def _table(self, done: Mapping[str, TrialRecord]) -> pd.DataFrame:
         recorded = [
@@ -435,22 +454,10 @@ class Study:
         ]
         return results_table(self.name, recorded)
 
-    def _default_workers(self) -> int:
-        from joblib import cpu_count
-
-        threads = max(int(trial.levels["threads"]) for trial in self.trials)
-        gpus = {str(trial.levels["device"]) for trial in self.trials} - {"cpu"}
-        return max(1, len(gpus) or int(cpu_count()) // threads)
-
     def _tasks(self, trials: Iterable[PlannedTrial], time_limit: float | None) -> list[Task]:
-        setup = worker_setup(self.function, self._code, self.folder)
+        setup = worker_setup(self.function, self._code, self.files, self.folder)
         return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
 
 
-def _check_run(workers: object, time_limit: object) -> None:
-    if workers is not None and not (isinstance(workers, int) and workers >= 1):
-        raise InputError(f"workers must be an integer from 1, not {workers!r}.")
-    if time_limit is not None and not (
-        isinstance(time_limit, int | float) and 0 < time_limit < math.inf
-    ):
-        raise InputError(f"time_limit must be a number of seconds above 0, not {time_limit!r}.")
+def _title(function: TrialFunction) -> str:
+    return function.title if isinstance(function, Command) else function.__name__

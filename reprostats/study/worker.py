@@ -35,13 +35,20 @@ from reprostats.records.files import has_record, record_path, write_record
 from reprostats.records.record import Status
 from reprostats.records.stopwatch import Stopwatch
 from reprostats.study.code import code_dependencies
-from reprostats.study.failures import record_failure
+from reprostats.study.command import Command
+from reprostats.study.contents import changed_files
+from reprostats.study.failures import how_it_ended, record_failure
+from reprostats.study.processes import adopt_orphans, children, end_orphans
 from reprostats.study.run_trial import run_trial
 from reprostats.study.tracing import TrialFunction
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 _NOT_WRITTEN = 74  # EX_IOERR of sysexits.h
 _LONGEST_WAIT = 3600.0
+_CHANGED = (
+    " changed since the study was planned, which makes other trials of those that are left. Make "
+    "the study anew to run them."
+)
 
 
 class WrongCodeError(ReprostatsError):
@@ -56,7 +63,7 @@ def serve(connection: Connection) -> None:
     _write_to(Path(setup["log"]))
     try:
         function = load_function(setup)
-        environment = _record_environment(setup)
+        environment = _record_environment(function, setup)
         _check_code(function, setup)
     except BaseException:
         connection.send_bytes(json.dumps({"error": traceback.format_exc()}).encode())
@@ -66,6 +73,8 @@ def serve(connection: Connection) -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    adopt_orphans()
+    own = children()  # what loading the function has started stays
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
     while True:
@@ -73,7 +82,10 @@ def serve(connection: Connection) -> None:
             request = json.loads(connection.recv_bytes())
         except EOFError:
             return
-        _serve(connection, wake, function, request | {"environment": environment})
+        if changed := ", ".join(changed_files(setup["files"])):
+            connection.send_bytes(json.dumps({"error": changed + _CHANGED}).encode())
+            continue
+        _serve(connection, wake, function, request | {"environment": environment}, own)
 
 
 def load_function(setup: dict[str, Any]) -> TrialFunction:
@@ -114,13 +126,19 @@ def _check_code(function: TrialFunction, setup: dict[str, Any]) -> None:
         )
 
 
-def _record_environment(setup: dict[str, Any]) -> str:
+def _record_environment(function: TrialFunction, setup: dict[str, Any]) -> str:
     content = describe_environment() | {key: setup[key] for key in ("git_commit", "lock_files")}
+    if isinstance(function, Command):
+        content |= function.own_environment()
     return write_environment(Path(setup["folder"]) / "environments", content)
 
 
 def _serve(
-    connection: Connection, wake: int, function: TrialFunction, request: dict[str, Any]
+    connection: Connection,
+    wake: int,
+    function: TrialFunction,
+    request: dict[str, Any],
+    own: set[int],
 ) -> None:
     """Run one trial in a child and answer as soon as its record is there.
 
@@ -137,16 +155,16 @@ def _serve(
     _lead_group(child)
     answer = {}
     try:
-        if failed := _supervise(child, connection, wake, request):
+        if failed := _supervise(child, connection, wake, request, own):
             record_failure(request, *failed, stopwatch)
     except OSError as error:
         answer = {"error": f"{error.strerror}: {error.filename}"}
     connection.send_bytes(json.dumps(answer).encode())
-    _clear_away(child)
+    _clear_away(child, own)
 
 
 def _supervise(
-    child: int, connection: Connection, wake: int, request: dict[str, Any]
+    child: int, connection: Connection, wake: int, request: dict[str, Any], own: set[int]
 ) -> tuple[Status, str] | None:
     """Wait for the record of a trial; return its status and reason if it leaves none."""
     folder, limit = Path(request["folder"]), request["time_limit"]
@@ -165,37 +183,37 @@ def _supervise(
         if ended and os.WIFEXITED(status) and os.WEXITSTATUS(status) == _NOT_WRITTEN:
             raise OSError(errno.EIO, "the record could not be written", str(record_path(folder)))
         if ended:
-            return "killed", _ending(status)
+            code = os.waitstatus_to_exitcode(status)
+            return "killed", f"{how_it_ended('its process', code)}; see its log.txt"
         if connection in ready:  # the parent is gone: nothing is sent while a trial runs
-            _clear_away(child)
+            _clear_away(child, own)
             os._exit(1)
         if remaining == 0.0:
-            _clear_away(child)
+            _clear_away(child, own)
             return "timeout", f"ran past its time limit of {limit:g} s"
 
 
-def _clear_away(child: int) -> None:
-    """End a child with all that it started, and wait until it has ended."""
+def _clear_away(child: int, own: set[int]) -> None:
+    """End a child with all that it started, and wait until it has ended.
+
+    Parameters
+    ----------
+    child
+        The process of a trial.
+    own
+        Child processes of this one that are no trial's.
+    """
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child, signal.SIGKILL)
     with suppress(ChildProcessError):
         os.waitpid(child, 0)
+    end_orphans(own)
 
 
 def _lead_group(child: int) -> None:
     """Make a trial the leader of its processes; called on both sides, as either may come first."""
     with suppress(ProcessLookupError, PermissionError):
         os.setpgid(child, child)
-
-
-def _ending(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        out_of_memory = "; the system does this to a process that takes too much memory"
-        hint = out_of_memory if number == signal.SIGKILL else ""
-        name = signal.strsignal(number) or "no name"
-        return f"its process was ended by signal {number} ({name}){hint}; see its log.txt"
-    return f"its process ended by itself with exit code {os.WEXITSTATUS(status)}; see its log.txt"
 
 
 def _run_child(function: TrialFunction, request: dict[str, Any]) -> NoReturn:
@@ -223,7 +241,8 @@ def _separate(folder: Path) -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     _lead_group(0)
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    log = os.open(folder / "log.txt", flags, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from reprostats.study.results import (
     stream_columns,
     trials_of,
 )
+from reprostats.verdicts.run_facts import RunFacts
 
 # Of several fingerprints, the one that says most about a training.
 _BEST_FINGERPRINTS = ("weights", "predictions", "losses", "reconstructions")
@@ -64,6 +66,10 @@ class Evidence:
         Sentences on what was taken for granted.
     losses
         The loss of every step by trial, where trials kept it.
+    drawn_from
+        The random streams of the study from which trials drew; None if it is not known.
+    seeded_globally
+        Whether the study seeded the global generators of the trials' processes.
     """
 
     results: pd.DataFrame
@@ -74,6 +80,8 @@ class Evidence:
     confidence_level: float = 0.95
     assumed: tuple[str, ...] = ()
     losses: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    drawn_from: tuple[str, ...] | None = None
+    seeded_globally: bool = False
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -158,8 +166,10 @@ class Evidence:
     def fingerprint(self) -> str | None:
         """The column by which trainings are compared bit for bit; None if none was kept."""
         columns = [str(name) for name in self.trials if str(name).endswith(FINGERPRINT)]
-        best = [f"{name}{FINGERPRINT}" for name in _BEST_FINGERPRINTS]
-        ordered = [name for name in best if name in columns] + columns
+        # A command keeps files: weights.pt are weights.
+        stems = {name: PurePath(name.removesuffix(FINGERPRINT)).stem for name in columns}
+        best = [name for each in _BEST_FINGERPRINTS for name in columns if stems[name] == each]
+        ordered = best + columns
         completed = self.trials[self.trials["completed"]]
         usable = [name for name in ordered if completed[name].notna().any()]
         return usable[0] if usable else None
@@ -341,6 +351,7 @@ def gather(
     trivial_value: float | None = None,
     confidence_level: float = 0.95,
     losses: Mapping[str, NDArray[np.floating]] | None = None,
+    facts: RunFacts | None = None,
 ) -> Evidence:
     """Check a results table and what is asked of it.
 
@@ -373,6 +384,8 @@ def gather(
         confidence_level,
         tuple(assumed),
         losses or {},
+        None if facts is None or facts.seeds is None else tuple(facts.seeds),
+        seeded_globally=bool(facts and facts.in_process),
     )
     check_confidence_level(confidence_level)
     if baseline is not None and baseline not in evidence.conditions:

@@ -148,8 +148,9 @@ def _author_year(keys: list[str]) -> str:
 
 def _training(facts: RunFacts) -> Iterator[str]:
     if facts.functions:
+        did = "ran the command" if facts.in_process is False else "called the function"
         several = "s" * (len(facts.functions) > 1)
-        yield f"Each trial called the function{several} {phrases.listed(_plain(facts.functions))}."
+        yield f"Each trial {did}{several} {phrases.listed(_plain(facts.functions))}."
     if facts.network:
         yield f"The network was {facts.network}."
     yield from _data(facts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reprostats.sources import SOURCES
+from reprostats.sources import SOURCES, global_streams
 from reprostats.study.results import as_text
 from reprostats.verdicts._base import (
     NO,
@@ -49,6 +49,11 @@ class Repeatable(Verdict):
         Sources whose level was drawn anew for every trial, so that no two trials are equal.
     levels_known
         Whether the table has a column that says how trials were set up.
+    seeds_from
+        The random streams of the study from which the trials drew; None if that is not known.
+    seeded_globally
+        Whether trials drew from nothing but the global generators, which the study seeded, at one
+        level throughout. Equal results then show that seed, and nothing of the function.
     """
 
     question = "repeatable"
@@ -60,6 +65,8 @@ class Repeatable(Verdict):
     compared: str
     drawn: tuple[str, ...] = ()
     levels_known: bool = True
+    seeds_from: tuple[str, ...] | None = None
+    seeded_globally: bool = False
 
     @property
     def asked(self) -> str:
@@ -68,14 +75,16 @@ class Repeatable(Verdict):
 
     @property
     def answer(self) -> Answer:
-        """Undetermined if no two trials share every level."""
+        """Undetermined if no two trials share every level, or the study alone made them equal."""
+        if self.n_groups and self.n_distinct == self.n_groups:
+            return UNDETERMINED if self.seeded_globally else YES
         if self.n_groups:
-            return YES if self.n_distinct == self.n_groups else NO
+            return NO
         return NOT_APPLICABLE if self.drawn else UNDETERMINED
 
     @property
     def sentence(self) -> str:
-        """How many trainings are equal."""
+        """How many trainings are equal, and who held the seed."""
         if not self.levels_known:
             return (
                 "The results have no column of a seed or another source, so that it is not known "
@@ -88,10 +97,29 @@ class Repeatable(Verdict):
         repeated = f"{self.n_trials} trials with equal levels"
         if self.n_groups > 1:
             repeated = f"{self.n_trials} trials in {self.n_groups} groups with equal levels"
+        things = f"{self.n_distinct} different {_things(self.compared)}"
         if self.n_distinct == self.n_groups:
             where = "" if self.n_groups == 1 else " within each group"
-            return f"{repeated} gave the same {_things(self.compared)}{where}."
-        return f"{repeated} gave {self.n_distinct} different {_things(self.compared)}."
+            things = f"the same {_things(self.compared)}{where}"
+        return f"{repeated} gave {things}.{self._who}"
+
+    @property
+    def _who(self) -> str:
+        """Who held the seed; empty if that is not known."""
+        if self.seeds_from is None:
+            return ""
+        named = ", ".join(self.seeds_from)
+        if self.seeded_globally:
+            return (
+                f" They drew from the global generators alone, which the study had seeded ({named})"
+                "; that they would be equal without it is not shown."
+            )
+        if self.seeds_from:
+            return f" The study held the seed{'s' * (len(self.seeds_from) > 1)}: {named}."
+        return (
+            " No seed of the study was used, as far as can be told: if there is one, the function "
+            "or program holds it itself."
+        )
 
 
 @dataclass(frozen=True)
@@ -180,8 +208,23 @@ def _repeatable(name: str, rows: pd.DataFrame, evidence: Evidence) -> Repeatable
     distinct = sum(len(set(bits)) for bits in groups)
     compared = evidence.compared
     return Repeatable(
-        name, len(groups), sum(sizes), distinct, compared, drawn, levels_known=bool(settings)
+        name,
+        len(groups),
+        sum(sizes),
+        distinct,
+        compared,
+        drawn,
+        levels_known=bool(settings),
+        seeds_from=evidence.drawn_from,
+        seeded_globally=evidence.seeded_globally and _only_globally(completed, evidence),
     )
+
+
+def _only_globally(trials: pd.DataFrame, evidence: Evidence) -> bool:
+    """Tell whether trials drew from the global generators alone, always seeded alike."""
+    streams = set(evidence.drawn_from or ())
+    alike = all(len(as_text(trials[name]).unique()) <= 1 for name in streams if name in trials)
+    return bool(streams) and streams <= global_streams() and alike
 
 
 def ask_reproducible(evidence: Evidence) -> list[Verdict]:

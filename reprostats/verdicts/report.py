@@ -341,6 +341,7 @@ def verdict(
         trivial_value=trivial_value,
         confidence_level=confidence_level,
         losses=losses,
+        facts=facts,
     )
     components = all_components(evidence)
     verdicts = ask(evidence, components, stop)

@@ -61,6 +61,9 @@ class RunFacts:
         those that a trial asked for.
     seeds
         Distinct seeds by random stream, of the streams that were drawn from.
+    in_process
+        Whether trials ran in processes of the study, which seeds their global generators and sets
+        their flags. A command does not: it is another program.
     config
         Values that all trials share, by name; nested names have dots.
     config_varied
@@ -108,6 +111,7 @@ class RunFacts:
     unused: tuple[str, ...] | None = None
     held: Levels | None = None
     seeds: Mapping[str, tuple[int, ...]] | None = None
+    in_process: bool | None = None
     config: Mapping[str, Any] | None = None
     config_varied: Mapping[str, tuple[Any, ...]] | None = None
     folds: int | None = None
@@ -188,6 +192,7 @@ def gather_run_facts(
                              for r in every if "deterministic" in {*r.effective, *r.levels}),
         devices=_known(str(r.effective["device"]) for r in well if "device" in r.effective),
         seeds=_seeds(well),
+        in_process=any(record.effective for record in well) if well else None,
     )  # fmt: skip
 
 

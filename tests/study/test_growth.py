@@ -14,9 +14,13 @@ def planned(**settings):
     return next(iter(Study(trials.scattered, **settings).planned.values()))
 
 
+def more_of(trials, number):
+    return with_more_trainings({"a": trials}, {"a": number})["a"]
+
+
 class TestWithMoreTrainings:
     def test_next_seeds_of_all_streams_that_vary_together(self):
-        more = with_more_trainings(planned(varied=TWO_STREAMS), 2)
+        more = more_of(planned(varied=TWO_STREAMS), 2)
         assert [(t.levels["init"], t.levels["batch_order"]) for t in more] == [
             (0, 7),
             (1, 9),
@@ -28,19 +32,17 @@ class TestWithMoreTrainings:
     def test_a_training_is_all_its_folds(self):
         before = planned(varied={"init": [0, 1]}, folds=3)
         assert count_trainings(before) == 2
-        more = with_more_trainings(before, 1)
+        more = more_of(before, 1)
         assert [(t.levels["init"], t.fold) for t in more[6:]] == [(2, 0), (2, 1), (2, 2)]
         assert count_trainings(more) == 3
 
     def test_without_a_varied_source_they_are_repeats(self):
-        more = with_more_trainings(planned(repeats=2), 2)
+        more = more_of(planned(repeats=2), 2)
         assert [t.repeat for t in more] == [0, 1, 2, 3]
 
     def test_growing_twice_is_growing_once(self):
         before = planned(varied={"init": [5, 3]})
-        assert with_more_trainings(with_more_trainings(before, 1), 2) == with_more_trainings(
-            before, 3
-        )
+        assert more_of(more_of(before, 1), 2) == more_of(before, 3)
 
     @pytest.mark.parametrize(
         ("settings", "said"),
@@ -52,7 +54,7 @@ class TestWithMoreTrainings:
     )
     def test_refuses_designs_without_independent_trainings(self, settings, said):
         with pytest.raises(InputError, match=said):
-            with_more_trainings(planned(**settings), 1)
+            more_of(planned(**settings), 1)
 
 
 class TestRunUntil:

@@ -208,7 +208,9 @@ class TestEnvironment:
         assert value(results, "cublas") == [0]
 
     def test_trials_do_not_reach_each_other(self, tmp_path):
-        results = study(trials.vandal, tmp_path, repeats=3).run(workers=1, progress=False)
+        results = study(trials.vandal, tmp_path, fixed={"dropout": 0}, repeats=3).run(
+            workers=1, progress=False
+        )
         for metric in ("threads", "variable", "deterministic", "draw", "dtype"):
             assert len(set(value(results, metric))) == 1, metric
         assert value(results, "variable")[0] == 0
