@@ -23,7 +23,14 @@ from numpy.typing import NDArray
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.checks import check_confidence_level
 from reprostats.stats.factors import Factor, fixed_columns, random_factors, response
-from reprostats.stats.pivotal import Stratum, are_balanced, draws, from_mean_squares, strata
+from reprostats.stats.pivotal import (
+    Stratum,
+    are_balanced,
+    draws,
+    from_mean_squares,
+    strata,
+    sum_limits,
+)
 from reprostats.stats.precision import centre, power_of_two, rounding
 from reprostats.stats.reml import Contrasts, Estimate, Likelihood, at, contrasts, maximise
 
@@ -126,10 +133,21 @@ class Components:
         with np.errstate(divide="ignore", invalid="ignore"):
             share, shares = variance / total, drawn / self._drawn.sum(axis=0)
         low, high = limits(np.vstack([drawn, shares]), confidence_level).reshape(2, 2, -1)
+        low[0], high[0] = self._sum_limits(weights, low[0], high[0], confidence_level)
         columns = {"variance": self._in_unit(variance), "sd": self.scale * np.sqrt(variance)}
         columns |= {"share": share, "ci_low": self._in_unit(low[0])}
         columns |= {"ci_high": self._in_unit(high[0])}
         return pd.DataFrame(columns | {"share_low": low[1], "share_high": high[1]})
+
+    def _sum_limits(
+        self, weights: Floats, low: Floats, high: Floats, confidence_level: float
+    ) -> tuple[Floats, Floats]:
+        """Replace the limits of sums of several components, where mean squares give any."""
+        if self.is_constant:
+            return low, high
+        ends = sum_limits(self.data, self.layers, weights, (1 - confidence_level) / 2)
+        several = ((weights > 0).sum(axis=1) > 1) & np.isfinite(low) & np.isfinite(ends[0])
+        return np.where(several, ends[0], low), np.where(several, ends[1], high)
 
     def gage(
         self, part: str, *, tolerance: float | None = None, confidence_level: float = 0.95
@@ -252,7 +270,8 @@ def variance_components(
     -----
     Intervals are generalised confidence intervals [2]_: see ``reprostats.stats.pivotal``. For the
     residual they are the exact chi-squared interval, and for balanced data the generalised
-    intervals of the analysis of variance. A limit of 0 is a limit at the boundary: the data do
+    intervals of the analysis of variance. That of the total is the modified large-sample interval
+    of Graybill and Wang. A limit of 0 is a limit at the boundary: the data do
     not exclude that the factor does nothing. Measured coverage is in ``docs``, page "Variance
     components". Limits are good to about three digits, and the same for the same data.
 

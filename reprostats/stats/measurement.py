@@ -329,14 +329,15 @@ def _generalised_limits(
         except InputError:
             why = "repeats cannot be told from cases: the interval takes repeats as independent"
             return _chi_limits(within.df, tail), why
-        _, repeat, residual = fitted.draws
-        drawn = repeat + residual
+        total = fitted.sums(np.array([[0.0, 1.0, 1.0]]), 1 - 2 * tail)
+        limits = total[["ci_low", "ci_high"]].to_numpy()[0]
     else:
         squares = mean_squares(values)
         found = [float(squares.raters), float(squares.error)]
         repeats, error = mean_square_draws(found, [n_repeats - 1, (n_cases - 1) * (n_repeats - 1)])
         drawn = (repeats + (n_cases - 1) * error) / n_cases
-    low, high = np.sqrt(np.quantile(drawn, [tail, 1 - tail]) / within.variance)
+        limits = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.sqrt(limits / within.variance)
     return (float(low), float(high)), ""
 
 

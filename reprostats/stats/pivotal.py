@@ -13,7 +13,12 @@ References
    Association 88, 899-905 (1993).
 .. [3] J. F. Seely and Y. El-Bassiouni, "Applying Wald's variance component test", The Annals of
    Statistics 11(1), 197-201 (1983).
-.. [4] M. Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018).
+.. [4] F. A. Graybill and C.-M. Wang, "Confidence intervals on nonnegative linear combinations of
+   variances", Journal of the American Statistical Association 75, 869-873 (1980); for differences
+   N. Ting, R. K. Burdick, F. A. Graybill, S. Jeyaratnam and T.-F. C. Lu, "Confidence intervals on
+   linear combinations of variance components that are unrestricted in sign", Journal of
+   Statistical Computation and Simulation 35, 135-143 (1990).
+.. [5] M. Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018).
 """
 
 from __future__ import annotations
@@ -103,18 +108,62 @@ def from_mean_squares(data: Contrasts, layers: Sequence[Stratum]) -> Floats:
         Shape (components + 1,), the residual last; unbiased [1]_, so that some may be negative.
         NaN where a component has no stratum, or there is no stratum of the residual.
     """
-    size = len(layers) + 1
-    expected = np.zeros((size, size))
-    found = np.zeros(size)
-    for place, layer in enumerate(layers):
-        expected[place] = layer.weights @ layer.times
-        found[place] = layer.squares.sum()
-    expected[-1, -1] = data.df
-    found[-1] = data.sum_of_squares if data.has_residual else 0.0
-    estimable = np.diag(expected) > 0
-    if not estimable.all():
-        return np.full(size, np.nan)
+    expected = _expected_squares(data, layers)
+    found = np.array([*(layer.squares.sum() for layer in layers), _residual_squares(data)])
+    if not np.diag(expected).all():
+        return np.full(len(found), np.nan)
     return np.asarray(np.linalg.solve(expected, found))
+
+
+def _expected_squares(data: Contrasts, layers: Sequence[Stratum]) -> Floats:
+    """Return how often each variance, residual last, counts in the expected sums of squares."""
+    expected = np.array(
+        [*(layer.weights @ layer.times for layer in layers), [0.0] * len(layers) + [data.df]]
+    )
+    return np.asarray(expected, dtype=np.float64)
+
+
+def _residual_squares(data: Contrasts) -> float:
+    return data.sum_of_squares if data.has_residual else 0.0
+
+
+def sum_limits(
+    data: Contrasts, layers: Sequence[Stratum], weights: Floats, tail: float
+) -> tuple[Floats, Floats]:
+    """Return the modified large-sample interval of sums of variances [4]_.
+
+    A sum is a combination of mean squares, each taken as chi-squared: its interval reaches as far
+    as the root of the sum of squares of what their own intervals reach. Draws would be of no use
+    here: components that became 0 in some of them leave too much in their sum.
+
+    Parameters
+    ----------
+    data
+        Error contrasts.
+    layers
+        The strata of the factors.
+    weights
+        How often each variance counts, shape (sums, components + 1), the residual last.
+    tail
+        Probability beyond each limit.
+
+    Returns
+    -------
+    low, high
+        Shape (sums,), 0 or more; NaN as in `from_mean_squares`.
+    """
+    expected = _expected_squares(data, layers)
+    if not np.diag(expected).all():
+        return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
+    df = np.array([*(layer.rank for layer in layers), data.df])
+    squares = np.array([*(layer.squares.sum() for layer in layers), _residual_squares(data)])
+    parts = np.linalg.solve(expected.T, weights.T).T * squares
+    few = 1 - df / (2 * special.gammainccinv(df / 2, tail))
+    many = df / (2 * special.gammaincinv(df / 2, tail)) - 1
+    down = np.square(parts * np.where(parts > 0, few, many)).sum(axis=1)
+    up = np.square(parts * np.where(parts > 0, many, few)).sum(axis=1)
+    middle = parts.sum(axis=1)
+    return np.maximum(middle - np.sqrt(down), 0.0), np.maximum(middle + np.sqrt(up), 0.0)
 
 
 def draws(data: Contrasts, factors: Sequence[Factor], layers: Sequence[Stratum]) -> Floats:
@@ -122,7 +171,7 @@ def draws(data: Contrasts, factors: Sequence[Factor], layers: Sequence[Stratum])
 
     The pivot of a stratum is the sum of its squares over their variances; given the variances
     below, its chi-squared value fixes the variance of the factor. A negative variance becomes 0.
-    The chi-squared values are quantiles at the points of an R sequence [4]_, not random numbers:
+    The chi-squared values are quantiles at the points of an R sequence [5]_, not random numbers:
     the same data give the same draws.
 
     Returns

@@ -371,3 +371,18 @@ class TestInput:
         np.testing.assert_allclose(
             coded["variance"], components(table.astype({"seed": str}), fixed=["seed"])["variance"]
         )
+
+
+def test_the_total_against_r():
+    """Graybill and Wang (1980) by R 4.2.2: mean squares of `anova(lm(y ~ s + r))` and `qchisq`.
+
+    c <- c(1/4, 1/6, 1 - 1/4 - 1/6); G <- 1 - df / qchisq(.975, df); H <- df / qchisq(.025, df) - 1
+    sum(c * ms) - sqrt(sum((G * c * ms)^2)); sum(c * ms) + sqrt(sum((H * c * ms)^2))
+    """
+    ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    table = pd.DataFrame(ratings).melt(ignore_index=False, var_name="r", value_name="y")
+    found = variance_components(table.reset_index(names="s"), value="y", random=["s", "r"])
+    total = found.iloc[-1]
+    assert total["variance"] == pytest.approx(8.81944444444, rel=1e-10)
+    assert total["ci_low"] == pytest.approx(4.75316934591, rel=1e-9)
+    assert total["ci_high"] == pytest.approx(80.0884161424, rel=1e-9)

@@ -16,7 +16,7 @@ import pytest
 from reprostats.stats.components import limits
 from reprostats.stats.factors import random_factors
 from reprostats.stats.icc_reml import fit, numbers
-from reprostats.stats.pivotal import draws, strata
+from reprostats.stats.pivotal import draws, strata, sum_limits
 from reprostats.stats.reml import contrasts
 
 CROSSED = ["case", "init"]
@@ -34,6 +34,9 @@ DESIGNS = [
     ("with interaction, 30 % missing", (6, 4, 2), 0.7, ALL, [1.0, 0.5, 0.7]),
     ("nested, 25 % missing", (8, 4, 2), 0.75, ["case/init"], [1.0, 0.7]),
     ("one-way, 40 % missing", (10, 5, 1), 0.6, ["case"], [1.0]),
+    ("crossed, 25 % missing", (5, 3, 1), 0.75, CROSSED, [1.0, 0.5]),
+    ("crossed, both small", (6, 4, 1), 1.0, CROSSED, [0.3, 0.2]),
+    ("with interaction, all small", (6, 4, 2), 1.0, ALL, [0.3, 0.2, 0.3]),
 ]
 
 # subjects, raters, share of cells kept, standard deviations of subjects and raters beside 1
@@ -62,8 +65,10 @@ def coverage(shape, keep, random, sds, tables):
         for sd, factor in zip(sds, factors, strict=True):
             y = y + sd * rng.normal(size=factor.levels)[factor.codes]
         data = contrasts(y, np.ones((len(y), 1)), factors)
-        drawn = draws(data, factors, strata(data, factors))
-        low, high = limits(np.vstack([drawn, drawn.sum(axis=0)]), 0.95)
+        layers = strata(data, factors)
+        ends = limits(draws(data, factors, layers), 0.95)
+        total = np.array(sum_limits(data, layers, np.ones((1, len(variances))), 0.025))
+        low, high = np.hstack([ends, total])
         hits += (low <= truth) & (truth <= high)
     return hits / tables
 
@@ -89,10 +94,8 @@ def icc_coverage(subjects, raters, keep, sd, shift, tables):
 @pytest.mark.parametrize(("shape", "keep", "random", "sds"), [design[1:] for design in DESIGNS])
 def test_components(shape, keep, random, sds, tables):
     found, error = coverage(shape, keep, random, sds, tables), np.sqrt(0.95 * 0.05 / tables)
-    assert (found[:-1] > 0.95 - 4 * error).all()
+    assert (found > 0.95 - 4 * error).all()
     assert (found[:-1][np.append(sds, 1.0) > 0.5] < 0.95 + 3 * error).all()
-    # The total is known to fall short: 92.6 % in the worst of these designs, by 1,500 tables.
-    assert found[-1] > 0.926 - 4 * np.sqrt(0.926 * 0.074 / tables)
 
 
 @pytest.mark.parametrize("tables", [50, pytest.param(500, marks=pytest.mark.long)])
