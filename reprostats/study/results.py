@@ -277,7 +277,8 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the values of one metric by run and case, of completed trials.
 
     A run is what is repeated as a whole: one trial, or the trials of all folds that share their
-    seeds, each of which tests other cases.
+    seeds, each of which tests other cases. Where folds have one value each, and not one for each
+    case, that of the run is the mean over its folds.
 
     Returns
     -------
@@ -290,6 +291,8 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     run = names.reindex(keys).to_numpy()
     columns = {name: rows[name].to_numpy() for name in ("condition", "case", "value")}
     table = pd.DataFrame(columns | {"run": run})[["condition", "run", "case", "value"]]
+    if "fold" in rows and rows["fold"].notna().any():
+        table = _mean_over_folds(table)
     doubled = table.duplicated(["condition", "run", "case"])
     if doubled.any():
         first = table[doubled].iloc[0]
@@ -299,6 +302,14 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
             "one seed."
         )
     return table
+
+
+def _mean_over_folds(table: pd.DataFrame) -> pd.DataFrame:
+    """Take values of whole folds together: that of the run is their mean, missing if one is."""
+    whole = table["case"] == WHOLE
+    groups = table[whole].groupby(["condition", "run", "case"], sort=False, observed=True)["value"]
+    means = groups.mean().where(groups.count() == groups.size()).reset_index()
+    return pd.concat([table[~whole], means], ignore_index=True)
 
 
 def run_names(results: pd.DataFrame) -> pd.Series[str]:
