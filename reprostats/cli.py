@@ -18,7 +18,7 @@ from reprostats.review.commands import check as check_review
 from reprostats.train import commands as training
 
 _ANSWERS = ("format", "algorithm", "run", "fold", "case", "label", "metric", "metric_column",
-            "value_column", "study", "columns", "truths")  # fmt: skip
+            "value_column", "study", "truths")  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,9 +114,6 @@ def _add_answers(group: Any) -> None:
     group.add_argument("--metric-column", metavar="COLUMN", help="column of the metric's name")
     group.add_argument("--value-column", metavar="COLUMN", help="column of the metric's value")
     group.add_argument("--study", action="append", help="which study, experiment or data set")
-    group.add_argument(
-        "--columns", choices=("metrics", "algorithms"), help="what columns of numbers stand for"
-    )
     group.add_argument("--truths", type=Path, metavar="FOLDER", help="true masks of the cases")
 
 

@@ -14,9 +14,20 @@ import pandas as pd
 from reprostats.errors import InputError, QuestionError, unknown_name
 from reprostats.importers._base import Answers, ImportedResults, Importer
 from reprostats.importers._table import as_results
+from reprostats.importers.huggingface import HuggingFace
+from reprostats.importers.hydra import Hydra
+from reprostats.importers.lightning import Lightning
+from reprostats.importers.masks import Masks
+from reprostats.importers.mlflow import MLflow
+from reprostats.importers.monai import Monai
 from reprostats.importers.native import ResultsTables, Studies, Trainings
 from reprostats.importers.nnunet import NnUNet
+from reprostats.importers.optuna import Optuna
+from reprostats.importers.sklearn import ScikitLearn
 from reprostats.importers.tables import Tables
+from reprostats.importers.tensorboard import TensorBoard
+from reprostats.importers.wandb import WandB
+from reprostats.importers.wandb_export import WandBExport
 
 __all__ = ["IMPORTERS", "ImportedResults", "read_results"]
 
@@ -27,6 +38,17 @@ IMPORTERS: dict[str, Importer] = {
         Trainings(),
         ResultsTables(),
         NnUNet(),
+        MLflow(),
+        WandB(),
+        WandBExport(),
+        Lightning(),
+        TensorBoard(),
+        Hydra(),
+        HuggingFace(),
+        Monai(),
+        Optuna(),
+        ScikitLearn(),
+        Masks(),
         Tables(),
     )
 }
@@ -46,10 +68,9 @@ def read_results(
     metric_column: str | None = None,
     value_column: str | None = None,
     study: str | Sequence[str] | None = None,
-    columns: str | None = None,
     truths: Path | str | None = None,
 ) -> ImportedResults:
-    """Read the results of a study, or of another tool, into a results table.
+    r"""Read the results of a study, or of another tool, into a results table.
 
     Parameters
     ----------
@@ -59,7 +80,8 @@ def read_results(
         The name of the format, where the path may hold several; None: as it is recognised.
     algorithm
         The field, such as a column or a value of the configuration, that names the algorithm;
-        several fields name it together; ``"none"``: all results are of one algorithm.
+        several fields name it together; ``"columns"``: in a wide table, each column of numbers is
+        an algorithm; ``"none"``: all results are of one algorithm.
     run, fold
         The field that numbers the trainings of an algorithm (its seed), and the folds of a
         cross-validation; ``"none"``: there is none.
@@ -71,8 +93,6 @@ def read_results(
         The columns of the metric's name and of its value, in long tables.
     study
         Which studies (experiments, data sets) to read, where a path holds several.
-    columns
-        What the columns of numbers stand for in a wide table: ``"metrics"`` or ``"algorithms"``.
     truths
         A folder of true masks: then ``path`` is a folder of predicted masks, which are measured.
 
@@ -92,7 +112,7 @@ def read_results(
     Examples
     --------
     >>> file = getfixture("tmp_path") / "results.csv"
-    >>> _ = file.write_text("model,seed,case,dice\\nunet,0,a,0.91\\nunet,1,a,0.93\\n")
+    >>> _ = file.write_text("model,seed,case,dice\nunet,0,a,0.91\nunet,1,a,0.93\n")
     >>> print(read_results(file))
     2 values, format table.
     Read as a table.
@@ -105,11 +125,11 @@ def read_results(
     place = Path(path)
     if not place.exists():
         raise InputError(f"{place}: there is no such file or folder.")
-    importer = _importer(place, format)
+    importer = _importer(place, "masks" if format is None and truths is not None else format)
     answers = Answers(
         algorithm=_several(algorithm), run=run, fold=fold, case=case, label=label, metric=metric,
         metric_column=metric_column, value_column=value_column, study=_several(study),
-        columns=_one_of_columns(columns), truths=None if truths is None else Path(truths),
+        truths=None if truths is None else Path(truths),
     )  # fmt: skip
     rows = importer.read(place, answers)
     if isinstance(rows, pd.DataFrame):
@@ -120,12 +140,6 @@ def read_results(
 
 def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names or ())
-
-
-def _one_of_columns(columns: str | None) -> str | None:
-    if columns not in (None, "metrics", "algorithms"):
-        raise unknown_name("value of columns", columns, ["metrics", "algorithms"])
-    return columns
 
 
 def _importer(path: Path, name: str | None) -> Importer:

@@ -11,6 +11,7 @@ To add a format, copy the shortest importer (`monai.py`), and name it in `__init
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from reprostats.errors import InputError
 from reprostats.records.record import COMPLETED, WHOLE
 
 FAILED = "failed"
+NONE, COLUMNS = "none", "columns"  # answers instead of the name of a field
 # Columns of foreign rows that no file has: the names of others never begin with a bracket.
 STUDY, TRAINING, SOURCE = "(study)", "(training)", "(source)"
 STATUS, REASON = "(status)", "(reason)"
@@ -43,7 +45,6 @@ class Answers:
     metric_column: str | None = None
     value_column: str | None = None
     study: tuple[str, ...] = ()
-    columns: str | None = None
     truths: Path | None = None
 
 
@@ -162,8 +163,8 @@ class Importer(ABC):
 def rows_of_runs(path: Path, runs: Sequence[Run], assumed: Sequence[str]) -> ForeignRows:
     """Put trainings into rows.
 
-    A completed training that lacks a metric which others of its study have gets a row without a
-    value, and a failed one without metrics a row without a metric.
+    A completed training that lacks a metric which most others of its study have gets a row without
+    a value, and a failed one without metrics a row without a metric.
 
     Raises
     ------
@@ -172,25 +173,44 @@ def rows_of_runs(path: Path, runs: Sequence[Run], assumed: Sequence[str]) -> For
 
     Examples
     --------
-    >>> runs = [Run(Path("a"), {"seed": 1}, {"dice": 0.9}), Run(Path("b"), {"seed": 2}, {})]
-    >>> rows_of_runs(Path("."), runs, []).table[["seed", METRIC, VALUE]]
+    >>> runs = [Run(Path(), {"seed": 1}, {"dice": 0.9}), Run(Path(), {"seed": 2}, {"dice": 0.8}),
+    ...         Run(Path(), {"seed": 3})]
+    >>> rows_of_runs(Path(), runs, []).table[["seed", METRIC, VALUE]]
        seed (metric)  (value)
     0     1     dice      0.9
-    1     2     dice      NaN
+    1     2     dice      0.8
+    2     3     dice      NaN
     """
     if not runs:
         raise InputError(f"{path}: no result is in it.")
-    expected: dict[str, dict[str, None]] = {}
-    for run in runs:
-        if run.status == COMPLETED:
-            expected.setdefault(run.study, {}).update(dict.fromkeys(run.values))
-    cells = [(number, *cell) for number, run in enumerate(runs)
-             for cell in _cells(run, expected.get(run.study, {}))]  # fmt: skip
+    usual = _usual_metrics(runs)
+    cells = [
+        (number, *cell)
+        for number, run in enumerate(runs)
+        for cell in _cells(run, usual[_alike(run)])
+    ]
     table = pd.DataFrame(cells, columns=["number", METRIC, CASE, VALUE])
     fields = pd.DataFrame([{**run.fields, **_reserved(run)} for run in runs], dtype=object)
     joined = fields.iloc[table["number"]].reset_index(drop=True)
     joined[[METRIC, CASE, VALUE]] = table[[METRIC, CASE, VALUE]]
     return ForeignRows(joined, assumed=list(assumed), configured=True)
+
+
+def _alike(run: Run) -> tuple[str, tuple[str, ...]]:
+    """Tell which trainings should have the same metrics: of one study, with the same fields."""
+    return run.study, tuple(sorted(run.fields))
+
+
+def _usual_metrics(runs: Sequence[Run]) -> dict[object, list[str]]:
+    """Of alike trainings, the metrics that more than half of the completed ones have."""
+    counts: dict[object, Counter[str]] = {_alike(run): Counter() for run in runs}
+    done = Counter(_alike(run) for run in runs if run.status == COMPLETED)
+    for run in runs:
+        counts[_alike(run)].update(run.values if run.status == COMPLETED else ())
+    return {
+        alike: [name for name, count in counter.items() if 2 * count > done[alike]]
+        for alike, counter in counts.items()
+    }
 
 
 def _cells(run: Run, expected: Iterable[str]) -> list[tuple[str, str, float]]:

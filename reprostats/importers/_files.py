@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from reprostats.errors import InputError
-from reprostats.metrics.registry import METRICS, metric_key
+from reprostats.metrics.registry import METRICS, metric_key, metric_of
+from reprostats.records.dotted import by_dotted_path
 
 # What a file or folder is called beside its algorithm, seed and fold.
 _PLAIN_WORDS = {
@@ -19,6 +20,12 @@ _PLAIN_WORDS = {
     "run", "runs", "score", "scores", "summary", "table", "test", "val", "validation", "version",
     *METRICS,
 }  # fmt: skip
+# Names of the column of a case.
+CASES = (
+    "case", "case_id", "case_name", "patient", "patient_id", "subject", "subject_id", "image",
+    "image_id", "image_name", "sample", "sample_id", "scan", "scan_id", "filename", "file_name",
+    "file", "id",
+)  # fmt: skip
 _NUMBERED = re.compile(
     r"(?:^|(?<=[_\-. ]))(seed|fold|run|repeat|rep|version|cv|[sfrv])[_\-= ]?(\d+)(?=$|[_\-. ])",
     re.IGNORECASE,
@@ -143,15 +150,28 @@ def _not_finite(value: object) -> bool:
 
 
 def numbers_of(values: Mapping[str, Any], where: object) -> dict[str, float]:
-    """Keep the results among logged values; a text in the place of a number is refused.
+    """Keep the results among logged values, those in mappings by their dotted path.
+
+    Texts and lists are further facts, but not under the name of a metric.
 
     Raises
     ------
     InputError
-        If a value is neither a number nor a list or mapping of further facts.
+        If a known metric is a text.
+
+    Examples
+    --------
+    >>> numbers_of({"val": {"acc": 0.9}, "epoch": 3, "note": "last"}, "metrics.json")
+    {'val.acc': 0.9}
     """
-    kept = {k: v for k, v in values.items() if is_result(k) and not isinstance(v, dict | list)}
+    kept = {k: v for k, v in by_dotted_path(values).items() if is_result(k) and _is_metric(k, v)}
     return {name: number(value, f"{where}, {name}") for name, value in kept.items()}
+
+
+def _is_metric(name: str, value: object) -> bool:
+    is_number = value is None or isinstance(value, bool | int | float)
+    known = metric_of(name.replace(".", "_")).higher_is_better is not None
+    return is_number or (known and isinstance(value, str))
 
 
 def by_number(paths: Iterable[Path]) -> list[Path]:
@@ -231,19 +251,29 @@ def _shared_start(words: Sequence[Sequence[str]]) -> int:
     return len([part for part in commonpath(joined).split("/") if part])
 
 
-def rows_of_table_file(path: Path, value: object) -> list[dict[str, Any]]:
-    """Return the rows of a table that is kept as JSON with ``columns`` and ``data``.
+def cases_of_table(path: Path, value: object) -> dict[str, dict[str, float]]:
+    """Return the metrics of cases of a table kept as JSON with ``columns`` and ``data``.
 
     Examples
     --------
-    >>> rows_of_table_file(Path("t"), {"columns": ["case", "dice"], "data": [["a", 0.9]]})
-    [{'case': 'a', 'dice': 0.9}]
+    >>> cases_of_table(Path("t"), {"columns": ["case", "dice"], "data": [["a", 0.9]]})
+    {'a': {'dice': 0.9}}
     """
     held = mapping(value, path)
     columns, data = held.get("columns"), held.get("data")
     if not isinstance(columns, list) or not isinstance(data, list):
         raise InputError(f"{path}: must hold lists 'columns' and 'data'.")
-    for number_, row in enumerate(data):
+    case = next((n for n, name in enumerate(columns) if metric_key(str(name)) in CASES), None)
+    if case is None:
+        return {}
+    for position, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(columns):
-            raise InputError(f"{path}: row {number_} of 'data' has not one cell for each column.")
-    return [dict(zip(map(str, columns), row, strict=True)) for row in data]
+            raise InputError(f"{path}: row {position} of 'data' has not one cell for each column.")
+    return {
+        str(row[case]): {
+            str(name): number(cell, f"{path}, case {row[case]}, {name}")
+            for name, cell in zip(columns, row, strict=True)
+            if name != columns[case] and not isinstance(cell, str)
+        }
+        for row in data
+    }

@@ -9,6 +9,7 @@ import pandas as pd
 
 from reprostats.errors import QuestionError, unknown_name
 from reprostats.importers._base import RESERVED
+from reprostats.importers._files import CASES
 from reprostats.metrics.registry import metric_key
 
 # The names under which a role is known, in the form of `metric_key`.
@@ -22,11 +23,7 @@ NAMES = {
         "replicate", "training", "trial", "run_number", "run_id",
     ),
     "fold": ("fold", "cv_fold", "fold_id", "fold_idx", "fold_index", "fold_number", "kfold"),
-    "case": (
-        "case", "case_id", "case_name", "patient", "patient_id", "subject", "subject_id", "image",
-        "image_id", "image_name", "sample", "sample_id", "scan", "scan_id", "filename",
-        "file_name", "file", "id",
-    ),
+    "case": CASES,
     "label": ("label", "class", "structure", "organ", "region", "roi", "class_name", "label_name",
               "tissue"),
     "metric_column": ("metric", "metric_name", "measure", "measure_name", "score_name"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import pandas as pd
 from reprostats.errors import InputError, QuestionError, unknown_name
 from reprostats.importers._base import (
     CASE,
+    COLUMNS,
     METRIC,
+    NONE,
     REASON,
     RESERVED,
     SOURCE,
@@ -36,7 +38,6 @@ from reprostats.study.results import (
     check_results,
 )
 
-NONE = "none"
 _TAKEN = {*IDENTITY, *MEASURED, *SOURCES, "seed", "code"}
 _MOST_NAMED = 5
 
@@ -100,25 +101,27 @@ def _of_study(table: pd.DataFrame, answers: Answers, path: Path) -> pd.DataFrame
 
 def _with_reserved(table: pd.DataFrame) -> list[str]:
     """Name the columns that hold something, and the reserved ones in any case."""
-    return [name for name in table if name in RESERVED or table[name].notna().any()]
+    return [str(name) for name in table if name in RESERVED or table[name].notna().any()]
 
 
 def _roles(
     table: pd.DataFrame, rows: ForeignRows, answers: Answers, path: Path, said: list[str]
 ) -> dict[str, tuple[str, ...]]:
-    roles = {}
-    for role in ("run", "fold"):
-        told = getattr(answers, role)
-        roles[role] = () if told == NONE else rows.roles.get(role, ()) if told is None else None
-        if not roles[role] and told != NONE:
-            roles[role] = find_role(role, table, (told,) if told else (), path)
-    if answers.algorithm == (NONE,):
-        roles["algorithm"] = ()
-    elif answers.algorithm:
-        roles["algorithm"] = find_role("algorithm", table, answers.algorithm, path)
-    else:
-        found = rows.roles.get("algorithm") or find_role("algorithm", table, (), path)
-        roles["algorithm"] = found or _guessed_algorithm(table, rows, roles, path)
+    told = {
+        "run": (answers.run,) if answers.run else (),
+        "fold": (answers.fold,) if answers.fold else (),
+        "algorithm": () if answers.algorithm == (COLUMNS,) else answers.algorithm,
+    }
+    roles: dict[str, tuple[str, ...]] = {}
+    for role, names in told.items():
+        if names == (NONE,):
+            roles[role] = ()
+        elif not names and role in rows.roles:
+            roles[role] = rows.roles[role]
+        else:
+            roles[role] = find_role(role, table, names, path)
+    if not roles["algorithm"] and not told["algorithm"]:
+        roles["algorithm"] = _guessed_algorithm(table, rows, roles, path)
     for role, fields in roles.items():
         if fields and fields != (role,):
             said.append(_role_sentence(role, fields))
@@ -166,7 +169,8 @@ def _algorithms(
     """Name the algorithm of each row; missing where a field is."""
     if not fields:
         said.append("No field is the algorithm: all results are taken as those of one.")
-        return pd.Series(path.stem or "results", table.index)
+        named = table["name"].dropna().unique() if "name" in table else []
+        return pd.Series(named[0] if len(named) == 1 else path.stem or "results", table.index)
     missing = table[list(fields)].isna().any(axis=1)
     if missing.any():
         sources = table.loc[missing, SOURCE].unique()
@@ -178,9 +182,10 @@ def _algorithms(
     return joined.where(~missing)
 
 
-def _some(names: Sequence[Any]) -> str:
-    shown = ", ".join(map(str, names[:_MOST_NAMED]))
-    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"
+def _some(names: Iterable[Any]) -> str:
+    every = list(map(str, names))
+    shown = ", ".join(every[:_MOST_NAMED])
+    return shown if len(every) <= _MOST_NAMED else f"{shown} and {len(every) - _MOST_NAMED} more"
 
 
 def _column(role: str, roles: dict[str, tuple[str, ...]]) -> str:
@@ -233,6 +238,14 @@ def _seed_of_folds(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
     return table.drop(columns=run)
 
 
+def _joined(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series[str]:
+    """Return a text for each row that is equal where the columns are, also where they are empty."""
+    joined = pd.Series("", table.index)
+    for name in columns:
+        joined = joined + "\x1f" + as_text(table[name])
+    return joined
+
+
 def _places(table: pd.DataFrame) -> list[str]:
     """Name the columns that tell a training from others."""
     return [str(name) for name in table if name not in RESERVED]
@@ -243,7 +256,7 @@ def _without_copies(
 ) -> pd.DataFrame:
     """Drop what is there twice with one value; refuse two values in one place."""
     place = [*_places(table), TRAINING, METRIC, CASE]
-    keys = table[place].astype(str).agg("\x1f".join, axis=1)
+    keys = _joined(table, place)
     doubled = keys.duplicated(keep=False)
     if not doubled.any():
         return table
@@ -284,7 +297,7 @@ def _numbered_repeats(table: pd.DataFrame, path: Path, said: list[str]) -> pd.Da
     trainings = table.drop_duplicates([*place, TRAINING])
     # A failure that was run again is no gap in the run of the training that replaced it.
     ordered = trainings.sort_values(STATUS, key=lambda s: s != COMPLETED, kind="stable")
-    keys = ordered[place].astype(str).agg("\x1f".join, axis=1)
+    keys = _joined(ordered, place)
     number = ordered.groupby(keys, sort=False).cumcount()
     if not number.any():
         return table

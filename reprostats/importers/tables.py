@@ -11,8 +11,10 @@ import pandas as pd
 from reprostats.errors import InputError, QuestionError
 from reprostats.importers._base import (
     CASE,
+    COLUMNS,
     FAILED,
     METRIC,
+    NONE,
     REASON,
     RESERVED,
     SOURCE,
@@ -106,6 +108,16 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: there is no row.")
     index = [name for name in table if not str(name).strip() or str(name).startswith("Unnamed:")]
     return table.drop(columns=index)
+
+
+def first_columns(path: Path) -> set[str]:
+    """Return the names of the columns of a CSV; none if it is no such file."""
+    if not path.is_file() or path.suffix.casefold() not in SUFFIXES:
+        return set()
+    try:
+        return set(map(str, read_table(path)))
+    except InputError:
+        return set()
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -224,7 +236,7 @@ def _melted(
     if metric and value:
         long = table.assign(**{METRIC: table[metric[0]], VALUE: table[value[0]]})
         said[f"{metric[0]!r} names the metric of each row, {value[0]!r} is its value."] = None
-        long[VALUE] = _numbers(long[VALUE], file, value[0], decimal)
+        long[VALUE] = numbers_in(long[VALUE], file, value[0], decimal)
         return long
     values = _value_columns(table, roles, file, decimal)
     algorithms = _columns_are_algorithms(table, values, file, answers, roles)
@@ -232,7 +244,7 @@ def _melted(
         said[f"Columns are algorithms ({', '.join(values)}); values are of {algorithms!r}."] = None
     else:
         said[f"Values are in the columns {', '.join(map(repr, values))}."] = None
-    numbers = {name: _numbers(table[name], file, name, decimal) for name in values}
+    numbers = {name: numbers_in(table[name], file, name, decimal) for name in values}
     kept = [name for name in table if name not in values]
     long = table[kept].join(pd.DataFrame(numbers)).melt(
         kept, values, var_name=METRIC, value_name=VALUE
@@ -285,22 +297,19 @@ def _columns_are_algorithms(
     """Return the metric of the values if columns stand for algorithms; else an empty text."""
     of_file = next((m for m in METRICS if m in metric_key(file.stem).split("_")), "")
     metric = answers.metric or of_file
-    if answers.columns == "metrics":
-        return ""
-    if answers.columns == "algorithms":
+    if answers.algorithm == (COLUMNS,):
         if not metric:
-            raise InputError(
-                f"{file}: name the metric of the values: metric='dice' (--metric dice)."
-            )
+            raise InputError(f"{file}: name the metric of its values: metric='dice'.")
         return metric
     has_names = bool(find_role("algorithm", table.drop(columns=values), (), file, ask=False))
     known = any(metric_of(name).higher_is_better is not None for name in values)
-    if has_names or known or len(values) == 1 or not (roles["case"] or roles["label"]):
+    rows_are_cases = bool(roles["case"] or roles["label"])
+    if answers.algorithm or has_names or known or len(values) == 1 or not rows_are_cases:
         return ""
     if of_file:
         return of_file
-    what = f"{file}: the columns {', '.join(values)} may be metrics, or algorithms."
-    raise QuestionError(what, "columns", ["metrics", "algorithms"])
+    what = f"{file}: the columns {', '.join(values)} may be algorithms, or metrics of one."
+    raise QuestionError(what, "algorithm", [COLUMNS, NONE])
 
 
 def _cleaned(cells: pd.Series[str], decimal: str) -> pd.Series[str]:
@@ -315,7 +324,9 @@ def _share_of_numbers(cells: pd.Series[str], decimal: str) -> float:
     return float(pd.to_numeric(cleaned, errors="coerce").notna().mean()) if len(cleaned) else 0.0
 
 
-def _numbers(cells: pd.Series[str], file: Path, column: str, decimal: str) -> pd.Series[float]:
+def numbers_in(
+    cells: pd.Series[str], file: Path, column: str, decimal: str = "."
+) -> pd.Series[float]:
     """Read numbers; a text in a column of numbers is refused.
 
     Raises

@@ -131,7 +131,6 @@ def check_results(results: object, metric: str | None = None) -> pd.DataFrame:
         raise InputError(
             f"results: there is no column {missing[0]!r}. A results table needs "
             f"{', '.join(_NEEDED)}; this one has: {', '.join(map(str, results.columns))}"
-            f"{_of_one_column(results)}"
         )
     if results.empty:
         raise InputError("results: there is no row.")
@@ -161,13 +160,6 @@ def assumptions(results: pd.DataFrame) -> list[str]:
     return [
         f"There is no column {name}: {what}." for name, what in said.items() if name not in results
     ]
-
-
-def _of_one_column(results: pd.DataFrame) -> str:
-    """Point to another separator than the comma, where all columns were read as one."""
-    if results.shape[1] == 1 and any(sign in str(results.columns[0]) for sign in ";\t|"):
-        return ". Is the file separated by other signs than commas?"
-    return ""
 
 
 def _other_name(results: pd.DataFrame) -> str:
@@ -289,10 +281,10 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     names = run_names(results)
     keys = pd.MultiIndex.from_frame(rows[["condition", "trial"]])
     run = names.reindex(keys).to_numpy()
-    columns = {name: rows[name].to_numpy() for name in ("condition", "case", "value")}
-    table = pd.DataFrame(columns | {"run": run})[["condition", "run", "case", "value"]]
+    table = rows[["condition", "case", "value"]].assign(run=run).reset_index(drop=True)
     if "fold" in rows and rows["fold"].notna().any():
-        table = _mean_over_folds(table)
+        of_fold = (rows["fold"].notna() & (rows["case"] == WHOLE)).to_numpy()
+        table = _mean_over_folds(table, of_fold, results["fold"].nunique())
     doubled = table.duplicated(["condition", "run", "case"])
     if doubled.any():
         first = table[doubled].iloc[0]
@@ -301,15 +293,14 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
             f"{first['condition']!r}: its folds overlap. All folds of a run must be drawn from "
             "one seed."
         )
-    return table
+    return table[["condition", "run", "case", "value"]]
 
 
-def _mean_over_folds(table: pd.DataFrame) -> pd.DataFrame:
-    """Take values of whole folds together: that of the run is their mean, missing if one is."""
-    whole = table["case"] == WHOLE
-    groups = table[whole].groupby(["condition", "run", "case"], sort=False, observed=True)["value"]
-    means = groups.mean().where(groups.count() == groups.size()).reset_index()
-    return pd.concat([table[~whole], means], ignore_index=True)
+def _mean_over_folds(table: pd.DataFrame, of_fold: Any, n_folds: int) -> pd.DataFrame:
+    """Put the mean over its folds in the place of their values; missing if one of them is."""
+    groups = table[of_fold].groupby(["condition", "run", "case"], sort=False, observed=True)
+    means = groups["value"].mean().where(groups["value"].count() == n_folds).reset_index()
+    return pd.concat([table[~of_fold], means], ignore_index=True)
 
 
 def run_names(results: pd.DataFrame) -> pd.Series[str]:
