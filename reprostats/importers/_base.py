@@ -81,8 +81,8 @@ class Run:
         The file or folder it was read from.
     fields
         What is known of the training by name: its seed, fold, configuration.
-    values
-        Its metrics.
+    metrics
+        Of the whole training.
     cases
         The metrics of each case, by the name of the case.
     status
@@ -97,7 +97,7 @@ class Run:
 
     source: Path
     fields: Mapping[str, Any]
-    values: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
     cases: dict[str, dict[str, float]] = field(default_factory=dict)
     status: str = COMPLETED
     reason: str = ""
@@ -196,17 +196,20 @@ def rows_of_runs(path: Path, runs: Sequence[Run], assumed: Sequence[str]) -> For
     return ForeignRows(joined, assumed=list(assumed), configured=True)
 
 
-def _alike(run: Run) -> tuple[str, tuple[str, ...]]:
+_Alike = tuple[str, tuple[str, ...]]
+
+
+def _alike(run: Run) -> _Alike:
     """Tell which trainings should have the same metrics: of one study, with the same fields."""
     return run.study, tuple(sorted(run.fields))
 
 
-def _usual_metrics(runs: Sequence[Run]) -> dict[object, list[str]]:
+def _usual_metrics(runs: Sequence[Run]) -> dict[_Alike, list[str]]:
     """Of alike trainings, the metrics that more than half of the completed ones have."""
-    counts: dict[object, Counter[str]] = {_alike(run): Counter() for run in runs}
+    counts: dict[_Alike, Counter[str]] = {_alike(run): Counter() for run in runs}
     done = Counter(_alike(run) for run in runs if run.status == COMPLETED)
     for run in runs:
-        counts[_alike(run)].update(run.values if run.status == COMPLETED else ())
+        counts[_alike(run)].update(run.metrics if run.status == COMPLETED else ())
     return {
         alike: [name for name, count in counter.items() if 2 * count > done[alike]]
         for alike, counter in counts.items()
@@ -214,8 +217,8 @@ def _usual_metrics(runs: Sequence[Run]) -> dict[object, list[str]]:
 
 
 def _cells(run: Run, expected: Iterable[str]) -> list[tuple[str, str, float]]:
-    missing = [name for name in expected if name not in run.values]
-    cells = [(name, WHOLE, value) for name, value in run.values.items()]
+    missing = [name for name in expected if name not in run.metrics]
+    cells = [(name, WHOLE, value) for name, value in run.metrics.items()]
     cells += [
         (name, case, value) for case, values in run.cases.items() for name, value in values.items()
     ]

@@ -96,7 +96,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     InputError
         If it is not valid, or holds something else.
     """
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     text = read_text(path)
     try:
@@ -246,7 +246,7 @@ def fields_of_paths(paths: Sequence[Path], root: Path) -> list[dict[str, str]]:
 
 def _shared_start(words: Sequence[Sequence[str]]) -> int:
     joined = {"/".join(["", *names]) for names in words}
-    if len(joined) < 2 or not all(words):
+    if len(joined) == 1 or not all(words):
         return 0
     return len([part for part in commonpath(joined).split("/") if part])
 

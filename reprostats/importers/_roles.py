@@ -122,5 +122,5 @@ def _distinct(role: str, table: pd.DataFrame, fields: Sequence[str]) -> list[str
     return [max(group, key=lambda field: _has_words(table[field])) for group in groups.values()]
 
 
-def _has_words(column: pd.Series[Any]) -> bool:
+def _has_words(column: Any) -> bool:
     return bool(pd.to_numeric(column, errors="coerce").isna().mean() > 0.5)  # noqa: PLR2004

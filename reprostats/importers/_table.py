@@ -149,7 +149,7 @@ def _guessed_algorithm(
     table: pd.DataFrame, rows: ForeignRows, roles: dict[str, tuple[str, ...]], path: Path
 ) -> tuple[str, ...]:
     """Take the name of folders or files; else ask, where something was configured differently."""
-    if "name" in table and table["name"].nunique() > 1:
+    if "name" in table and _n_levels(table["name"].dropna()) > 1:
         return ("name",)
     known = {*roles["run"], *roles["fold"], "name", *RESERVED}
     varied = [str(name) for name in table if name not in known and _n_levels(table[name]) > 1]
@@ -169,7 +169,7 @@ def _algorithms(
     """Name the algorithm of each row; missing where a field is."""
     if not fields:
         said.append("No field is the algorithm: all results are taken as those of one.")
-        named = table["name"].dropna().unique() if "name" in table else []
+        named = list(table["name"].dropna().unique()) if "name" in table else []
         return pd.Series(named[0] if len(named) == 1 else path.stem or "results", table.index)
     missing = table[list(fields)].isna().any(axis=1)
     if missing.any():
@@ -208,15 +208,18 @@ def _levels(column: pd.Series[Any]) -> pd.Series[Any]:
 def _settings(
     foreign: pd.DataFrame, table: pd.DataFrame, roles: dict[str, tuple[str, ...]]
 ) -> pd.DataFrame:
-    """Return the configuration that varies between trainings, but not between folds of a run."""
+    """Return the configuration that varies between trainings of an algorithm.
+
+    What varies between the folds of a run belongs to the fold.
+    """
     known = {*RESERVED, "name", *(name for fields in roles.values() for name in fields)}
-    keys = [name for name in ("condition", "seed", "repeat") if name in table]
+    of_run = [as_text(table[name]) for name in ("condition", "seed", "repeat") if name in table]
     kept = {}
     for name in (str(name) for name in foreign if name not in known):
         levels = _levels(foreign[name])
-        texts = as_text(levels)
-        of_runs = texts.groupby([as_text(table[key]) for key in keys]).nunique()
-        if texts.nunique() > 1 and ("fold" not in table or (of_runs == 1).all()):
+        varies = as_text(levels).groupby(of_run[0]).agg(_n_levels).max() > 1
+        of_fold = "fold" in table and as_text(levels).groupby(of_run).agg(_n_levels).max() > 1
+        if varies and not of_fold:
             kept[_free_name(name)] = levels
     return pd.DataFrame(kept, index=foreign.index)
 
@@ -229,7 +232,7 @@ def _free_name(name: str) -> str:
 def _seed_of_folds(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
     """Drop a run that changes with every fold: its folds are one cross-validation."""
     run = next((name for name in ("seed", "repeat") if name in table), None)
-    if run is None or "fold" not in table or table["fold"].nunique() <= 1:
+    if run is None or "fold" not in table or _n_levels(table["fold"].dropna()) < 2:  # noqa: PLR2004
         return table
     pairs = table[["condition", run, "fold"]].drop_duplicates()
     if pairs.duplicated(["condition", run]).any() or pairs.duplicated(["condition", "fold"]).any():
@@ -261,7 +264,7 @@ def _without_copies(
     if not doubled.any():
         return table
     values = table[VALUE].where(table[VALUE].notna(), "missing")
-    different = values[doubled].groupby(keys[doubled], sort=False).nunique() > 1
+    different = values[doubled].groupby(keys[doubled], sort=False).agg(_n_levels) > 1
     if different.any():
         raise _two_values(table[keys == different.idxmax()], foreign, path)
     copies = keys.duplicated()
@@ -275,7 +278,7 @@ def _two_values(rows: pd.DataFrame, foreign: pd.DataFrame, path: Path) -> InputE
     place = [f"{name} {first[name]}" for name in _places(rows) if pd.notna(first[name])]
     place += [] if first[CASE] == WHOLE else [f"case {first[CASE]}"]
     both = foreign.loc[rows.index[:2]].astype(str)
-    differing = [str(name) for name in both if both[name].nunique() > 1 and name not in RESERVED]
+    differing = [str(name) for name in both if _n_levels(both[name]) > 1 and name not in RESERVED]
     hint = (
         f" They differ in {', '.join(differing)}: say if one is the algorithm, the run, the fold "
         "or the case."
@@ -290,7 +293,7 @@ def _two_values(rows: pd.DataFrame, foreign: pd.DataFrame, path: Path) -> InputE
 
 
 def _numbered_repeats(table: pd.DataFrame, path: Path, said: list[str]) -> pd.DataFrame:
-    """Number the trainings that share every level; those that completed come first."""
+    """Give numbers to the trainings that share every level; those that completed come first."""
     if "repeat" in table or (table[TRAINING] == "").all():
         return table
     place = _places(table)

@@ -57,7 +57,7 @@ def _fill(run: Run) -> bool:
         run.fail(f"there is no {_RESULTS}; {_progress(state)}")
         return False
     run.source = file
-    run.values = numbers_of(mapping(read_json(file), file), file)
+    run.metrics = numbers_of(mapping(read_json(file), file), file)
     return state.get("best_metric") is not None
 
 

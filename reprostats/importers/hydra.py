@@ -43,7 +43,7 @@ def _job(folder: Path, root: Path) -> Run:
     run.source = file
     held = mapping(read_json(file), file)
     per_case = {name: value for name, value in held.items() if _is_of_cases(value)}
-    run.values = numbers_of({n: v for n, v in held.items() if n not in per_case}, file)
+    run.metrics = numbers_of({n: v for n, v in held.items() if n not in per_case}, file)
     for name, cases in per_case.items():
         for case, values in cases.items():
             numbers = numbers_of(values, f"{file}, {name}, {case}")

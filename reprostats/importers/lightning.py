@@ -55,7 +55,7 @@ def _run(run: Run) -> Run:
     for name in filter(is_result, map(str, table)):
         logged = table[name][table[name].str.strip() != ""]
         if len(logged):
-            run.values[name] = float(numbers_in(logged, run.source, name).iloc[-1])
-    if not run.values:
+            run.metrics[name] = float(numbers_in(logged, run.source, name).iloc[-1])
+    if not run.metrics:
         run.fail("no metric was logged but of the training cases")
     return run

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +74,7 @@ def _labels(files: Iterable[Path]) -> list[int]:
     return sorted(every - {0})
 
 
-def _measured(
-    run: Run, truths: dict[str, Path], labels: list[int], assumed: list[str]
-) -> Run:
+def _measured(run: Run, truths: dict[str, Path], labels: list[int], assumed: list[str]) -> Run:
     predicted = _masks(run.source)
     if extra := sorted(predicted.keys() - truths.keys()):
         assumed.append(f"{run.source}: without a true mask, and left out: {', '.join(extra)}.")
@@ -107,7 +106,7 @@ def _metrics(truth_file: Path, predicted_file: Path, labels: list[int]) -> dict[
             f"{predicted_file}: holds the label {min(unknown)}, which no true mask has; labels "
             f"there: {', '.join(map(str, labels))}."
         )
-    values = {}
+    values: dict[str, float] = {}
     for label in labels:
         measured = binary_metrics(truth == label, predicted == label, spacing=spacing)
         end = f"/{label}" if len(labels) > 1 else ""
@@ -121,12 +120,13 @@ def _read(file: Path) -> tuple[Labels, Spacing]:
         values, spacing = _READERS[file.suffix.casefold()](file)
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - each library raises its own kinds
+    except Exception as error:  # each library raises its own kinds
         raise InputError(f"{file}: cannot be read as a mask ({error}).") from None
     numbers = np.asarray(values)
     if numbers.dtype == bool:
         numbers = numbers.astype(np.uint8)
-    if not np.issubdtype(numbers.dtype, np.number) or not np.array_equal(numbers, np.round(numbers)):
+    is_number = np.issubdtype(numbers.dtype, np.number)
+    if not is_number or not np.array_equal(numbers, np.round(numbers)):
         raise InputError(f"{file}: a mask holds whole numbers, its labels.")
     return numbers.astype(np.int64), spacing
 
@@ -134,7 +134,7 @@ def _read(file: Path) -> tuple[Labels, Spacing]:
 def _read_nifti(file: Path) -> tuple[NDArray[np.generic], Spacing]:
     import nibabel
 
-    image = nibabel.load(file)
+    image: Any = nibabel.load(file)
     values = np.asarray(image.dataobj)
     return values, [float(size) for size in image.header.get_zooms()[: values.ndim]]
 

@@ -160,7 +160,7 @@ def _of_database(file: Path) -> Iterable[_Kept]:
         ):
             runs[run].metrics[key] = math.nan if is_nan else value
         for run, value in database.rows(
-            f"select run_uuid, value from tags where key = '{_PARENT}'"  # noqa: S608 - a constant
+            "select run_uuid, value from tags where key = 'mlflow.parentRunId'"
         ):
             runs[run].parent = value
     return runs.values()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from reprostats.importers._base import Answers, Importer
 from reprostats.importers._roles import find_role
-from reprostats.importers.tables import SUFFIXES, read_table
+from reprostats.importers.tables import MISSING, SUFFIXES, read_table
 from reprostats.study.folder import read_study
 from reprostats.study.trainings import read_trainings, training_folders
 
 _NEEDED = {"trial", "metric", "value"}
+_NAMES = {"trial", "condition", "case"}
 
 
 class Studies(Importer):
@@ -66,16 +68,13 @@ class ResultsTables(Importer):
         """Read the file; a trial named 1e5 or 007 is a name: only the values are numbers."""
         if path.suffix.casefold() == ".parquet":
             return pd.read_parquet(path)
-        names = {"trial", "condition", "case"}
         texts = read_table(path)
-        return texts.assign(
-            **{name: _typed(texts[name]) for name in texts if name not in names},
-            **{name: texts[name].where(texts[name] != "") for name in names & set(texts)},
-        )
+        return pd.DataFrame({str(name): _typed(str(name), texts[name]) for name in texts})
 
 
-def _typed(texts: pd.Series[str]) -> pd.Series:  # type: ignore[type-arg]
+def _typed(name: str, texts: pd.Series[str]) -> pd.Series[Any]:
     """Return numbers as numbers where all cells are, as `pandas.read_csv` does."""
-    filled = texts.where(~texts.str.casefold().isin({"", "nan", "na", "n/a"}))
+    filled = texts.where(~texts.str.casefold().isin(MISSING))
     numbers = pd.to_numeric(filled, errors="coerce")
-    return numbers if (numbers.notna() == filled.notna()).all() else filled
+    is_name = name in _NAMES
+    return filled if is_name or (numbers.isna() & filled.notna()).any() else numbers

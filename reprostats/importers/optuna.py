@@ -7,7 +7,6 @@ A pruned trial carries the value of its last step; it did not complete.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from reprostats.importers.tables import first_columns, numbers_in, read_table
 _TABLES = ("studies", "trials", "trial_params", "trial_values", "trial_intermediate_values")
 _COMPLETE = "COMPLETE"
 _NUMBER, _STEP = "number", "step"
-_NAMES = "study:metric_names"
 _INTERMEDIATE = "intermediate value"
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
@@ -78,7 +76,8 @@ def _of_database(file: Path, with_steps: bool, assumed: list[str]) -> list[Run]:
         trials = {
             row[0]: _trial(file, *row[1:])
             for row in database.rows(
-                "select trial_id, number, state, study_name from trials join studies using (study_id)"
+                "select trial_id, number, state, study_name from trials join studies "
+                "using (study_id)"
             )
         }
         for trial, name, value, form in database.rows(
@@ -97,7 +96,7 @@ def _of_database(file: Path, with_steps: bool, assumed: list[str]) -> list[Run]:
             run = trials[trial]
             every = names.get(run.study, ["value"])
             name = every[objective] if objective < len(every) else f"value {objective}"
-            run.values[name] = _NOT_FINITE.get(kind, value)
+            run.metrics[name] = _NOT_FINITE.get(kind, value)
         for study, direction in database.rows(
             "select study_name, group_concat(direction) from study_directions join studies "
             "using (study_id) group by study_name"
@@ -118,9 +117,9 @@ def _of_database(file: Path, with_steps: bool, assumed: list[str]) -> list[Run]:
 def _metric_names(database: Database, file: Path) -> dict[str, list[str]]:
     rows = database.rows(
         "select study_name, value_json from study_system_attributes join studies "
-        f"using (study_id) where key = '{_NAMES}'"  # noqa: S608 - a constant
+        "using (study_id) where key = 'study:metric_names'"
     )
-    held = {study: parse_json(text, f"{file}, {_NAMES}") for study, text in rows}
+    held = {study: parse_json(text, f"{file}, names of metrics") for study, text in rows}
     return {study: list(map(str, names)) for study, names in held.items() if names}
 
 
@@ -140,7 +139,8 @@ def _parameter(value: float, form: str, file: Path) -> Any:
 
 def _of_step(trials: dict[int, Run], trial: int, step: int, value: float, kind: str) -> Run:
     run = trials[trial]
-    part = Run(run.source, {**run.fields, _STEP: step}, {_INTERMEDIATE: _NOT_FINITE.get(kind, value)})
+    reported = {_INTERMEDIATE: _NOT_FINITE.get(kind, value)}
+    part = Run(run.source, {**run.fields, _STEP: step}, reported)
     part.study, part.status, part.reason = run.study, run.status, run.reason
     part.identity = f"{run.identity}, step {step}"
     return part
@@ -159,6 +159,6 @@ def _of_table(path: Path) -> list[Run]:
         }
         run = _trial(path, int(numbers_in(table[_NUMBER], path, _NUMBER)[row]), cells["state"], "")
         run.fields = {_NUMBER: cells[_NUMBER], **fields}
-        run.values = {h.removeprefix("values_"): float(values[h][row]) for h in heads if cells[h]}
+        run.metrics = {h.removeprefix("values_"): float(values[h][row]) for h in heads if cells[h]}
         runs.append(run)
     return runs

@@ -48,8 +48,8 @@ class ScikitLearn(Importer):
         places = [file.with_suffix("") for file in tables]
         named = fields_of_paths(places, path if path.is_dir() else path.parent)
         for (file, table), fields in zip(tables.items(), named, strict=True):
-            yield from _of_search(table, file) if _is_search(table) else _of_scores(
-                table, file, fields
+            yield from (
+                _of_search(table, file) if _is_search(table) else _of_scores(table, file, fields)
             )
         if any(not _is_search(table) for table in tables.values()):
             assumed.append("The number of a row is its fold.")
@@ -70,7 +70,7 @@ def _tables(path: Path) -> dict[Path, pd.DataFrame]:
     for file in _files(path):
         if file.suffix.casefold() in _SUFFIXES:
             table = _table(file)
-            if table is not None and (_TIMES <= set(table) or _is_search(table)):
+            if table is not None and (set(table) >= _TIMES or _is_search(table)):
                 tables[file] = table
     return tables
 
@@ -113,7 +113,7 @@ def _of_search(table: pd.DataFrame, file: Path) -> Iterable[Run]:
     parameters = [str(name) for name in table if str(name).startswith(_PARAMETER)]
     short = {name: name.removeprefix(_PARAMETER).rpartition("__")[2] for name in parameters}
     splits = [match for name in table if (match := _SPLIT.match(str(name)))]
-    scores = {split.group(0): numbers_in(table[split.group(0)], file, split.group(0)) for split in splits}
+    scores = {name: numbers_in(table[name], file, name) for name in (s.group(0) for s in splits)}
     for row, cells in enumerate(table.to_dict("records")):
         chosen = {short[name]: cells[name] for name in parameters}
         words = [f"{name}={value}" for name, value in chosen.items() if not is_seed(name)]

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, QuestionError
@@ -40,7 +41,7 @@ from reprostats.records.record import COMPLETED, WHOLE
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
 _SEPARATORS = ",;\t|"
-_MISSING = {"", "-", "--", "n/a", "na", "nan", "none", "null", "<na>", "missing"}
+MISSING = {"", "-", "--", "n/a", "na", "nan", "none", "null", "<na>", "missing"}
 _SUMMARIES = {"mean", "average", "avg", "std", "sd", "median", "min", "max", "overall", "total"}
 _COMPLETED = {"ok", "finished", "complete", "completed", "success", "succeeded", "done"}
 _PLUS_MINUS = ("±", "+-", "+/-")
@@ -193,7 +194,7 @@ def long_rows(
         )
         for role in ("case", "label", "metric_column", "value_column")
     }
-    table = _without_summaries(table, roles["case"] + roles["label"], file, said)
+    table = _without_summaries(table, roles["case"] + roles["label"], said)
     for field in ("seed", "fold", "run", "name"):
         if field in named and not _tells(table, field):
             table = table.assign(**{field: named[field]})
@@ -216,7 +217,7 @@ def _tells(table: pd.DataFrame, field: str) -> bool:
 
 
 def _without_summaries(
-    table: pd.DataFrame, columns: tuple[str, ...], file: Path, said: dict[str, None]
+    table: pd.DataFrame, columns: tuple[str, ...], said: dict[str, None]
 ) -> pd.DataFrame:
     """Drop rows of means over cases or classes."""
     for column in columns:
@@ -316,7 +317,7 @@ def _cleaned(cells: pd.Series[str], decimal: str) -> pd.Series[str]:
     cleaned = (
         cells.str.strip().str.replace("−", "-").str.replace(",", "." if decimal == "," else ",")
     )
-    return cleaned.where(~cleaned.str.casefold().isin(_MISSING))
+    return cleaned.where(~cleaned.str.casefold().isin(MISSING))
 
 
 def _share_of_numbers(cells: pd.Series[str], decimal: str) -> float:
@@ -338,9 +339,10 @@ def numbers_in(
     numbers = pd.to_numeric(cleaned, errors="coerce")
     wrong = numbers.isna() & cleaned.notna()
     if wrong.any():
-        row = wrong.idxmax()
-        line = f"line {int(row) + 2}" if file.suffix != ".parquet" else f"row {row}"
-        raise InputError(f"{file}, {line}, column {column!r}: {cells[row]!r} is no number.")
+        position = int(np.flatnonzero(wrong)[0])
+        line = int(cells.index[position]) + 2  # the head is line 1
+        text = cells.iloc[position]
+        raise InputError(f"{file}, line {line}, column {column!r}: {text!r} is no number.")
     return numbers.astype(float)
 
 

@@ -54,8 +54,8 @@ def _fill(run: Run, files: Iterable[Path], assumed: list[str]) -> None:
         for step, tag, value in _scalars(file, assumed):
             if is_result(tag) and step >= newest.get(tag, (step, 0.0))[0]:
                 newest[tag] = (step, value)
-    run.values = {tag: value for tag, (_, value) in newest.items()}
-    if not run.values:
+    run.metrics = {tag: value for tag, (_, value) in newest.items()}
+    if not run.metrics:
         run.fail("no scalar was logged but of the training cases")
 
 

@@ -9,6 +9,7 @@ it as JSON.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,32 +57,46 @@ class WandB(Importer):
         return [run for run in runs if run is not None]
 
 
+@dataclass
+class _Log:
+    """What the records of a run say, the later in the place of the earlier."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    project: str = ""
+    exit_code: int | None = None
+
+    def add(self, record: Fields, file: Path) -> None:
+        """Add a record; those of other kinds say nothing of results."""
+        for data in texts_of(record, _RUN):
+            about = fields_of(data, file)
+            self.project = "".join(map(_text, texts_of(about, _RUN_PROJECT)))
+            for config in texts_of(about, _RUN_CONFIG):
+                _update(self.config, config, file)
+        for data in texts_of(record, _CONFIG):
+            _update(self.config, data, file)
+        for data in texts_of(record, _SUMMARY):
+            _update(self.summary, data, file)
+        for data in texts_of(record, _EXIT):
+            codes = [n for n in fields_of(data, file).get(_EXIT_CODE, []) if isinstance(n, int)]
+            self.exit_code = codes[0] if codes else 0
+
+
 def _run(file: Path, assumed: list[str]) -> Run | None:
-    config: dict[str, Any] = {}
-    summary: dict[str, Any] = {}
-    run = Run(file, config, identity=str(file))
-    ended = None
+    log = _Log()
     for data in _records(file, assumed):
-        record = fields_of(data, file)
-        for about in texts_of(record, _RUN):
-            held = fields_of(about, file)
-            run.study = b"".join(texts_of(held, _RUN_PROJECT)[:1]).decode(errors="replace")
-            for text in texts_of(held, _RUN_CONFIG):
-                _update(config, text, file)
-        for text in texts_of(record, _CONFIG):
-            _update(config, text, file)
-        for text in texts_of(record, _SUMMARY):
-            _update(summary, text, file)
-        for text in texts_of(record, _EXIT):
-            ended = next(iter(fields_of(text, file).get(_EXIT_CODE, [])), 0)
-    run.fields = {n: v for n, v in by_dotted_path(config).items() if not n.startswith("_wandb")}
-    if not run.fields and not summary:
+        log.add(fields_of(data, file), file)
+    fields = {n: v for n, v in by_dotted_path(log.config).items() if not n.startswith("_wandb")}
+    if not fields and not log.summary:
         return None
-    media = {n: v for n, v in summary.items() if isinstance(v, dict) and "_type" in v}
-    run.values = numbers_of({n: v for n, v in summary.items() if n not in media}, file)
+    media = {n: v for n, v in log.summary.items() if isinstance(v, dict) and "_type" in v}
+    metrics = numbers_of({n: v for n, v in log.summary.items() if n not in media}, file)
+    run = Run(file, fields, metrics, study=log.project, identity=str(file))
     _add_tables(run, media)
-    if ended != 0:
-        run.fail("it was not finished" if ended is None else f"it ended with exit code {ended}")
+    if log.exit_code is None:
+        run.fail("it was not finished")
+    elif log.exit_code:
+        run.fail(f"it ended with exit code {log.exit_code}")
     return run
 
 
@@ -89,15 +104,18 @@ def _update(held: dict[str, Any], message: bytes, file: Path) -> None:
     """Put the items of a message into nested mappings."""
     for data in texts_of(fields_of(message, file), _UPDATE):
         item = fields_of(data, file)
-        names = [n.decode(errors="replace") for n in texts_of(item, _NESTED_KEY)]
-        names = names or [n.decode(errors="replace") for n in texts_of(item, _KEY)]
-        text = b"".join(texts_of(item, _JSON)).decode(errors="replace")
+        names = list(map(_text, texts_of(item, _NESTED_KEY) or texts_of(item, _KEY)))
+        text = _text(b"".join(texts_of(item, _JSON)))
         place = held
         for name in names[:-1]:
             inner = place.setdefault(name, {})
             place = inner if isinstance(inner, dict) else place
         if names:
             place[names[-1]] = parse_json(text, f"{file}, {'.'.join(names)}")
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
 
 
 def _add_tables(run: Run, media: dict[str, Any]) -> None:

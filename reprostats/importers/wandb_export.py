@@ -51,7 +51,8 @@ class WandBExport(Importer):
             return _of_chart(table, path, assumed)
         if columns >= _API:
             assumed.append("There is no state: every run is taken as completed.")
-            return [_of_api(row, path, line) for line, row in enumerate(table.to_dict("records"), 2)]
+            rows = enumerate(table.to_dict("records"), 2)
+            return [_of_api(row, path, line) for line, row in rows]
         return _of_runs_table(table, path, assumed)
 
 
@@ -62,13 +63,14 @@ def _is_chart(columns: set[str]) -> bool:
 def _of_runs_table(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[Run]:
     if "State" not in table:
         assumed.append("There is no column State: every run is taken as completed.")
-    free = table[[name for name in table if name not in _FACTS]]
+    names = [str(name) for name in table if name not in _FACTS]
+    free = table[names]
     roles = {n for role in ("algorithm", "run", "fold") for n in find_role(role, free, (), path)}
-    numeric = [n for n in free if n not in roles and is_result(n) and _are_numbers(free[n])]
+    numeric = [n for n in names if n not in roles and is_result(n) and _are_numbers(free[n])]
     values = {name: numbers_in(free[name], path, name) for name in numeric}
     runs = []
     for row, cells in enumerate(table.to_dict("records")):
-        fields = {str(n): cells[n] or None for n in free if n not in numeric and is_result(n)}
+        fields = {n: cells[n] or None for n in names if n not in numeric and is_result(n)}
         run = Run(path, fields, {n: float(values[n].iloc[row]) for n in numeric})
         run.identity = f"{cells['Name']} (row {row + 1})"
         state = str(cells.get("State", "finished")).casefold()
@@ -111,5 +113,5 @@ def _of_chart(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[Run]:
             continue
         numbered, word = split_name(name)
         run = runs.setdefault(name, Run(path, {**numbered, "name": word}, identity=name))
-        run.values[key] = float(numbers_in(logged, path, head).iloc[-1])
+        run.metrics[key] = float(numbers_in(logged, path, head).iloc[-1])
     return list(runs.values())

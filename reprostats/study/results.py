@@ -281,7 +281,7 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     names = run_names(results)
     keys = pd.MultiIndex.from_frame(rows[["condition", "trial"]])
     run = names.reindex(keys).to_numpy()
-    table = rows[["condition", "case", "value"]].assign(run=run).reset_index(drop=True)
+    table: pd.DataFrame = rows.assign(run=run)[["condition", "run", "case", "value"]].reset_index(drop=True)
     if "fold" in rows and rows["fold"].notna().any():
         of_fold = (rows["fold"].notna() & (rows["case"] == WHOLE)).to_numpy()
         table = _mean_over_folds(table, of_fold, results["fold"].nunique())
@@ -293,7 +293,7 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
             f"{first['condition']!r}: its folds overlap. All folds of a run must be drawn from "
             "one seed."
         )
-    return table[["condition", "run", "case", "value"]]
+    return table
 
 
 def _mean_over_folds(table: pd.DataFrame, of_fold: Any, n_folds: int) -> pd.DataFrame:

@@ -74,9 +74,9 @@ def test_one_training_and_a_killed_one(tmp_path):
 def test_damaged_record_is_named(folder):
     record_path(folder / "fcn-1").write_text("{}")
     with pytest.raises(DamagedFileError, match="fcn-1"):
-        read_results(folder).table
+        read_results(folder)
 
 
 def test_a_folder_with_neither(tmp_path):
     with pytest.raises(InputError, match="no results are recognised in it"):
-        read_results(tmp_path).table
+        read_results(tmp_path)
