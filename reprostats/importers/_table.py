@@ -173,7 +173,7 @@ def _algorithms(
         return pd.Series(named[0] if len(named) == 1 else path.stem or "results", table.index)
     missing = table[list(fields)].isna().any(axis=1)
     if missing.any():
-        sources = table.loc[missing, SOURCE].unique()
+        sources = table[TRAINING].where(table[TRAINING] != "", table[SOURCE])[missing].unique()
         said.append(f"Without {' and '.join(map(repr, fields))}, and left out: {_some(sources)}.")
     names = [as_text(_levels(table[field])) for field in fields]
     if len(fields) > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
+from reprostats.errors import InputError
 from reprostats.importers._base import Importer, Run
 from reprostats.importers._files import by_number, fields_of_paths
 from reprostats.importers.tables import numbers_in, read_table
@@ -43,6 +44,8 @@ class Monai(Importer):
 
 def _add(run: Run, file: Path) -> None:
     table = read_table(file)
+    if _CASE not in table:
+        raise InputError(f"{file}: there is no column {_CASE!r}.")
     metric = file.name.removesuffix(_RAW)
     cases = [PurePath(name).name.split(".")[0] for name in table[_CASE]]
     for column in (name for name in table if name not in (_CASE, _MEAN)):
