@@ -12,7 +12,7 @@ from typing import Any
 
 from reprostats.importers._base import Importer, Run
 from reprostats.importers._files import by_number, fields_of_paths, is_result, read_yaml
-from reprostats.importers.tables import numbers_in, read_table
+from reprostats.importers._tabular import numbers_in, read_table
 from reprostats.records.dotted import by_dotted_path
 
 _METRICS, _PARAMETERS = "metrics.csv", "hparams.yaml"

@@ -24,7 +24,7 @@ from reprostats.importers._files import (
     read_yaml,
 )
 from reprostats.importers._sqlite import Database, has_tables
-from reprostats.importers.tables import first_columns, numbers_in, read_table
+from reprostats.importers._tabular import first_columns, numbers_in, read_table
 
 _PARENT = "mlflow.parentRunId"
 _FINISHED, _DELETED = "FINISHED", "deleted"

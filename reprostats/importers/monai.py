@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from reprostats.errors import InputError
 from reprostats.importers._base import Importer, Run
 from reprostats.importers._files import by_number, fields_of_paths
-from reprostats.importers.tables import numbers_in, read_table
+from reprostats.importers._tabular import numbers_in, read_table
 
 _RAW = "_raw.csv"
 _CASE, _MEAN = "filename", "mean"

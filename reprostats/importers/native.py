@@ -9,7 +9,7 @@ import pandas as pd
 
 from reprostats.importers._base import Answers, Importer
 from reprostats.importers._roles import find_role
-from reprostats.importers.tables import MISSING, SUFFIXES, read_table
+from reprostats.importers._tabular import MISSING, SUFFIXES, read_table
 from reprostats.study.folder import read_study
 from reprostats.study.trainings import read_trainings, training_folders
 

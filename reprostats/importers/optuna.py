@@ -15,7 +15,7 @@ from reprostats.importers._base import NONE, Answers, ForeignRows, Importer, Run
 from reprostats.importers._files import parse_json
 from reprostats.importers._roles import is_seed
 from reprostats.importers._sqlite import Database, has_tables
-from reprostats.importers.tables import first_columns, numbers_in, read_table
+from reprostats.importers._tabular import first_columns, numbers_in, read_table
 
 _TABLES = ("studies", "trials", "trial_params", "trial_values", "trial_intermediate_values")
 _COMPLETE = "COMPLETE"

@@ -18,7 +18,7 @@ from reprostats.errors import InputError
 from reprostats.importers._base import Importer, Run
 from reprostats.importers._files import by_number, fields_of_paths, read_json
 from reprostats.importers._roles import is_seed
-from reprostats.importers.tables import numbers_in, read_table
+from reprostats.importers._tabular import numbers_in, read_table
 
 _SUFFIXES = (".csv", ".json")
 _PICKLES = (".joblib", ".pkl", ".pickle")

@@ -1,12 +1,10 @@
-"""Tables: CSV, TSV, Parquet and JSON Lines, long or wide, one file or a folder of them."""
+"""Tables, long or wide, one file or a folder of them: what is in which column is told by names."""
 
 from __future__ import annotations
 
-import csv
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, QuestionError
@@ -27,24 +25,25 @@ from reprostats.importers._base import (
     ForeignRows,
     Importer,
 )
-from reprostats.importers._files import (
-    by_number,
-    fields_of_paths,
-    is_result,
-    parse_json,
-    read_text,
-)
+from reprostats.importers._files import fields_of_paths, is_result
 from reprostats.importers._roles import NAMES, find_role
+from reprostats.importers._tabular import (
+    numbers_in,
+    read_table,
+    share_of_numbers,
+    table_files,
+)
 from reprostats.metrics.registry import METRICS, metric_key, metric_of
-from reprostats.records.dotted import by_dotted_path
 from reprostats.records.record import COMPLETED, WHOLE
 
-SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
-_SEPARATORS = ",;\t|"
-MISSING = {"", "-", "--", "n/a", "na", "nan", "none", "null", "<na>", "missing"}
 _SUMMARIES = {"mean", "average", "avg", "std", "sd", "median", "min", "max", "overall", "total"}
 _COMPLETED = {"ok", "finished", "complete", "completed", "success", "succeeded", "done"}
-_PLUS_MINUS = ("±", "+-", "+/-")
+_PLUS_MINUS = "\u00b1|\\+/?-"
+_ROLES = ("case", "label", "metric_column", "value_column")
+
+
+class NoResultsError(InputError):
+    """A table holds no results of trainings."""
 
 
 class Tables(Importer):
@@ -67,7 +66,7 @@ class Tables(Importer):
         tables, problems = [], []
         for file, fields in zip(files, named, strict=True):
             try:
-                tables.append(long_rows(read_table(file), file, fields, answers, said))
+                tables.append(_Table(read_table(file), file, answers, said).rows(fields))
             except NoResultsError as error:
                 problems.append(error)
         if not tables:
@@ -76,103 +75,9 @@ class Tables(Importer):
         return ForeignRows(pd.concat(tables, ignore_index=True), assumed=[*said, *left_out])
 
 
-class NoResultsError(InputError):
-    """A table holds no results of trainings."""
-
-
-def table_files(path: Path) -> list[Path]:
-    """List the tables of a path: the file, those in the folder, or else those in its folders."""
-    if path.is_file():
-        return [path] if path.suffix.casefold() in SUFFIXES else []
-    here = [file for file in path.glob("*") if file.suffix.casefold() in SUFFIXES]
-    below = [file for file in path.rglob("*") if file.suffix.casefold() in SUFFIXES]
-    return by_number(file for file in here or below if file.is_file())
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a file into a table of texts, as they stand in it.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read or has no rows; the message names the file.
-    """
-    try:
-        table = _READERS.get(path.suffix.casefold(), _read_csv)(path)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except Exception as error:
-        raise InputError(f"{path}: is no table of results ({error}).") from None
-    if table.empty:
-        raise InputError(f"{path}: there is no row.")
-    index = [name for name in table if not str(name).strip() or str(name).startswith("Unnamed:")]
-    return table.drop(columns=index)
-
-
-def first_columns(path: Path) -> set[str]:
-    """Return the names of the columns of a CSV; none if it is no such file."""
-    if not path.is_file() or path.suffix.casefold() not in SUFFIXES:
-        return set()
-    try:
-        return set(map(str, read_table(path)))
-    except InputError:
-        return set()
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    text = read_text(path)
-    lines = text.splitlines()
-    if not text.strip() or "\0" in text:
-        raise InputError(f"{path}: {'holds bytes that are no text' if text else 'is empty'}.")
-    first = next(line for line in lines if line.strip())
-    separator = max(_SEPARATORS, key=first.count)
-    names = next(csv.reader([first], delimiter=separator))
-    if double := [name for name in names if name.strip() and names.count(name) > 1]:
-        raise InputError(f"{path}: two columns are called {double[0]!r}.")
-    table = pd.read_csv(
-        path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-    )
-    table.columns = table.columns.map(lambda name: str(name).strip())
-    table.attrs["decimal"] = "," if separator == ";" else "."
-    return table.fillna("")
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    table = pd.read_parquet(path)
-    table.columns = table.columns.map(str)
-    texts = {name: column.map(lambda cell: "" if _is_missing(cell) else str(cell))
-             for name, column in table.items()}  # fmt: skip
-    return pd.DataFrame(texts)
-
-
-def _is_missing(cell: Any) -> bool:
-    return cell is None or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))
-
-
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        if line.strip():
-            row = parse_json(line, f"{path}, line {number}")
-            if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number}: must be a mapping.")
-            rows.append({k: _json_text(v) for k, v in by_dotted_path(row).items()})
-    return pd.DataFrame(rows).fillna("") if rows else pd.DataFrame()
-
-
-def _json_text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-_READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl}
-
-
-def long_rows(
-    table: pd.DataFrame, file: Path, named: dict[str, str], answers: Answers, said: dict[str, None]
-) -> pd.DataFrame:
-    """Bring one table into rows with one value each.
+@dataclass
+class _Table:
+    """One table on its way to rows with one value each.
 
     Parameters
     ----------
@@ -180,170 +85,131 @@ def long_rows(
         Texts.
     file
         Where it was read, for messages.
-    named
-        What the name of the file tells; a column of the table tells it better.
     answers
         What the caller said.
     said
         Gets what is taken for granted.
+    roles
+        The columns of each role that is of tables alone.
     """
-    decimal = table.attrs.get("decimal", ".")
-    roles = {
-        role: find_role(
-            role, table, (told,) if (told := getattr(answers, role, None)) else (), file
-        )
-        for role in ("case", "label", "metric_column", "value_column")
-    }
-    table = _without_summaries(table, roles["case"] + roles["label"], said)
-    for field in ("seed", "fold", "run", "name"):
-        if field in named and not _tells(table, field):
-            table = table.assign(**{field: named[field]})
-            said[f"The {field} is taken from the names of files."] = None
-    melted = _melted(table, roles, file, answers, said, decimal)
-    case = roles["case"]
-    melted[CASE] = melted[case[0]].where(melted[case[0]] != "", WHOLE) if case else WHOLE
-    if case:
-        said[f"{case[0]!r} is the case."] = None
-    melted[[STATUS, REASON]] = _statuses(melted)
-    melted[STUDY], melted[TRAINING], melted[SOURCE] = "", "", str(file)
-    used = {*case, *roles["label"], *roles["metric_column"], *roles["value_column"]}
-    fields = [name for name in melted if name not in used]
-    return melted[fields].replace("", None).fillna({name: "" for name in RESERVED if name != VALUE})
 
+    table: pd.DataFrame
+    file: Path
+    answers: Answers
+    said: dict[str, None]
+    roles: dict[str, tuple[str, ...]] = field(init=False)
 
-def _tells(table: pd.DataFrame, field: str) -> bool:
-    role = {"seed": "run", "run": "run", "fold": "fold", "name": "algorithm"}[field]
-    return field in table or bool(find_role(role, table, (), "", ask=False))
+    def __post_init__(self) -> None:
+        told = {role: getattr(self.answers, role) for role in _ROLES}
+        self.roles = {
+            role: find_role(role, self.table, (name,) if name else (), self.file)
+            for role, name in told.items()
+        }
 
+    def rows(self, named: dict[str, str]) -> pd.DataFrame:
+        """Return the rows; the name of the file tells what no column does."""
+        self._drop_summaries()
+        for name in ("seed", "fold", "run", "name"):
+            if name in named and not self._has(name):
+                self.table = self.table.assign(**{name: named[name]})
+                self.said[f"The {name} is taken from the names of files."] = None
+        rows = self._with_classes(self._melted())
+        case = self.roles["case"]
+        rows[CASE] = rows[case[0]].where(rows[case[0]] != "", WHOLE) if case else WHOLE
+        if case:
+            self.said[f"{case[0]!r} is the case."] = None
+        rows[[STATUS, REASON]] = _statuses(rows)
+        rows[STUDY], rows[TRAINING], rows[SOURCE] = "", "", str(self.file)
+        used = {name for names in self.roles.values() for name in names}
+        kept = rows[[name for name in rows if name not in used]].replace("", None)
+        return kept.fillna({name: "" for name in RESERVED if name != VALUE})
 
-def _without_summaries(
-    table: pd.DataFrame, columns: tuple[str, ...], said: dict[str, None]
-) -> pd.DataFrame:
-    """Drop rows of means over cases or classes."""
-    for column in columns:
-        summary = table[column].str.strip().str.casefold().isin(_SUMMARIES)
-        if summary.any() and not summary.all():
-            names = ", ".join(sorted(set(table.loc[summary, column])))
-            said[f"Rows whose {column!r} is {names} are summaries, and left out."] = None
-            table = table[~summary]
-    return table
+    def _has(self, name: str) -> bool:
+        role = {"seed": "run", "run": "run", "name": "algorithm"}.get(name, name)
+        return name in self.table or bool(find_role(role, self.table, (), "", ask=False))
 
+    def _drop_summaries(self) -> None:
+        """Drop rows of means over cases or classes."""
+        for column in self.roles["case"] + self.roles["label"]:
+            summary = self.table[column].str.strip().str.casefold().isin(_SUMMARIES)
+            if summary.any() and not summary.all():
+                names = ", ".join(sorted(set(self.table.loc[summary, column])))
+                self.said[f"Rows whose {column!r} is {names} are summaries, and left out."] = None
+                self.table = self.table[~summary]
 
-def _melted(
-    table: pd.DataFrame, roles: dict[str, tuple[str, ...]], file: Path, answers: Answers,
-    said: dict[str, None], decimal: str,
-) -> pd.DataFrame:  # fmt: skip
-    metric, value, label = roles["metric_column"], roles["value_column"], roles["label"]
-    if metric and value:
-        long = table.assign(**{METRIC: table[metric[0]], VALUE: table[value[0]]})
-        said[f"{metric[0]!r} names the metric of each row, {value[0]!r} is its value."] = None
-        long[VALUE] = numbers_in(long[VALUE], file, value[0], decimal)
-        return long
-    values = _value_columns(table, roles, file, decimal)
-    algorithms = _columns_are_algorithms(table, values, file, answers, roles)
-    if algorithms:
-        said[f"Columns are algorithms ({', '.join(values)}); values are of {algorithms!r}."] = None
-    else:
-        said[f"Values are in the columns {', '.join(map(repr, values))}."] = None
-    numbers = {name: numbers_in(table[name], file, name, decimal) for name in values}
-    kept = [name for name in table if name not in values]
-    long = table[kept].join(pd.DataFrame(numbers)).melt(
-        kept, values, var_name=METRIC, value_name=VALUE
-    )  # fmt: skip
-    if algorithms:
-        long = long.assign(algorithm=long[METRIC], **{METRIC: algorithms})
-    if label and (label[0] == answers.label or _needs(long, label, roles["case"])):
-        long[METRIC] = long[METRIC] + "/" + long[label[0]]
-        said[f"{label[0]!r} is the class; each metric of each class is a metric."] = None
-    return long
+    def _melted(self) -> pd.DataFrame:
+        """Return one row a value: the table is long, or its columns are metrics or algorithms."""
+        metric, value = self.roles["metric_column"], self.roles["value_column"]
+        if metric and value:
+            self.said[f"{metric[0]!r} names the metric of each value in {value[0]!r}."] = None
+            numbers = numbers_in(self.table[value[0]], self.file, value[0])
+            return self.table.assign(**{METRIC: self.table[metric[0]], VALUE: numbers})
+        values = self._value_columns()
+        numbers = {name: numbers_in(self.table[name], self.file, name) for name in values}
+        fields = [name for name in self.table if name not in values]
+        wide = self.table[fields].join(pd.DataFrame(numbers))
+        rows = wide.melt(fields, values, var_name=METRIC, value_name=VALUE)
+        of_algorithms = self._metric_of_algorithms(values)
+        names = ", ".join(map(repr, values))
+        if not of_algorithms:
+            self.said[f"Values are in the columns {names}."] = None
+            return rows
+        self.said[f"Columns are algorithms ({names}); values are of {of_algorithms!r}."] = None
+        return rows.assign(algorithm=rows[METRIC], **{METRIC: of_algorithms})
 
+    def _with_classes(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Put the class into the name of the metric, where cases have several classes."""
+        label, case = self.roles["label"], self.roles["case"]
+        if not label:
+            return rows
+        of_case = rows.groupby(rows[case[0]] if case else "all" + rows[METRIC])[label[0]]
+        if self.answers.label is None and of_case.nunique().max() == 1:
+            return rows
+        self.said[f"{label[0]!r} is the class; each metric of each class is a metric."] = None
+        return rows.assign(**{METRIC: rows[METRIC] + "/" + rows[label[0]]})
 
-def _needs(long: pd.DataFrame, label: tuple[str, ...], case: tuple[str, ...]) -> bool:
-    """Tell whether only the class tells the values of a case apart."""
-    return bool(case) and bool(long.duplicated([*case, METRIC]).any()) and bool(label)
-
-
-def _value_columns(
-    table: pd.DataFrame, roles: dict[str, tuple[str, ...]], file: Path, decimal: str
-) -> list[str]:
-    named = {n for names in NAMES.values() for n in names} - set(NAMES["value_column"])
-    used = {name for fields in roles.values() for name in fields if fields != roles["value_column"]}
-    free = [
-        str(name)
-        for name in table
-        if name not in used and metric_key(str(name)) not in named and is_result(str(name))
-    ]
-    values = [name for name in free if _share_of_numbers(table[name], decimal) > 0.5]  # noqa: PLR2004
-    if values:
-        return values
-    if any(table[name].str.contains("|".join(map(_escaped, _PLUS_MINUS))).any() for name in free):
+    def _value_columns(self) -> list[str]:
+        """Name the columns of numbers that have no other role."""
+        known = {name for names in NAMES.values() for name in names} - set(NAMES["value_column"])
+        told = {*self.answers.algorithm, self.answers.run, self.answers.fold}
+        told |= {n for role in ("case", "label", "metric_column") for n in self.roles[role]}
+        free = [
+            name
+            for name in map(str, self.table)
+            if name not in told and metric_key(name) not in known and is_result(name)
+        ]
+        values = [name for name in free if share_of_numbers(self.table[name]) > 0.5]  # noqa: PLR2004
+        if values:
+            return values
+        if any(self.table[name].str.contains(_PLUS_MINUS).any() for name in free):
+            raise NoResultsError(
+                f"{self.file}: holds means and standard deviations, not the values of trainings or "
+                "cases: nothing can be tested from it."
+            )
+        columns = ", ".join(map(str, self.table))
         raise NoResultsError(
-            f"{file}: holds means and standard deviations, not the values of trainings or cases: "
-            "nothing can be tested from it."
+            f"{self.file}: no column holds numbers that could be a metric; its columns: {columns}."
         )
-    raise NoResultsError(
-        f"{file}: no column holds numbers that could be a metric; its columns: "
-        f"{', '.join(map(str, table))}."
-    )
 
-
-def _escaped(sign: str) -> str:
-    return sign.replace("+", r"\+")
-
-
-def _columns_are_algorithms(
-    table: pd.DataFrame, values: list[str], file: Path, answers: Answers,
-    roles: dict[str, tuple[str, ...]],
-) -> str:  # fmt: skip
-    """Return the metric of the values if columns stand for algorithms; else an empty text."""
-    of_file = next((m for m in METRICS if m in metric_key(file.stem).split("_")), "")
-    metric = answers.metric or of_file
-    if answers.algorithm == (COLUMNS,):
-        if not metric:
-            raise InputError(f"{file}: name the metric of its values: metric='dice'.")
-        return metric
-    has_names = bool(find_role("algorithm", table.drop(columns=values), (), file, ask=False))
-    known = any(metric_of(name).higher_is_better is not None for name in values)
-    rows_are_cases = bool(roles["case"] or roles["label"])
-    if answers.algorithm or has_names or known or len(values) == 1 or not rows_are_cases:
-        return ""
-    if of_file:
-        return of_file
-    what = f"{file}: the columns {', '.join(values)} may be algorithms, or metrics of one."
-    raise QuestionError(what, "algorithm", [COLUMNS, NONE])
-
-
-def _cleaned(cells: pd.Series[str], decimal: str) -> pd.Series[str]:
-    cleaned = (
-        cells.str.strip().str.replace("−", "-").str.replace(",", "." if decimal == "," else ",")
-    )
-    return cleaned.where(~cleaned.str.casefold().isin(MISSING))
-
-
-def _share_of_numbers(cells: pd.Series[str], decimal: str) -> float:
-    cleaned = _cleaned(cells, decimal).dropna()
-    return float(pd.to_numeric(cleaned, errors="coerce").notna().mean()) if len(cleaned) else 0.0
-
-
-def numbers_in(
-    cells: pd.Series[str], file: Path, column: str, decimal: str = "."
-) -> pd.Series[float]:
-    """Read numbers; a text in a column of numbers is refused.
-
-    Raises
-    ------
-    InputError
-        With the line of the file and the column.
-    """
-    cleaned = _cleaned(cells, decimal)
-    numbers = pd.to_numeric(cleaned, errors="coerce")
-    wrong = numbers.isna() & cleaned.notna()
-    if wrong.any():
-        position = int(np.flatnonzero(wrong)[0])
-        line = int(cells.index[position]) + 2  # the head is line 1
-        text = cells.iloc[position]
-        raise InputError(f"{file}, line {line}, column {column!r}: {text!r} is no number.")
-    return numbers.astype(float)
+    def _metric_of_algorithms(self, values: list[str]) -> str:
+        """Return the metric of all values if columns stand for algorithms; else an empty text."""
+        words = metric_key(self.file.stem).split("_")
+        of_file = next((metric for metric in METRICS if metric in words), "")
+        if self.answers.algorithm == (COLUMNS,):
+            if metric := self.answers.metric or of_file:
+                return metric
+            raise InputError(f"{self.file}: name the metric of its values: metric='dice'.")
+        others = self.table.drop(columns=values)
+        has_names = bool(find_role("algorithm", others, (), self.file, ask=False))
+        known = any(metric_of(name).higher_is_better is not None for name in values)
+        has_rows = bool(self.roles["case"] or self.roles["label"])
+        if self.answers.algorithm or has_names or known or len(values) == 1 or not has_rows:
+            return ""
+        if of_file:
+            return of_file
+        names = ", ".join(values)
+        what = f"{self.file}: the columns {names} may be algorithms, or metrics of one."
+        raise QuestionError(what, "algorithm", [COLUMNS, NONE])
 
 
 def _statuses(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from reprostats.errors import InputError
 from reprostats.importers._base import Importer, Run
 from reprostats.importers._files import is_result, mapping, numbers_of, split_name
 from reprostats.importers._roles import find_role
-from reprostats.importers.tables import first_columns, numbers_in, read_table
+from reprostats.importers._tabular import first_columns, numbers_in, read_table
 from reprostats.records.dotted import by_dotted_path
 
 _FACTS = {"Name", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "ID", "Group",

@@ -281,7 +281,9 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     names = run_names(results)
     keys = pd.MultiIndex.from_frame(rows[["condition", "trial"]])
     run = names.reindex(keys).to_numpy()
-    table: pd.DataFrame = rows.assign(run=run)[["condition", "run", "case", "value"]].reset_index(drop=True)
+    table: pd.DataFrame = rows.assign(run=run)[["condition", "run", "case", "value"]].reset_index(
+        drop=True
+    )
     if "fold" in rows and rows["fold"].notna().any():
         of_fold = (rows["fold"].notna() & (rows["case"] == WHOLE)).to_numpy()
         table = _mean_over_folds(table, of_fold, results["fold"].nunique())

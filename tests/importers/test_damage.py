@@ -138,7 +138,9 @@ def test_exports_of_wandb(tmp_path, name):
     _mutate(file, 3, file)
 
 
-@pytest.mark.parametrize("name", ["", "empty.csv", "empty.json", "empty.parquet", "x.wandb", "x.db"])
+@pytest.mark.parametrize(
+    "name", ["", "empty.csv", "empty.json", "empty.parquet", "x.wandb", "x.db"]
+)
 def test_nothing_is_there(tmp_path, name):
     if name:
         (tmp_path / name).write_bytes(b"")

@@ -162,10 +162,14 @@ def test_wandb_folders():
 
 def test_wandb_table_of_runs():
     known = expected("wandb")
-    assert_read(read("wandb/web_export_runs.csv"), known[known.index.get_level_values("case") == ""])
+    assert_read(
+        read("wandb/web_export_runs.csv"), known[known.index.get_level_values("case") == ""]
+    )
     table = read_results(FOLDER / "wandb/web_export_runs.csv").table
     states = {"failed", "crashed", "running"}
-    assert set(table.loc[table["status"] != "ok", "reason"]) == {f"its state is {s}" for s in states}
+    assert set(table.loc[table["status"] != "ok", "reason"]) == {
+        f"its state is {s}" for s in states
+    }
 
 
 @pytest.mark.parametrize("file", ["web_export_chart_val_acc.csv", "api_project.csv"])

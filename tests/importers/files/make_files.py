@@ -38,7 +38,9 @@ def make_mlflow(folder):
         with mlflow.start_run():
             mlflow.log_params({"model": algorithm, "seed": seed, "fold": fold})
             for epoch in (0, 1):
-                mlflow.log_metric("dice", dice(algorithm, seed, fold) - 0.1 * (1 - epoch), step=epoch)
+                mlflow.log_metric(
+                    "dice", dice(algorithm, seed, fold) - 0.1 * (1 - epoch), step=epoch
+                )
     client = mlflow.MlflowClient()
     run = client.create_run(client.get_experiment_by_name("toy").experiment_id)
     client.log_param(run.info.run_id, "model", "unet")
@@ -183,7 +185,9 @@ def make_huggingface(folder):
             logits = self.linear(x)
             return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
-    rows = [{"x": torch.tensor([float(i % 2), 1.0]), "labels": torch.tensor(i % 2)} for i in range(8)]
+    rows = [
+        {"x": torch.tensor([float(i % 2), 1.0]), "labels": torch.tensor(i % 2)} for i in range(8)
+    ]
     for seed in SEEDS:
         place = folder / "linear" / f"seed_{seed}"
         arguments = TrainingArguments(str(place), num_train_epochs=2, seed=seed, report_to=[],
