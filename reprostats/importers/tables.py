@@ -142,8 +142,8 @@ class _Table:
         metric, value = self.roles["metric_column"], self.roles["value_column"]
         if metric and value:
             self.said[f"{metric[0]!r} names the metric of each value in {value[0]!r}."] = None
-            numbers = numbers_in(self.table[value[0]], self.file, value[0])
-            return self.table.assign(**{METRIC: self.table[metric[0]], VALUE: numbers})
+            cells = numbers_in(self.table[value[0]], self.file, value[0])
+            return self.table.assign(**{METRIC: self.table[metric[0]], VALUE: cells})
         values = self._value_columns()
         numbers = {name: numbers_in(self.table[name], self.file, name) for name in values}
         fields = [name for name in self.table if name not in values]

@@ -168,8 +168,8 @@ def _other_name(results: pd.DataFrame) -> str:
     several = [name for name in named if len(results[name].unique()) > 1]
     if not several:
         return ""
-    number = results[several[0]].nunique()
-    return f" (column {several[0]} has {number} values: rename it to condition to compare them)"
+    many = f"column {several[0]} has {results[several[0]].nunique()} values"
+    return f" ({many}: rename it to condition to compare them)"
 
 
 def metrics_of(results: pd.DataFrame) -> list[str]:
@@ -269,8 +269,7 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the values of one metric by run and case, of completed trials.
 
     A run is what is repeated as a whole: one trial, or the trials of all folds that share their
-    seeds, each of which tests other cases. Where folds have one value each, and not one for each
-    case, that of the run is the mean over its folds.
+    seeds, each of which tests other cases. Values of whole folds become their mean.
 
     Returns
     -------
@@ -278,13 +277,11 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
         One row per condition, run and case: ``condition``, ``run``, ``case``, ``value``.
     """
     rows = completed(results, metric)
-    names = run_names(results)
     keys = pd.MultiIndex.from_frame(rows[["condition", "trial"]])
-    run = names.reindex(keys).to_numpy()
-    table: pd.DataFrame = rows.assign(run=run)[["condition", "run", "case", "value"]].reset_index(
-        drop=True
-    )
-    if "fold" in rows and rows["fold"].notna().any():
+    run = run_names(results).reindex(keys).to_numpy()
+    columns = ["condition", "run", "case", "value"]
+    table = rows.assign(run=run)[columns].reset_index(drop=True)
+    if "fold" in rows:
         of_fold = (rows["fold"].notna() & (rows["case"] == WHOLE)).to_numpy()
         table = _mean_over_folds(table, of_fold, results["fold"].nunique())
     doubled = table.duplicated(["condition", "run", "case"])
@@ -300,9 +297,10 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def _mean_over_folds(table: pd.DataFrame, of_fold: Any, n_folds: int) -> pd.DataFrame:
     """Put the mean over its folds in the place of their values; missing if one of them is."""
-    groups = table[of_fold].groupby(["condition", "run", "case"], sort=False, observed=True)
-    means = groups["value"].mean().where(groups["value"].count() == n_folds).reset_index()
-    return pd.concat([table[~of_fold], means], ignore_index=True)
+    keys = ["condition", "run", "case"]
+    groups = table[of_fold].groupby(keys, sort=False, observed=True)["value"]
+    means = groups.mean().where(groups.count() == n_folds).reset_index()
+    return pd.concat([table[~of_fold], means], ignore_index=True) if of_fold.any() else table
 
 
 def run_names(results: pd.DataFrame) -> pd.Series[str]:

@@ -119,7 +119,7 @@ def test_damage_is_named_with_its_file(tmp_path, change, said):
     held = summary("ab", labels=("1", "2"))
     change(held)
     write(tmp_path / "fold_0" / "validation", held)
-    with pytest.raises(InputError, match="summary.json") as error:
+    with pytest.raises(InputError, match=r"summary\.json") as error:
         read_results(tmp_path)
     assert said in str(error.value)
 

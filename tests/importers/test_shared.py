@@ -235,8 +235,8 @@ def test_optuna():
     results = read_results(FOLDER / "optuna/study.db", study=studies, run="number")
     failed = results.table[results.table["status"] != "ok"]
     assert set(failed["reason"]) == {"Optuna's state is FAIL", "Optuna's state is PRUNED"}
-    # The trial that is still running has not said which model it is.
-    assert "Without 'model', and left out: toy-forest 9." in results.assumptions
+    # The trials that are still running have not said which model they are.
+    assert "Without 'model', and left out: toy-forest 9, toy-sgd 9." in results.assumptions
 
 
 def test_optuna_table():

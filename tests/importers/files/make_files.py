@@ -142,7 +142,8 @@ def make_hydra(folder):
         "def main(config):\n"
         "    if config.seed == 1 and config.model.name == 'fcn':\n"
         "        raise ValueError('no memory')\n"
-        "    cases = {f'case_{c}': {'dice': dice(config.model.name, config.seed, 0, c)} for c in (0, 1)}\n"
+        "    values = [dice(config.model.name, config.seed, 0, case) for case in (0, 1)]\n"
+        "    cases = {f'case_{case}': {'dice': value} for case, value in enumerate(values)}\n"
         "    json.dump({'per_case': cases}, open('metrics.json', 'w'))\n"
         "main()\n"
     )
@@ -190,8 +191,10 @@ def make_huggingface(folder):
     ]
     for seed in SEEDS:
         place = folder / "linear" / f"seed_{seed}"
-        arguments = TrainingArguments(str(place), num_train_epochs=2, seed=seed, report_to=[],
-                                      save_strategy="no", use_cpu=True, disable_tqdm=True)  # fmt: skip
+        arguments = TrainingArguments(
+            str(place), num_train_epochs=2, seed=seed, report_to=[], save_strategy="no",
+            use_cpu=True, disable_tqdm=True,
+        )  # fmt: skip
         trainer = Trainer(Net(), arguments, train_dataset=rows, eval_dataset=rows)
         result = trainer.train()
         trainer.save_metrics("train", result.metrics)
