@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reprostats.importers import ImportedResults as ImportedResults
+    from reprostats.importers import read_results as read_results
     from reprostats.stats.agreement import cohen_kappa as cohen_kappa
     from reprostats.stats.agreement import fleiss_kappa as fleiss_kappa
     from reprostats.stats.agreement import gwet_ac1 as gwet_ac1
@@ -71,6 +73,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Condition": "reprostats.study.plan",
     "FixedWidthInterval": "reprostats.verdicts.fixed_width",
+    "ImportedResults": "reprostats.importers",
     "Report": "reprostats.verdicts.report",
     "SequentialComparison": "reprostats.verdicts.sequential",
     "Study": "reprostats.study.study",
@@ -108,6 +111,7 @@ _HOMES = {
     "probability_of_improvement": "reprostats.stats.comparison",
     "probability_of_outperforming": "reprostats.stats.outperformance",
     "pseudovalues": "reprostats.stats.pseudovalues",
+    "read_results": "reprostats.importers",
     "reliability": "reprostats.verdicts.reliability",
     "repeated_measures_anova": "reprostats.stats.repeated",
     "repeats_for_mean": "reprostats.stats.planning",

@@ -18,6 +18,9 @@ from reprostats.review.commands import check as check_review
 from reprostats.study import commands as studies
 from reprostats.train import commands as training
 
+_ANSWERS = ("format", "algorithm", "run", "fold", "case", "label", "metric", "metric_column",
+            "value_column", "study", "truths")  # fmt: skip
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, or 1 after an error for people.
@@ -82,7 +85,9 @@ def _add_verdict(commands: Any) -> None:
     verdict = commands.add_parser(
         "verdict", help="tell from a study's folder or a file of results whether a result is real"
     )
-    verdict.add_argument("path", type=Path, metavar="PATH", help="a folder, a .csv or a .parquet")
+    verdict.add_argument(
+        "path", type=Path, metavar="PATH", help="a folder or a file, also of another tool"
+    )
     verdict.add_argument("--metric", required=True, help="the metric that is asked about")
     verdict.add_argument("--margin", type=float, help="largest difference that does not matter")
     verdict.add_argument("--baseline", help="the condition with which the others are compared")
@@ -94,7 +99,24 @@ def _add_verdict(commands: Any) -> None:
             help=f"a {word} value of the metric is better; for metrics that are not known here",
         )  # fmt: skip
     verdict.add_argument("--out", type=Path, help="write a page, tables and figures to this folder")
+    _add_answers(verdict.add_argument_group("how results of other tools are read"))
     verdict.set_defaults(action=_verdict)
+
+
+def _add_answers(group: Any) -> None:
+    """Add the options by which the caller says what only he knows of results of other tools."""
+    group.add_argument("--format", help="name of the format, such as nnunet, mlflow or table")
+    group.add_argument(
+        "--algorithm", action="append", metavar="FIELD", help="field that names the algorithm"
+    )
+    group.add_argument("--run", metavar="FIELD", help="field of the run, such as its seed")
+    group.add_argument("--fold", metavar="FIELD", help="field of the fold; 'none': no folds")
+    group.add_argument("--case", metavar="COLUMN", help="column of the case, in tables")
+    group.add_argument("--label", metavar="COLUMN", help="column of the class, in tables")
+    group.add_argument("--metric-column", metavar="COLUMN", help="column of the metric's name")
+    group.add_argument("--value-column", metavar="COLUMN", help="column of the metric's value")
+    group.add_argument("--study", action="append", help="which study, experiment or data set")
+    group.add_argument("--truths", type=Path, metavar="FOLDER", help="true masks of the cases")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -145,10 +167,12 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _verdict(options: argparse.Namespace) -> None:
-    from reprostats.study.folder import kept_losses, read_table
+    from reprostats.importers import read_results
+    from reprostats.study.folder import kept_losses
     from reprostats.verdicts.report import verdict
 
-    results = read_table(options.path)
+    answers = {name: getattr(options, name) for name in _ANSWERS}
+    results = read_results(options.path, **answers)
     folder = options.path if options.path.is_dir() else options.path.parent
     report = verdict(
         results,
@@ -157,7 +181,7 @@ def _verdict(options: argparse.Namespace) -> None:
         baseline=options.baseline,
         trivial_value=options.trivial_value,
         higher_is_better=options.higher_is_better,
-        losses=kept_losses(folder, map(str, results.get("trial", ()))),
+        losses=kept_losses(folder, map(str, results.table.get("trial", ()))),
     )
     print(report)
     if options.out is not None:

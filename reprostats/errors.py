@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,6 +26,36 @@ class InputError(ReprostatsError, ValueError):
 
 class NotAvailableError(InputError):
     """What was asked for exists, but this machine cannot give it."""
+
+
+class QuestionError(InputError):
+    """What was given can be read in several ways, and only its owner knows which is meant.
+
+    Parameters
+    ----------
+    what
+        What is not known, as whole sentences.
+    argument
+        The argument that answers it; the option of the command line has its name.
+    choices
+        The answers there are.
+
+    Examples
+    --------
+    >>> raise QuestionError("r.csv: two columns may be the run.", "run", ["seed", "repeat"])
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.QuestionError: r.csv: two columns may be the run. Say which: run='seed' or
+        run='repeat' (on the command line --run seed or --run repeat).
+    """
+
+    def __init__(self, what: str, argument: str, choices: Iterable[str]) -> None:
+        self.argument = argument
+        self.choices = tuple(choices)
+        option = "--" + argument.replace("_", "-")
+        python = " or ".join(f"{argument}={choice!r}" for choice in self.choices)
+        typed = " or ".join(f"{option} {shlex.quote(choice)}" for choice in self.choices)
+        super().__init__(f"{what} Say which: {python} (on the command line {typed}).")
 
 
 class DamagedFileError(ReprostatsError):

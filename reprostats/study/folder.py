@@ -24,7 +24,6 @@ from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.records.tensors import tensors_path
 from reprostats.study.results import RecordedTrial, results_table
-from reprostats.study.trainings import read_trainings, training_folders
 
 UNPLANNED = "unplanned"
 
@@ -56,7 +55,7 @@ def write_results(folder: Path, results: pd.DataFrame, records: Mapping[str, Tri
         write_atomically(folder / _FILE, buffer.getvalue())
 
 
-def read_results(folder: Path) -> pd.DataFrame:
+def read_study(folder: Path) -> pd.DataFrame:
     """Read the results of all trials that are recorded in a study's folder.
 
     Raises
@@ -76,34 +75,6 @@ def read_results(folder: Path) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"{folder}: no trial is recorded yet.")
     return table
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a results table: of a study's folder, of trainings, of a CSV or a Parquet file.
-
-    Parameters
-    ----------
-    path
-        The folder of a study, that of a training of `reprostats train` or one with several, or a
-        file.
-
-    Raises
-    ------
-    InputError
-        If there is nothing there, or it is no table; the message names the file.
-    """
-    if path.is_dir():
-        return read_trainings(path) if training_folders(path) else read_results(path)
-    try:
-        # A trial named 1e5 or 007 is a name: only the column value holds numbers.
-        names = {"trial": str, "condition": str, "case": str}
-        return (
-            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=names)
-        )
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: is no table of results ({error}).") from None
 
 
 def read_environments(

@@ -131,7 +131,6 @@ def check_results(results: object, metric: str | None = None) -> pd.DataFrame:
         raise InputError(
             f"results: there is no column {missing[0]!r}. A results table needs "
             f"{', '.join(_NEEDED)}; this one has: {', '.join(map(str, results.columns))}"
-            f"{_of_one_column(results)}"
         )
     if results.empty:
         raise InputError("results: there is no row.")
@@ -163,21 +162,14 @@ def assumptions(results: pd.DataFrame) -> list[str]:
     ]
 
 
-def _of_one_column(results: pd.DataFrame) -> str:
-    """Point to another separator than the comma, where all columns were read as one."""
-    if results.shape[1] == 1 and any(sign in str(results.columns[0]) for sign in ";\t|"):
-        return ". Is the file separated by other signs than commas?"
-    return ""
-
-
 def _other_name(results: pd.DataFrame) -> str:
     """Point to a column that tables from elsewhere have in place of ``condition``."""
     named = [str(name) for name in results if str(name).casefold() in _NAMES_OF_CONDITIONS]
     several = [name for name in named if len(results[name].unique()) > 1]
     if not several:
         return ""
-    number = results[several[0]].nunique()
-    return f" (column {several[0]} has {number} values: rename it to condition to compare them)"
+    many = f"column {several[0]} has {results[several[0]].nunique()} values"
+    return f" ({many}: rename it to condition to compare them)"
 
 
 def metrics_of(results: pd.DataFrame) -> list[str]:
@@ -277,7 +269,7 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the values of one metric by run and case, of completed trials.
 
     A run is what is repeated as a whole: one trial, or the trials of all folds that share their
-    seeds, each of which tests other cases.
+    seeds, each of which tests other cases. Values of whole folds become their mean.
 
     Returns
     -------
@@ -285,11 +277,13 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
         One row per condition, run and case: ``condition``, ``run``, ``case``, ``value``.
     """
     rows = completed(results, metric)
-    names = run_names(results)
     keys = pd.MultiIndex.from_frame(rows[["condition", "trial"]])
-    run = names.reindex(keys).to_numpy()
-    columns = {name: rows[name].to_numpy() for name in ("condition", "case", "value")}
-    table = pd.DataFrame(columns | {"run": run})[["condition", "run", "case", "value"]]
+    run = run_names(results).reindex(keys).to_numpy()
+    columns = ["condition", "run", "case", "value"]
+    table = rows.assign(run=run)[columns].reset_index(drop=True)
+    if "fold" in rows:
+        of_fold = (rows["fold"].notna() & (rows["case"] == WHOLE)).to_numpy()
+        table = _mean_over_folds(table, of_fold, results["fold"].nunique())
     doubled = table.duplicated(["condition", "run", "case"])
     if doubled.any():
         first = table[doubled].iloc[0]
@@ -299,6 +293,14 @@ def case_values(results: pd.DataFrame, metric: str) -> pd.DataFrame:
             "one seed."
         )
     return table
+
+
+def _mean_over_folds(table: pd.DataFrame, of_fold: Any, n_folds: int) -> pd.DataFrame:
+    """Put the mean over its folds in the place of their values; missing if one of them is."""
+    keys = ["condition", "run", "case"]
+    groups = table[of_fold].groupby(keys, sort=False, observed=True)["value"]
+    means = groups.mean().where(groups.count() == n_folds).reset_index()
+    return pd.concat([table[~of_fold], means], ignore_index=True) if of_fold.any() else table
 
 
 def run_names(results: pd.DataFrame) -> pd.Series[str]:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.metrics.registry import Metric, metric_of
+from reprostats.errors import InputError, QuestionError, unknown_name
+from reprostats.metrics.registry import Metric, matching_metrics, metric_of
 from reprostats.records.record import WHOLE
 from reprostats.stats.checks import check_confidence_level
 from reprostats.stats.run_means import shared_levels
@@ -395,12 +395,12 @@ def gather(
 
 
 def _metric_name(metric: str, known: list[str], table: pd.DataFrame) -> str:
-    """Find the metric, whatever the case in which it is written."""
-    if metric in known:
-        return metric
-    matches = [name for name in known if name.casefold() == str(metric).casefold()]
+    """Find the metric, whatever the case, signs and unit with which it is written."""
+    matches = matching_metrics(str(metric), known)
     if len(matches) == 1:
         return matches[0]
+    if len(matches) > 1:
+        raise QuestionError(f"metric {metric!r} may be one of several.", "metric", matches)
     if not known:
         raise InputError(f"results: no trial has a metric. {commonest_reason(table)}")
     raise unknown_name("metric", metric, known, where="results, column metric")

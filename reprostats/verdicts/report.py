@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.files import write_atomically
+from reprostats.importers._base import ImportedResults
 from reprostats.report.figure import Figure
 from reprostats.report.page import STYLE, Section, page
 from reprostats.report.tables import FORMATS, Table
@@ -264,7 +265,7 @@ class Report:
 
 
 def verdict(
-    results: pd.DataFrame,
+    results: pd.DataFrame | ImportedResults,
     *,
     metric: str,
     margin: float | None = None,
@@ -287,7 +288,8 @@ def verdict(
     results
         One row for each value: columns ``trial`` (the training), ``metric`` and ``value``; and
         where there are several, ``condition``, ``case`` and ``status``. The page "results table"
-        of the documentation has all columns; ``Study.run`` gives such a table.
+        of the documentation has all columns; ``Study.run`` gives such a table, and
+        `reprostats.read_results` makes it of the results of other tools.
     metric
         The metric that is asked about, whatever the case in which its name is written.
     margin
@@ -332,8 +334,9 @@ def verdict(
     >>> print(verdict(results, metric="Dice").of("completed")[0])
     Did every trial complete? Yes. All 2 trials completed.
     """
+    read = results if isinstance(results, ImportedResults) else ImportedResults(results)
     evidence = gather(
-        results,
+        read.table,
         metric,
         margin=margin,
         baseline=baseline,
@@ -343,6 +346,7 @@ def verdict(
         losses=losses,
         facts=facts,
     )
+    evidence = replace(evidence, assumed=(*read.assumptions, *evidence.assumed))
     components = all_components(evidence)
     verdicts = ask(evidence, components, stop)
     comparisons = [v for v in verdicts if isinstance(v, Comparison)]

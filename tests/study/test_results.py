@@ -8,7 +8,7 @@ import pytest
 
 from reprostats import Condition, Study
 from reprostats.errors import InputError
-from reprostats.study.folder import UNPLANNED, read_results
+from reprostats.study.folder import UNPLANNED, read_study
 from reprostats.study.results import (
     assumptions,
     case_values,
@@ -198,23 +198,23 @@ class TestFolder:
         stored = pd.read_parquet(tmp_path / "results.parquet")
         assert stored["trial"].nunique() == 3
         assert stored.groupby("study")["trial"].nunique().to_dict() == {"one": 2, "two": 1}
-        assert set(read_results(tmp_path)["condition"]) == {"one", "two"}
+        assert set(read_study(tmp_path)["condition"]) == {"one", "two"}
 
     def test_lost_table_is_made_again_from_the_records(self, tmp_path):
         Study(trials.constant, repeats=2, folder=tmp_path).run(workers=1, progress=False)
         (tmp_path / "results.parquet").write_bytes(b"damaged")
-        assert read_results(tmp_path)["condition"].tolist() == [UNPLANNED, UNPLANNED]
+        assert read_study(tmp_path)["condition"].tolist() == [UNPLANNED, UNPLANNED]
 
     def test_damaged_record_of_another_study_loses_nothing_else(self, tmp_path):
         first = Study(trials.constant, repeats=2, folder=tmp_path, name="one")
         first.run(workers=1, progress=False)
         (tmp_path / "trials" / first.trials[0].identity / "record.json").write_text("{")
         Study(trials.streams, folder=tmp_path, name="two").run(workers=1, progress=False)
-        assert read_results(tmp_path)["trial"].nunique() == 2
+        assert read_study(tmp_path)["trial"].nunique() == 2
 
     def test_not_a_folder_of_a_study(self, tmp_path):
         with pytest.raises(InputError, match="not the folder of a study"):
-            read_results(tmp_path)
+            read_study(tmp_path)
 
     def test_newest_code_alone_answers(self):
         results = table(code=["old", "old", "new", "new"])

@@ -6,9 +6,9 @@ import pytest
 
 from reprostats import verdict
 from reprostats.errors import DamagedFileError, InputError
+from reprostats.importers import read_results
 from reprostats.records.files import record_path, write_record
 from reprostats.records.record import TrainingRecord
-from reprostats.study.folder import read_table
 from reprostats.study.results import runs_of
 
 
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def test_one_row_a_value_and_one_condition_a_configuration(folder):
-    table = read_table(folder)
+    table = read_results(folder).table
     assert len(table) == 6 * 4
     assert set(table["condition"]) == {"model.name=unet", "model.name=fcn"}
     one = table[table["trial"] == "unet-2"].iloc[0]
@@ -48,7 +48,7 @@ def test_one_row_a_value_and_one_condition_a_configuration(folder):
 
 
 def test_ends_in_a_verdict(folder):
-    report = verdict(read_table(folder), metric="dice", margin=0.01)
+    report = verdict(read_results(folder).table, metric="dice", margin=0.01)
     compared = [v for v in report.verdicts if v.question == "better"]
     assert {v.generalise_to for v in compared} == {"cases", "runs", "runs and cases"}
     assert compared[0].n_runs == (3, 3)
@@ -59,14 +59,14 @@ def test_folds_of_one_seed_are_one_run(tmp_path):
     for seed in (1, 2):
         for fold in (0, 1):
             write_record(tmp_path / f"{seed}-{fold}", record("unet", seed, fold))
-    runs = runs_of(read_table(tmp_path))
+    runs = runs_of(read_results(tmp_path).table)
     assert runs.groupby("run")["fold"].nunique().tolist() == [2, 2]
     assert runs["complete"].all()
 
 
 def test_one_training_and_a_killed_one(tmp_path):
     write_record(tmp_path / "run", record("unet", 1, status="killed"))
-    table = read_table(tmp_path / "run")
+    table = read_results(tmp_path / "run").table
     assert table["status"].unique().tolist() == ["killed"]
     assert table["condition"].unique().tolist() == ["training"]
 
@@ -74,9 +74,9 @@ def test_one_training_and_a_killed_one(tmp_path):
 def test_damaged_record_is_named(folder):
     record_path(folder / "fcn-1").write_text("{}")
     with pytest.raises(DamagedFileError, match="fcn-1"):
-        read_table(folder)
+        read_results(folder)
 
 
 def test_a_folder_with_neither(tmp_path):
-    with pytest.raises(InputError, match="no training is recorded in it"):
-        read_table(tmp_path)
+    with pytest.raises(InputError, match="no results are recognised in it"):
+        read_results(tmp_path)

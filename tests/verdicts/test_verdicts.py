@@ -9,9 +9,9 @@ import pytest
 
 from reprostats import Condition, Study, verdict
 from reprostats.errors import InputError
+from reprostats.importers import read_results
 from reprostats.review.build import Parameters, build
 from reprostats.review.runs import write_run
-from reprostats.study.folder import read_table
 from reprostats.verdicts._base import NOT_APPLICABLE, Verdict
 from reprostats.verdicts.comparison import ask_comparison
 from reprostats.verdicts.evidence import gather
@@ -625,5 +625,4 @@ class TestForeignTables:
 
     def test_other_separator(self, tmp_path):
         (tmp_path / "r.csv").write_text("trial;metric;value\n1;dice;0.9\n")
-        with pytest.raises(InputError, match="separated by other signs than commas"):
-            verdict(read_table(tmp_path / "r.csv"), metric="dice")
+        assert read_results(tmp_path / "r.csv").table["value"].tolist() == [0.9]
