@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from reprostats.stats.repeated import sphericity as sphericity
     from reprostats.stats.signed_rank import hodges_lehmann as hodges_lehmann
     from reprostats.stats.signed_rank import wilcoxon_test as wilcoxon_test
+    from reprostats.stats.stochastic_order import almost_stochastic_order as almost_stochastic_order
     from reprostats.study.plan import Condition as Condition
     from reprostats.study.study import Study as Study
     from reprostats.study.trial import Trial as Trial
@@ -64,6 +65,7 @@ _HOMES = {
     "Study": "reprostats.study.study",
     "Trial": "reprostats.study.trial",
     "adjust_p_values": "reprostats.stats.family",
+    "almost_stochastic_order": "reprostats.stats.stochastic_order",
     "anova": "reprostats.stats.anova",
     "bland_altman": "reprostats.stats.measurement",
     "ComparisonVariances": "reprostats.stats.planning_comparison",
