@@ -1,6 +1,7 @@
 """Measure error rates and coverage by simulation, and write the page of them.
 
     python tools/calibrate.py            simulate (20 minutes on 2 cores), keep the results, write
+    python tools/calibrate.py --only aggregates      simulate one part, keep the others
     python tools/calibrate.py --page     write docs/calibration.md from the kept results
 
 *Algorithms.* Two algorithms that do not differ are trained r times each and tested on n cases. A
@@ -14,6 +15,11 @@ They are drawn as such, and the difference is tested by the code that compares a
 
 *Agreement.* n cases are measured in k runs; a run shifts all cases by a random amount. The variance
 of runs is given in units of the residual, and ICC(A,1) is 0.9.
+
+*Aggregates.* A value is the sum of a case, a run and a residual; cases and residual have variance
+1. Runs of the second of two algorithms lie lower where it is not as good.
+
+*Order.* Scores of n trainings of each of two equal algorithms are normal.
 """
 
 from __future__ import annotations
@@ -26,16 +32,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from reprostats.report.tables import Table
+from reprostats.stats.aggregates import Improvement, Interval, MiddleMean, ShareAbove
 from reprostats.stats.algorithms import compare_matrices
 from reprostats.stats.contrast import Contrast
 from reprostats.stats.icc import icc
 from reprostats.stats.measurement import measurement_error
+from reprostats.stats.stochastic_order import almost_stochastic_order
 
 ROOT = Path(__file__).parent.parent
-KEPT = ROOT / "data" / "measured" / "calibration_algorithms.csv"
-KEPT_AGREEMENT = ROOT / "data" / "measured" / "calibration_agreement.csv"
+MEASURED = ROOT / "data" / "measured"
 PAGE = ROOT / "docs" / "calibration.md"
 RELATIONS = ("nested", "crossed")
 RUNS, CASES = (2, 3, 5, 10), (10, 50, 200)
@@ -46,7 +54,14 @@ AGREEMENT = [
     *product((30, 100), (2, 3, 5, 10), (1.0,)),
     (20, 3, 1.0), (50, 5, 1.0), (100, 5, 0.25), (50, 3, 0.0),
 ]  # fmt: skip
+# Cases, runs, and the variance of runs: few and more of each, and runs that vary as cases do.
+AGGREGATES = [(10, 3, 0.0), (10, 3, 0.25), (12, 5, 0.25), (50, 2, 1.0), (50, 5, 1.0), (100, 2, 1.0),
+              (100, 5, 0.1)]  # fmt: skip
+BETTER = 0.943  # probability of improvement near the edge
+HIGH = 0.9  # share of values above a low threshold
+TRAININGS = (2, 3, 5, 10, 20)
 REPEATS, DIRECT_REPEATS, AGREEMENT_REPEATS = 10_000, 1_000, 2_000
+AGGREGATE_REPEATS, ORDER_REPEATS, RESAMPLES = 2_000, 2_000, 400
 ICC_OF_AGREEMENT = 0.9
 ALPHA = 0.05
 ASKED = (0.035, 0.06)
@@ -131,8 +146,57 @@ def agreement(design: tuple[int, int, float]) -> dict[str, object]:
     return {"n_cases": n_cases, "n_runs": n_runs, "run_variance": ratio} | rates
 
 
-def page(kept: pd.DataFrame, kept_agreement: pd.DataFrame) -> str:
+def aggregates(design: tuple[int, int, float]) -> dict[str, object]:
+    """Count how often intervals of aggregates cover what is true."""
+    n_cases, n_runs, run_variance = design
+    generator = np.random.default_rng([8, n_cases, n_runs, round(100 * run_variance)])
+    total = (2 + run_variance) ** 0.5
+    apart = special.ndtri(BETTER) * (2 * (1 + run_variance)) ** 0.5
+    below = -special.ndtri(HIGH) * total
+    jackknife = Interval("jackknife", 0.95, RESAMPLES, 0)
+    hits = dict.fromkeys(["even", "better", "middle", "half", "high", "middle_bootstrap"], 0)
+    for repeat in range(AGGREGATE_REPEATS):
+        case = generator.normal(size=(n_cases, 1))
+        first, second = (
+            case
+            + run_variance**0.5 * generator.normal(size=n_runs)
+            + generator.normal(size=(n_cases, n_runs))
+            for _ in range(2)
+        )
+        bootstrap = Interval("stratified bootstrap", 0.95, RESAMPLES, repeat)
+        found = {
+            "even": (0.5, jackknife.of(Improvement(), first, second)),
+            "better": (BETTER, jackknife.of(Improvement(), first + apart, second)),
+            "middle": (0.0, jackknife.of(MiddleMean(), first)),
+            "half": (0.5, jackknife.of(ShareAbove(0.0), first)),
+            "high": (HIGH, jackknife.of(ShareAbove(below), first)),
+            "middle_bootstrap": (0.0, bootstrap.of(MiddleMean(), first)),
+        }
+        for name, (true, (_, low, high)) in found.items():
+            hits[name] += low <= true <= high
+    rates = {name: number / AGGREGATE_REPEATS for name, number in hits.items()}
+    return {"n_cases": n_cases, "n_runs": n_runs, "run_variance": run_variance} | rates
+
+
+def order(n_runs: int) -> dict[str, object]:
+    """Count how often one of two equal algorithms is called almost stochastically better."""
+    generator = np.random.default_rng([9, n_runs])
+    table = pd.DataFrame({"model": np.repeat(["a", "b"], n_runs), "run": range(2 * n_runs)})
+    below = dict.fromkeys((0.5, 0.2), 0)
+    for repeat in range(ORDER_REPEATS):
+        found = almost_stochastic_order(
+            table.assign(score=generator.normal(size=2 * n_runs)), value="score",
+            algorithm="model", run="run", n_resamples=RESAMPLES, seed=repeat,
+        )  # fmt: skip
+        for threshold in below:
+            below[threshold] += found["epsilon_min"].iloc[0] < threshold
+    rates = {f"below_{name}": number / ORDER_REPEATS for name, number in below.items()}
+    return {"n_runs": n_runs} | rates
+
+
+def page() -> str:
     """Write the page from the results that are kept."""
+    kept = _kept("algorithms")
     design = (
         "How often `reprostats.compare_algorithms`, generalised to runs and cases, calls two "
         "algorithms different that are not: 5 % is right. Intervals cover the true difference in "
@@ -143,7 +207,7 @@ def page(kept: pd.DataFrame, kept_agreement: pd.DataFrame) -> str:
         f"{', '.join(f'{v:g}' for v in RUN_VARIANCES)}, of algorithm x case "
         f"{', '.join(f'{v:g}' for v in PAIR_VARIANCES)}. Made by "
         "`python tools/calibrate.py`; every cell is in "
-        f"`{KEPT.relative_to(ROOT).as_posix()}`."
+        f"`{MEASURED.relative_to(ROOT).as_posix()}/calibration_algorithms.csv`."
     )
     reasons = (
         "Cells are outside for two reasons. With two shared seeds there is one degree of freedom "
@@ -154,7 +218,9 @@ def page(kept: pd.DataFrame, kept_agreement: pd.DataFrame) -> str:
     parts = [
         "# Calibration", "## Comparison of algorithms", design, _summary(kept).markdown(),
         _outside(kept).markdown(), reasons, _check(kept), "## Agreement of runs",
-        _of_agreement(kept_agreement).markdown(),
+        _of_agreement(_kept("agreement")).markdown(), "## Aggregates of runs and cases",
+        _of_aggregates(_kept("aggregates")).markdown(), "## Almost stochastic order",
+        _of_order(_kept("order")).markdown(),
     ]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -177,6 +243,46 @@ def _of_agreement(kept: pd.DataFrame) -> Table:
             "icc_new": "ICC(A,1), generalised", "icc_old": "Satterthwaite",
             "error_new": "SEM, generalised", "error_old": "chi-squared",
         },
+    )  # fmt: skip
+
+
+def _of_aggregates(kept: pd.DataFrame) -> Table:
+    frame = kept.copy()
+    rates = ["even", "better", "middle", "half", "high", "middle_bootstrap"]
+    frame[rates] *= 100
+    return Table(
+        "calibration_aggregates",
+        frame,
+        "How often 95 % intervals cover what is true, in percent",
+        {**dict.fromkeys(rates, 1), "run_variance": 2},
+        "Runs and cases both random; variance of runs in units of the residual and of cases. "
+        f"{AGGREGATE_REPEATS:,} studies a row (standard error 0.5). The default intervals of "
+        "`probability_of_improvement`, `interquartile_mean` and `performance_profile`; in the last "
+        f"column the stratified bootstrap with {RESAMPLES} resamples, for which cases are fixed "
+        "and which is meant for runs that were made for each case.",
+        {
+            "n_cases": "Cases", "n_runs": "Runs", "run_variance": "Variance of runs",
+            "even": "Improvement, 0.5", "better": f"Improvement, {BETTER}",
+            "middle": "Interquartile mean", "half": "Profile, 0.5", "high": f"Profile, {HIGH}",
+            "middle_bootstrap": "Interquartile mean, bootstrap",
+        },
+    )  # fmt: skip
+
+
+def _of_order(kept: pd.DataFrame) -> Table:
+    rates = ["below_0.5", "below_0.2"]
+    frame = kept.copy()
+    frame[rates] *= 100
+    return Table(
+        "calibration_order",
+        frame,
+        "How often the first of two equal algorithms is called almost stochastically better, in "
+        "percent",
+        dict.fromkeys(rates, 1),
+        f"{ORDER_REPEATS:,} studies a row (standard error 0.5 to 1), {RESAMPLES} resamples, 95 % "
+        "upper limit.",
+        {"n_runs": "Trainings of each", "below_0.5": "Limit below 0.5",
+         "below_0.2": "Limit below 0.2"},
     )  # fmt: skip
 
 
@@ -234,18 +340,33 @@ def _check(kept: pd.DataFrame) -> str:
     )
 
 
+def _kept(part: str) -> pd.DataFrame:
+    return pd.read_csv(MEASURED / f"calibration_{part}.csv")
+
+
+PARTS = {
+    "algorithms": (
+        simulated, list(product(RELATIONS, RUNS, CASES, RUN_VARIANCES, PAIR_VARIANCES)),
+    ),
+    "agreement": (agreement, AGREEMENT),
+    "aggregates": (aggregates, AGGREGATES),
+    "order": (order, TRAININGS),
+}  # fmt: skip
+
+
 def main() -> int:
     """Simulate, unless the page alone is asked for, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="from the results that are kept")
-    if not parser.parse_args().page:
-        cells = list(product(RELATIONS, RUNS, CASES, RUN_VARIANCES, PAIR_VARIANCES))
-        with ProcessPoolExecutor() as pool:
-            rows = list(pool.map(simulated, cells, chunksize=4))
-            agreed = list(pool.map(agreement, AGREEMENT))
-        pd.DataFrame(rows).to_csv(KEPT, index=False)
-        pd.DataFrame(agreed).to_csv(KEPT_AGREEMENT, index=False)
-    PAGE.write_text(page(pd.read_csv(KEPT), pd.read_csv(KEPT_AGREEMENT)))
+    parser.add_argument("--only", choices=PARTS, help="simulate this part alone")
+    parser.add_argument("--processes", type=int, help="at a time; by default one a core")
+    asked = parser.parse_args()
+    for part in [] if asked.page else [asked.only] if asked.only else PARTS:
+        simulate, designs = PARTS[part]
+        with ProcessPoolExecutor(asked.processes) as pool:
+            rows = list(pool.map(simulate, designs, chunksize=1 + len(designs) // 100))
+        pd.DataFrame(rows).to_csv(MEASURED / f"calibration_{part}.csv", index=False)
+    PAGE.write_text(page())
     return 0
 
 
