@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from reprostats.stats.sequential import two_stage_interval as two_stage_interval
     from reprostats.stats.signed_rank import hodges_lehmann as hodges_lehmann
     from reprostats.stats.signed_rank import wilcoxon_test as wilcoxon_test
+    from reprostats.stats.stochastic_order import almost_stochastic_order as almost_stochastic_order
     from reprostats.stats.unpaired import unpaired_ttest as unpaired_ttest
     from reprostats.study.plan import Condition as Condition
     from reprostats.study.study import Study as Study
@@ -79,6 +80,7 @@ _HOMES = {
     "Study": "reprostats.study.study",
     "Trial": "reprostats.study.trial",
     "adjust_p_values": "reprostats.stats.family",
+    "almost_stochastic_order": "reprostats.stats.stochastic_order",
     "anova": "reprostats.stats.anova",
     "bland_altman": "reprostats.stats.measurement",
     "ComparisonVariances": "reprostats.stats.planning_comparison",

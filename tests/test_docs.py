@@ -34,6 +34,7 @@ def test_links_lead_somewhere(page):
 def test_page_of_the_calibration_is_made_of_the_kept_results(tmp_path, monkeypatch):
     """No figure on it was typed: the command writes it anew, and nothing changes."""
     place = DOCS.parent / "tools" / "calibrate.py"
+    monkeypatch.syspath_prepend(place.parent)
     command = importlib.util.spec_from_file_location("calibrate", place)
     calibrate = importlib.util.module_from_spec(command)
     command.loader.exec_module(calibrate)

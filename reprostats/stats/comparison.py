@@ -6,12 +6,11 @@ because others could have been drawn, and runs, because training could have gone
 functions here take a long table and need to be told which column is which; they refuse a table
 in which repeated runs could pass for more cases.
 
-Intervals come from the jackknife, once over cases and once over the runs of each algorithm; the
-variances are added, and t is taken with Satterthwaite's degrees of freedom. What cases and runs
-do together is counted in both, which errs on the side of wide intervals. The interval of a share is
-made on the scale of its logit, so that it stays between 0 and 1; where nothing varies, because a
-share is 0 or 1 throughout, it is Wilson's for as many observations as there are cases or runs,
-whichever are fewer.
+Intervals are those of `reprostats.stats.aggregates`: the infinitesimal jackknife, with runs and
+cases both random and the degrees of freedom of `reprostats.compare_algorithms`. The interval of a
+share is made on the scale of its logit, so that it stays between 0 and 1; where nothing varies,
+because a share is 0 or 1 throughout, it is Wilson's for as many observations as there are cases or
+runs, whichever are fewer.
 
 References
 ----------
@@ -19,15 +18,13 @@ References
    learning at the edge of the statistical precipice", NeurIPS (2021).
 .. [2] J. Demsar, "Statistical comparisons of classifiers over multiple data sets", Journal of
    Machine Learning Research 7, 1-30 (2006).
-.. [3] B. Efron and C. Stein, "The jackknife estimate of variance", The Annals of Statistics 9(3),
-   586-596 (1981).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import pairwise, permutations
+from collections.abc import Mapping
+from itertools import combinations, pairwise, permutations
 
 import numpy as np
 import pandas as pd
@@ -35,16 +32,26 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from reprostats.errors import InputError, unknown_name
+from reprostats.stats.aggregates import (
+    ENDS,
+    Improvement,
+    Interval,
+    IntervalName,
+    MiddleMean,
+    ShareAbove,
+)
 from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
 from reprostats.stats.precision import power_of_two, without_noise
-from reprostats.stats.proportion import wilson_interval
 
 Floats = NDArray[np.float64]
 Scores = dict[str, Floats]
 
-_ENDS = (0.0, 1.0)
+_OF_PAIRS = (
+    "first", "second", "probability", "ci_low", "ci_high", "n_cases", "n_runs_first",
+    "n_runs_second", "note",
+)  # fmt: skip
+
 _ALL_ALIKE = "all comparisons go one way: the limit is Wilson's, for as few as cases or runs are"
-_ONE_RUN = "one run: the interval does not hold what another training would change"
 
 
 def probability_of_improvement(
@@ -55,6 +62,9 @@ def probability_of_improvement(
     case: str,
     run: str,
     confidence_level: float = 0.95,
+    interval: IntervalName = "jackknife",
+    n_resamples: int = 2000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Estimate how probably a run of one algorithm beats one of another on a case.
 
@@ -67,6 +77,12 @@ def probability_of_improvement(
         was. A run has one value for every case.
     confidence_level
         Of the intervals, between 0 and 1.
+    interval
+        ``"jackknife"``: over runs and cases, both random. ``"stratified bootstrap"``: runs are
+        drawn anew within each case and cases are fixed, as rliable does [1]_. It is meant for runs
+        that were made for each case; where a run gave the values of all cases, it is too narrow.
+    n_resamples, seed
+        Of the bootstrap. One seed gives one result.
 
     Returns
     -------
@@ -79,7 +95,12 @@ def probability_of_improvement(
     ------
     InputError
         If a column is not known, a run has not one finite value for every case, there are fewer
-        than two cases or algorithms, or ``case`` and ``run`` do not tell values apart.
+        than two cases or algorithms, ``case`` and ``run`` do not tell values apart, or an option is
+        not known.
+
+    References
+    ----------
+    See the head of this module.
 
     Examples
     --------
@@ -92,24 +113,24 @@ def probability_of_improvement(
         a      b         0.75
         b      a         0.25
     """
-    check_confidence_level(confidence_level)
+    method = Interval(interval, confidence_level, n_resamples, seed)
+    method.check()
     scores = _scores(table, value, algorithm, case, run)
     if len(scores) < 2:  # noqa: PLR2004
         raise InputError(f"there is {count(len(scores), 'algorithm')}; at least 2 are needed")
+    found = {}
+    for first, second in combinations(scores, 2):
+        estimate, low, high = method.of(Improvement(), scores[first], scores[second])
+        found[first, second] = (estimate, low, high)
+        found[second, first] = (1 - estimate, 1 - high, 1 - low)
     rows = []
     for first, second in permutations(scores, 2):
-        sides = [scores[first], scores[second]]
-        estimate, low, high = _share_interval(_improvement, sides, confidence_level)
-        names = {"first": first, "second": second, "probability": estimate}
-        limits = {"ci_low": low, "ci_high": high, "n_cases": len(sides[0])}
-        runs = {"n_runs_first": sides[0].shape[1], "n_runs_second": sides[1].shape[1]}
-        notes = [
-            _ONE_RUN if min(runs.values()) == 1 else "",
-            _ALL_ALIKE if estimate in _ENDS else "",
-        ]
+        estimate, low, high = found[first, second]
+        runs = [scores[name].shape[1] for name in (first, second)]
+        notes = [method.note(min(runs)), _ALL_ALIKE if estimate in ENDS else ""]
         note = "; ".join(filter(None, notes))
-        rows.append(names | limits | runs | {"note": note})
-    return pd.DataFrame(rows)
+        rows.append((first, second, estimate, low, high, len(scores[first]), *runs, note))
+    return pd.DataFrame(rows, columns=list(_OF_PAIRS))
 
 
 def interquartile_mean(
@@ -120,12 +141,15 @@ def interquartile_mean(
     case: str,
     run: str,
     confidence_level: float = 0.95,
+    interval: IntervalName = "jackknife",
+    n_resamples: int = 2000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Estimate the mean of the middle half of the values of each algorithm, over runs and cases.
 
     Parameters
     ----------
-    table, value, algorithm, case, run, confidence_level
+    table, value, algorithm, case, run, confidence_level, interval, n_resamples, seed
         As of `probability_of_improvement`.
 
     Returns
@@ -139,15 +163,16 @@ def interquartile_mean(
     InputError
         As `probability_of_improvement`.
     """
-    check_confidence_level(confidence_level)
+    method = Interval(interval, confidence_level, n_resamples, seed)
+    method.check()
     rows = []
     for name, values in _scores(table, value, algorithm, case, run).items():
         unit = power_of_two(values)
-        found = _interval(_middle_mean, [values / unit], confidence_level)
+        found = method.of(MiddleMean(), values / unit)
         estimate, low, high = (unit * number for number in found)
         row = {"algorithm": name, "interquartile_mean": estimate, "ci_low": low, "ci_high": high}
         sizes = {"n_cases": values.shape[0], "n_runs": values.shape[1]}
-        rows.append(row | sizes | {"note": _ONE_RUN if values.shape[1] == 1 else ""})
+        rows.append(row | sizes | {"note": method.note(values.shape[1])})
     return pd.DataFrame(rows)
 
 
@@ -160,12 +185,15 @@ def performance_profile(
     run: str,
     thresholds: ArrayLike | None = None,
     confidence_level: float = 0.95,
+    interval: IntervalName = "jackknife",
+    n_resamples: int = 2000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the share of values above each threshold, for each algorithm.
 
     Parameters
     ----------
-    table, value, algorithm, case, run, confidence_level
+    table, value, algorithm, case, run, confidence_level, interval, n_resamples, seed
         As of `probability_of_improvement`.
     thresholds
         Shape (n,), in the unit of the values; by default 51 from the smallest value to the
@@ -175,28 +203,28 @@ def performance_profile(
     -------
     DataFrame
         One row an algorithm and threshold: ``algorithm``, ``threshold``, ``share``, ``ci_low``,
-        ``ci_high`` (pointwise).
+        ``ci_high`` (pointwise), ``note``.
 
     Raises
     ------
     InputError
         As `probability_of_improvement`.
     """
-    check_confidence_level(confidence_level)
+    method = Interval(interval, confidence_level, n_resamples, seed)
+    method.check()
     scores = _scores(table, value, algorithm, case, run)
-    everything = np.concatenate([values.ravel() for values in scores.values()])
     places = (
-        np.linspace(everything.min(), everything.max(), 51)
-        if thresholds is None
-        else as_numbers(thresholds, name="thresholds")
+        _even_places(scores) if thresholds is None else as_numbers(thresholds, name="thresholds")
     )
     check_finite(places, name="thresholds")
     rows = []
     for name, values in scores.items():
-        for place in places:
-            above = (values > place).astype(np.float64)
-            rows.append((name, place, *_share_interval(_mean, [above], confidence_level)))
-    return pd.DataFrame(rows, columns=["algorithm", "threshold", "share", "ci_low", "ci_high"])
+        note = method.note(values.shape[1])
+        rows += [
+            (name, place, *method.of(ShareAbove(place), values), note) for place in places.tolist()
+        ]
+    columns = ["algorithm", "threshold", "share", "ci_low", "ci_high", "note"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def critical_difference(
@@ -271,77 +299,11 @@ def _friedman(ranks: Floats) -> float:
     return between / within if within else math.nan
 
 
-def _improvement(sides: Sequence[Floats]) -> float:
-    first, second = (side[:, :, None] for side in sides)
-    other = second.swapaxes(1, 2)
-    return float(((first > other) + 0.5 * (first == other)).mean())
-
-
-def _middle_mean(sides: Sequence[Floats]) -> float:
-    return float(stats.trim_mean(sides[0], 0.25, axis=None))
-
-
-def _mean(sides: Sequence[Floats]) -> float:
-    return float(sides[0].mean())
-
-
-def _share_interval(
-    statistic: Callable[[Sequence[Floats]], float],
-    sides: Sequence[Floats],
-    confidence_level: float,
-) -> tuple[float, float, float]:
-    """Return a share and the limits of its interval, which lie between 0 and 1."""
-    estimate, error, df = _jackknifed(statistic, sides)
-    if estimate in _ENDS or not error:
-        fewest = min([len(sides[0]), *(side.shape[1] for side in sides if side.shape[1] > 1)])
-        low, high = wilson_interval(round(estimate * fewest), fewest, confidence_level)
-        return estimate, min(low, estimate), max(high, estimate)
-    quantile = -float(special.stdtrit(df, (1 - confidence_level) / 2))
-    reach = quantile * error / (estimate * (1 - estimate))
-    centre = float(special.logit(estimate))
-    return estimate, float(special.expit(centre - reach)), float(special.expit(centre + reach))
-
-
-def _interval(
-    statistic: Callable[[Sequence[Floats]], float],
-    sides: Sequence[Floats],
-    confidence_level: float,
-) -> tuple[float, float, float]:
-    """Return a statistic of arrays of shape (cases, runs), and the limits of its interval."""
-    estimate, error, df = _jackknifed(statistic, sides)
-    if not error:
-        return estimate, estimate, estimate
-    margin = -float(special.stdtrit(df, (1 - confidence_level) / 2)) * error
-    return estimate, estimate - margin, estimate + margin
-
-
-def _jackknifed(
-    statistic: Callable[[Sequence[Floats]], float], sides: Sequence[Floats]
-) -> tuple[float, float, float]:
-    """Return a statistic, its standard error and Satterthwaite's degrees of freedom."""
-    estimate = statistic(sides)
-    n = len(sides[0])
-    cases = [statistic([np.delete(side, i, axis=0) for side in sides]) for i in range(n)]
-    left_out = [cases]
-    for place, side in enumerate(sides):
-        if side.shape[1] > 1:
-            left_out.append(
-                [
-                    statistic([*sides[:place], np.delete(side, j, axis=1), *sides[place + 1 :]])
-                    for j in range(side.shape[1])
-                ]
-            )
-    parts = [(_jackknife_variance(values), len(values) - 1) for values in left_out]
-    variance = sum(part for part, _ in parts)
-    if not variance:
-        return estimate, 0.0, math.nan
-    df = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    return estimate, math.sqrt(variance), df
-
-
-def _jackknife_variance(values: Sequence[float]) -> float:
-    n = len(values)
-    return (n - 1) ** 2 / n * float(np.var(values, ddof=1))
+def _even_places(scores: Mapping[str, Floats]) -> Floats:
+    """Return 51 thresholds from the smallest value to the largest."""
+    every = np.concatenate([values.ravel() for values in scores.values()])
+    unit = power_of_two(every)  # the distance of the two may be beyond float64
+    return np.asarray(unit * np.linspace(every.min() / unit, every.max() / unit, 51))
 
 
 def _scores(table: pd.DataFrame, value: str, algorithm: str, case: str, run: str) -> Scores:
