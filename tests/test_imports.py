@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "train": {"datasets", "learning", "metrics", "models", "mri", "records", "sources"},
     "experiments": {
         "datasets",
+        "importers",
         "learning",
         "metrics",
         "models",

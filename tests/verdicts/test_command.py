@@ -41,7 +41,7 @@ def test_names_stay_names(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is no table of results"),
+        ("", "is empty"),
         ("trial,metric\n1,dice\n", "there is no column 'value'"),
         ('trial,metric,value\n1,dice,"0,9"\n', "row 0, column value: '0,9' is no number"),
     ],
