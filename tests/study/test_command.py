@@ -558,6 +558,15 @@ class TestWhoHeldTheSeed:
         assert verdict.answer == "yes"
         assert "The study held the seeds: batch_order, init, split." in verdict.sentence
 
+    def test_flag_that_a_program_was_told_is_no_claim_about_pytorch(self, tmp_path):
+        study = shell(tmp_path, "echo dice: 0.5 {deterministic}", DICE,
+                      fixed={"deterministic": True})  # fmt: skip
+        ran(study)
+        text = study.report(metric="dice").methods.text
+        assert "PyTorch" not in text
+        assert "deterministic = True" in text
+        assert "Each trial ran the command sh -c echo dice: 0.5 {deterministic}." in text
+
     def test_packages_are_told_of_the_python_that_runs_the_study(self, tmp_path):
         study = seeded_study(tmp_path)
         ran(study)
