@@ -145,7 +145,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _verdict(options: argparse.Namespace) -> None:
-    from reprostats.study.folder import kept_losses, read_table
+    from reprostats.records.compare import is_study
+    from reprostats.study.folder import kept_losses, read_facts, read_table
     from reprostats.verdicts.report import verdict
 
     results = read_table(options.path)
@@ -158,6 +159,7 @@ def _verdict(options: argparse.Namespace) -> None:
         trivial_value=options.trivial_value,
         higher_is_better=options.higher_is_better,
         losses=kept_losses(folder, map(str, results.get("trial", ()))),
+        facts=read_facts(folder, results) if is_study(options.path) else None,
     )
     print(report)
     if options.out is not None:

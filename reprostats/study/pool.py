@@ -312,5 +312,5 @@ def _run_and_record(task: Task, pool: WorkerPool) -> None:
         return
     if "error" in answer:
         raise WorkerError(
-            f"trial {task.trial.identity} could not be run or recorded: {answer['error']}"
+            f"trial {task.trial.identity} could not be recorded: {answer['error']}"
         )

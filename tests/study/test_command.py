@@ -283,6 +283,9 @@ class TestIdentity:
         command = ["./fit.sh", "labels.csv", "--config=a.yaml", "none.csv", "{folder}"]
         assert list(command_study(tmp_path, command).files) == ["a.yaml", "fit.sh", "labels.csv"]
         assert command_study(tmp_path, ["sh", "fit.sh", "{folder}"], name=None).name == "fit"
+        inside = command_study(tmp_path, ["sh", "-c", "./fit.sh {folder} < labels.csv"])
+        assert list(inside.files) == ["fit.sh", "labels.csv"]
+        assert list(command_study(tmp_path, [sys.executable, "{folder}"]).files) == []
 
     def test_missing_file_is_refused_before_anything_runs(self, tmp_path):
         for pattern in ("none.txt", "*.none"):
