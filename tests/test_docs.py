@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
-EXECUTED = ("commands.md", "results_table.md", "verdicts.md")
+EXECUTED = (
+    pytest.param("commands.md", marks=pytest.mark.slow),
+    "results_table.md",
+    "verdicts.md",
+)
 # The `python` of an example is the one that runs the tests.
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
@@ -40,6 +44,7 @@ def test_code_runs_and_prints_what_its_comments_say(name, tmp_path, monkeypatch)
         assert said in done.stdout
 
 
+@pytest.mark.slow
 def test_command_line_of_the_commands_page(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", PATH)
     monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path / "runs"))
