@@ -168,7 +168,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _verdict(options: argparse.Namespace) -> None:
     from reprostats.importers import read_results
-    from reprostats.study.folder import kept_losses
+    from reprostats.records.compare import is_study
+    from reprostats.study.folder import kept_losses, read_facts
     from reprostats.verdicts.report import verdict
 
     answers = {name: getattr(options, name) for name in _ANSWERS}
@@ -182,6 +183,7 @@ def _verdict(options: argparse.Namespace) -> None:
         trivial_value=options.trivial_value,
         higher_is_better=options.higher_is_better,
         losses=kept_losses(folder, map(str, results.table.get("trial", ()))),
+        facts=read_facts(folder, results.table) if is_study(options.path) else None,
     )
     print(report)
     if options.out is not None:

@@ -1,6 +1,8 @@
 """The code of the documentation runs, and gives what stands beside it."""
 
+import ast
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -9,11 +11,28 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
-EXECUTED = ("results_table.md", "verdicts.md")
+EXECUTED = (
+    pytest.param("commands.md", marks=pytest.mark.slow),
+    "results_table.md",
+    "verdicts.md",
+)
+# The `python` of an example is the one that runs the tests.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def write_files(page: Path, folder: Path) -> list[Path]:
+    """Write the blocks of a page that name a file; return the paths."""
+    blocks = re.findall(r"```\w+ file=(\S+)\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    for name, content in blocks:
+        (folder / name).write_text(content)
+    return [folder / name for name, _ in blocks]
 
 
 @pytest.mark.parametrize("name", EXECUTED)
-def test_code_runs_and_prints_what_its_comments_say(name, tmp_path):
+def test_code_runs_and_prints_what_its_comments_say(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", PATH)
+    monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path / "runs"))
+    write_files(DOCS / name, tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), flags=re.DOTALL)
     assert blocks
     code = "\n".join(blocks)
@@ -23,6 +42,24 @@ def test_code_runs_and_prints_what_its_comments_say(name, tmp_path):
     assert done.returncode == 0, done.stderr
     for said in re.findall(r"print\(.*\)  # (.*)", code):
         assert said in done.stdout
+
+
+@pytest.mark.slow
+def test_command_line_of_the_commands_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", PATH)
+    monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path / "runs"))
+    files = write_files(DOCS / "commands.md", tmp_path)
+    for script in files:
+        if script.suffix == ".py":  # those of JAX and TensorFlow, which are not installed, too
+            ast.parse(script.read_text())
+    (study,) = (path for path in files if path.suffix == ".yaml")
+    assert len(study.read_text().splitlines()) <= 12
+    done = subprocess.run(
+        [sys.executable, "-m", "reprostats.cli", "study", study.name],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.splitlines()[-1]).is_file()
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)

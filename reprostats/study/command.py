@@ -137,15 +137,16 @@ class Command:
     def scripts(self) -> list[str]:
         """The arguments that are existing files: their content is part of the identity.
 
-        So is the value of ``--config=FILE``. The program itself counts where it lies below the
-        folder in which it runs, and not where it is installed.
+        So are the value of ``--config=FILE`` and words inside an argument, as in
+        ``sh -c "./fit.sh > log"``. The program itself counts where it lies below the folder in
+        which it runs, and not where it is installed.
         """
         folder = Path(self.folder).resolve()
-        parts = [part for text in self.arguments[1:] for part in (text, text.partition("=")[2])]
-        program = self.arguments[0]
+        program, *others = self.arguments
+        parts = [part for text in others for part in (text, text.partition("=")[2], *text.split())]
         if "/" in program and (folder / program).resolve().is_relative_to(folder):
             parts.insert(0, program)
-        return [part for part in parts if part and _is_file(folder / part)]
+        return [part for part in dict.fromkeys(parts) if part and _is_file(folder / part)]
 
     def dependencies(self) -> dict[str, str]:
         """Return what takes the place of code in the identity of trials, as one SHA-256."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,10 @@ from reprostats.records.environments import read_environment
 from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.records.tensors import tensors_path
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.results import RecordedTrial, of_newest_code, results_table
+
+if TYPE_CHECKING:
+    from reprostats.verdicts.run_facts import RunFacts
 
 UNPLANNED = "unplanned"
 
@@ -75,6 +78,24 @@ def read_study(folder: Path) -> pd.DataFrame:
     if table.empty:
         raise InputError(f"{folder}: no trial is recorded yet.")
     return table
+
+
+def read_facts(folder: Path, results: pd.DataFrame) -> RunFacts:
+    """Gather from records what is known of the trials of a results table.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    results
+        Its results; of each condition the newest version of the code counts.
+    """
+    from reprostats.verdicts.run_facts import gather_run_facts
+
+    identities = of_newest_code(results)["trial"].unique()
+    read = (_intact_record(folder, str(identity)) for identity in identities)
+    records = [record for record in read if record is not None]
+    return gather_run_facts(records, read_environments(folder, records)[0])
 
 
 def read_environments(

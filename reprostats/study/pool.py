@@ -311,6 +311,4 @@ def _run_and_record(task: Task, pool: WorkerPool) -> None:
         record_failure(task.request(), "killed", str(error), stopwatch)
         return
     if "error" in answer:
-        raise WorkerError(
-            f"trial {task.trial.identity} could not be run or recorded: {answer['error']}"
-        )
+        raise WorkerError(f"trial {task.trial.identity} could not be recorded: {answer['error']}")

@@ -39,8 +39,9 @@ def held_sources(facts: RunFacts) -> str | None:
     """Name the sources that were held, with their levels."""
     if facts.held is None:
         return None
-    # Whether algorithms are deterministic is a fact of its own.
-    return pairs({name: level for name, level in facts.held.items() if name != "deterministic"})
+    # Whether PyTorch's algorithms are deterministic is a fact of its own, where it is known.
+    told = {"deterministic"} if facts.deterministic is not None else set()
+    return pairs({name: level for name, level in facts.held.items() if name not in told})
 
 
 def seeds(facts: RunFacts) -> str | None:

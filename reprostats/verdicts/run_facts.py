@@ -81,7 +81,8 @@ class RunFacts:
     augmentation, loss, optimiser, network, framework
         As the trial function described them.
     deterministic
-        Whether PyTorch's deterministic algorithms were on; both values if that was varied.
+        Whether PyTorch's deterministic algorithms were on; both values if that was varied. What
+        another program does of that is not known.
     devices
         Devices that PyTorch used, such as ``"cpu"`` and ``"cuda:0"``.
     machines
@@ -182,6 +183,7 @@ def gather_run_facts(
     well = list(filter(_is_completed, every))
     names = distinct(record.environment for record in every)
     described = [environments[name] for name in names if name in environments]
+    in_process = any(record.effective for record in well) if well else None
     return replace(
         _of_trials(every, planned),
         **_of_sources([_levels(record) for record in every], _asked_for(well)),
@@ -189,10 +191,11 @@ def gather_run_facts(
         **_of_data([record.description for record in well]),
         **_of_machines(described),
         deterministic=_known(bool(r.effective.get("deterministic", r.levels.get("deterministic")))
-                             for r in every if "deterministic" in {*r.effective, *r.levels}),
+                             for r in every if "deterministic" in {*r.effective, *r.levels}
+                             and in_process is not False),
         devices=_known(str(r.effective["device"]) for r in well if "device" in r.effective),
         seeds=_seeds(well),
-        in_process=any(record.effective for record in well) if well else None,
+        in_process=in_process,
     )  # fmt: skip
 
 

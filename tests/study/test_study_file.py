@@ -24,11 +24,18 @@ higher_is_better: true
 SHELL = "command: sh -c 'echo dice 0.5'\nmetrics: {pattern: 'dice (?P<dice>.*)'}\nmetric: dice\n"
 
 
+@pytest.fixture(scope="module")
+def working_folder(tmp_path_factory):
+    """One folder for all tests: a study that runs from another one needs a fork server more."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "train.py").write_text(SEEDED)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(working_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path / "runs"))
-    (tmp_path / "train.py").write_text(SEEDED)
-    return tmp_path
+    return working_folder
 
 
 @pytest.fixture
@@ -47,7 +54,7 @@ def written(folder: Path, text: str) -> str:
     return str(folder / "study.yaml")
 
 
-def test_twelve_lines_end_in_a_page(folder, capsys):
+def test_twelve_lines_end_in_a_page(folder, tmp_path, capsys):
     assert SHORT.count("\n") <= 12
     path = written(folder, SHORT)
     assert main(["study", path, "--plan-only"]) == 0
@@ -56,22 +63,22 @@ def test_twelve_lines_end_in_a_page(folder, capsys):
     assert plan.count("to run    ") == 12
     assert "--seed 2 --out" in plan
     assert "12 trials; 0 recorded, 12 to run." in plan
-    assert not (folder / "runs").exists()
+    assert not list(tmp_path.iterdir())
     assert main(["study", path]) == 0
     printed = capsys.readouterr()
     assert "12/12" in printed.err
     assert "Is rate=0.1 repeatable bit for bit? Yes." in printed.out
-    page = folder / "runs" / "reports" / "study" / "report.html"
+    page = tmp_path / "runs" / "reports" / "study" / "report.html"
     assert printed.out.splitlines()[-1] == str(page)
     assert page.is_file()
     assert main(["study", path, "--plan-only"]) == 0
     assert "12 trials; 12 recorded, 0 to run." in capsys.readouterr().out
 
 
-def test_out_retry_and_conditions(folder, capsys):
+def test_out_retry_and_conditions(folder, tmp_path, capsys):
     text = SHELL + "conditions: {one: {repeats: 2}, other: {fixed: {threads: 1}, repeats: 1}}\n"
-    assert main(["study", written(folder, text), "--out", str(folder / "page"), "--retry"]) == 0
-    assert (folder / "page" / "report.html").is_file()
+    assert main(["study", written(folder, text), "--out", str(tmp_path / "page"), "--retry"]) == 0
+    assert (tmp_path / "page" / "report.html").is_file()
     assert "Is one repeatable bit for bit? Yes." in capsys.readouterr().out
 
 

@@ -31,6 +31,15 @@ def test_of_the_folder_of_a_study(tmp_path, capsys):
     assert "All 2 trials completed" in capsys.readouterr().out
 
 
+def test_unseeded_function_is_not_called_repeatable(tmp_path, capsys):
+    Study(trials.global_draws, fixed={"dropout": 0}, repeats=2, folder=tmp_path).run(
+        workers=1, progress=False
+    )
+    assert main(["verdict", str(tmp_path), "--metric", "torch"]) == 0
+    printed = capsys.readouterr().out
+    assert "Is global_draws repeatable bit for bit? Undetermined." in printed
+
+
 def test_names_stay_names(tmp_path, capsys):
     path = tmp_path / "results.csv"
     results(means={"007": 0.9, "7": 0.8}).to_csv(path, index=False)
