@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import as_numbers, check_finite, count, is_between
+from reprostats.stats.checks import as_numbers, check_finite, check_truth, count, is_between
 from reprostats.stats.paired import as_pairs
 from reprostats.stats.precision import centre, power_of_two, rounding
 
@@ -83,6 +83,7 @@ def equivalence_test(
     >>> bool(found["equivalent"].iloc[0])
     True
     """
+    check_truth(paired, name="paired")
     if not is_between(margin, 0, math.inf):
         raise InputError(f"margin is {margin!r}; it must be above 0, in the unit of the values")
     if not is_between(significance_level, 0, 0.5):

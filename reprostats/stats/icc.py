@@ -34,7 +34,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level, count, is_between
+from reprostats.stats.checks import check_confidence_level, count, is_between, is_one_of
 from reprostats.stats.icc_forms import (
     FORMS,
     Form,
@@ -158,7 +158,7 @@ def icc(
     ICC(C,k) 0.909   0.676    0.986
     """
     check_confidence_level(confidence_level)
-    if null != 0 and not is_between(null, 0, 1):
+    if not is_between(null, 0, 1, from_low=True):
         raise InputError(f"null is {null!r}; it must be 0 or more and less than 1")
     _check_choice("method", method, (None, "anova", "reml"))
     _check_choice("agreement_test", agreement_test, ("psych", "irr"))
@@ -245,7 +245,7 @@ def _note(squares: MeanSquares, form: Form, *, identical: bool, trusted: bool) -
 
 
 def _check_choice(name: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
+    if not is_one_of(value, known):
         raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}")
 
 

@@ -17,8 +17,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_confidence_level, count
+from reprostats.errors import InputError
+from reprostats.stats.checks import (
+    as_numbers,
+    check_choice,
+    check_confidence_level,
+    check_hashable,
+    count,
+)
 from reprostats.stats.components import fit_components
 from reprostats.stats.icc_forms import mean_squares
 from reprostats.stats.paired import as_pairs
@@ -112,8 +118,7 @@ def measurement_error(
     within-case coefficient of variation      0.14     0.40
     """
     check_confidence_level(confidence_level)
-    if interval not in ("generalised", "chi-squared"):
-        raise unknown_name("interval", interval, ("generalised", "chi-squared"))
+    check_choice(interval, ("generalised", "chi-squared"), name="interval")
     values = _values(ratings)
     unit = power_of_two(values[np.isfinite(values)])
     values = values / unit
@@ -215,8 +220,7 @@ def bland_altman(
     tail = (1 - confidence_level) / 2
     codes = _case_codes(case, len(differences))
     repeated = len(np.unique(codes)) < len(codes)
-    if interval not in ("exact", "approximate"):
-        raise unknown_name("interval", interval, ("exact", "approximate"))
+    check_choice(interval, ("exact", "approximate"), name="interval")
     if repeated:
         table = _replicated(differences, codes, tail)
     else:
@@ -298,9 +302,11 @@ def _agreement_rows(
 def _case_codes(case: Sequence[object] | None, n: int) -> NDArray[np.intp]:
     if case is None:
         return np.arange(n)
-    if len(case) != n:
-        raise InputError(f"case has {count(len(case), 'name')} for {count(n, 'pair')}")
-    codes, names = pd.factorize(np.asarray(case, dtype=object))
+    labels = np.asarray(case, dtype=object)
+    if labels.ndim != 1 or len(labels) != n:
+        raise InputError(f"case has shape {labels.shape}; it must be ({n},), a name for every pair")
+    check_hashable(labels, name="case")
+    codes, names = pd.factorize(labels)
     if (codes < 0).any():
         raise InputError(f"case is empty for pair {int(np.argmin(codes))}; every pair needs one")
     if len(names) < 2:  # noqa: PLR2004
