@@ -173,3 +173,18 @@ def test_subjects_without_a_rating_raise_no_degrees_of_freedom():
 def test_bad_argument_is_one_clear_error(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+class TestSymmetryIsSupposed:
+    def test_skewed_differences_are_noted(self):
+        skewed = np.exp(np.linspace(-2, 2.5, 30))
+        row = wilcoxon_test(skewed, np.zeros(30)).iloc[0]
+        assert "median_difference" in row["note"]
+        assert not wilcoxon_test(np.linspace(-2, 2.5, 30), np.zeros(30))["note"].iloc[0]
+
+    def test_normal_differences_are_rarely_noted(self):
+        """At a level of 1 %: in 20,000 samples of 30 it was 0.5 %, for Laplace's 1.0 %."""
+        generator = np.random.default_rng(4)
+        notes = [wilcoxon_test(generator.normal(size=30), np.zeros(30))["note"].iloc[0]
+                 for _ in range(200)]  # fmt: skip
+        assert sum("skewed" in note for note in notes) <= 5
