@@ -64,7 +64,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "hodges_lehmann": {"values": FIRST},
     "icc": {
         "ratings": [FIRST, SECOND], "confidence_level": 0.95, "null": 0.0, "method": "anova",
-        "agreement_test": "psych", "agreement_interval": "generalised",
+        "agreement_test": "psych", "agreement_interval": "generalised", "interval": "normal",
     },
     "icc_map": {
         "ratings": np.array([FIRST, SECOND]).reshape(2, 4, 2), "form": "ICC(A,1)",
