@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from reprostats.errors import InputError, unknown_name
+from reprostats.errors import InputError
 from reprostats.stats.categories import Coded, Labels, coded_ratings
 from reprostats.stats.chance_corrected import (
     Coefficient,
@@ -28,7 +28,7 @@ from reprostats.stats.chance_corrected import (
     kappa_interval,
     pattern_interval,
 )
-from reprostats.stats.checks import check_confidence_level, count
+from reprostats.stats.checks import check_choice, check_confidence_level, count
 
 Floats = NDArray[np.float64]
 Weights = Literal["none", "linear", "quadratic"]
@@ -127,8 +127,7 @@ def cohen_kappa(
           0.4        0.7               0.5
     """
     _check_options(confidence_level, interval)
-    if weights not in get_args(Weights):
-        raise unknown_name("weights", weights, get_args(Weights))
+    check_choice(weights, get_args(Weights), name="weights")
     coded = coded_ratings(first, second, categories)
     _check_two_complete(coded)
     if weights != "none" and not coded.is_ordered:
@@ -395,8 +394,7 @@ def _as_row(name: str, found: _Estimate, coded: Coded) -> pd.DataFrame:
 
 def _check_options(confidence_level: float, interval: Interval) -> None:
     check_confidence_level(confidence_level)
-    if interval not in get_args(Interval):
-        raise unknown_name("interval", interval, get_args(Interval))
+    check_choice(interval, get_args(Interval), name="interval")
 
 
 def _check_two_complete(coded: Coded) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import linalg, special
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import count
+from reprostats.stats.checks import check_table, count, is_one_of, labels_of
 from reprostats.stats.precision import centre, power_of_two, rounding
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def anova(table: pd.DataFrame, formula: str, *, typ: Literal[1, 2, 3] = 2) -> pd
         init            84.0   2 9.2647   0.0024       0.5526
     Residual            68.0  15    NaN      NaN          NaN
     """
-    if typ not in {1, 2, 3}:
+    if not is_one_of(typ, (1, 2, 3)):
         raise InputError(f"typ is {typ!r}; it must be 1, 2 or 3")
     response, terms = _model(table, formula, typ)
     scale = power_of_two(response)
@@ -264,11 +264,12 @@ def _in_unit(rows: pd.DataFrame, scale: float) -> pd.DataFrame:
 
 def _model(table: pd.DataFrame, formula: str, typ: int) -> tuple[Floats, list[_Term]]:
     """Read a formula and a table into the response, shape (n,), and the terms of the model."""
-    if not isinstance(table, pd.DataFrame) or table.empty:
-        raise InputError("table must be a DataFrame with one observation a row, and not empty")
+    check_table(table)
+    if not isinstance(formula, str):
+        raise InputError(f"formula is {formula!r:.60}; it must be text, such as 'dice ~ C(init)'")
     description = _description(formula)
     names = _columns_named(description, [name for name in table.columns if isinstance(name, str)])
-    used = table[names].copy()
+    used = pd.DataFrame({name: labels_of(table, name) for name in names})
     _check_complete(used)
     for name in used.select_dtypes("category"):
         used[name] = used[name].cat.remove_unused_categories()

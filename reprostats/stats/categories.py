@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_labels, count
+from reprostats.stats.checks import check_hashable, check_labels, count
 
 Integers = NDArray[np.intp]
 Labels = ArrayLike | pd.DataFrame | Sequence[Hashable]
@@ -35,7 +35,7 @@ def coded_ratings(
     missing = np.asarray(pd.isna(ratings))
     used = list(dict.fromkeys(ratings[~missing].tolist()))
     _check_one_type(used)
-    categories = _ordered_levels(first, second) if categories is None else categories
+    categories = _ordered_levels(first, second) if categories is None else _given(categories)
     known = list(dict.fromkeys(categories)) if categories is not None else _sorted(used)
     for label in used:
         if label not in known:
@@ -50,9 +50,21 @@ def coded_ratings(
     return Coded(codes, known, is_ordered)
 
 
+def _given(categories: Sequence[Hashable]) -> list[Hashable]:
+    if isinstance(categories, str) or not isinstance(categories, Iterable):
+        raise InputError(f"categories is {categories!r:.60}; it must be a list of labels")
+    levels = list(categories)
+    check_hashable(levels, name="categories")
+    if not levels or pd.isna(np.array(levels, dtype=object)).any():
+        raise InputError("categories must name one category at least, and none may be missing")
+    return levels
+
+
 def _ratings(first: Labels, second: Labels | None) -> NDArray[np.object_]:
     sides = [first] if second is None else [first, second]
     arrays = [np.asarray(side, dtype=object) for side in sides]
+    for array in arrays:
+        check_hashable(array.ravel(), name="ratings")
     if second is None:
         if arrays[0].ndim != 2 or arrays[0].shape[1] < 2:  # noqa: PLR2004
             raise InputError(
@@ -73,10 +85,14 @@ def _ratings(first: Labels, second: Labels | None) -> NDArray[np.object_]:
 
 def _ordered_levels(*sides: Labels | None) -> list[Hashable] | None:
     """Return the levels of ordered categories, in their order; None if there are none."""
+    columns: list[object] = []
     for side in sides:
-        if isinstance(side, pd.Series) and isinstance(side.dtype, pd.CategoricalDtype):
-            levels: list[Hashable] = side.cat.categories.tolist()
-            return levels if side.cat.ordered else None
+        columns += [side[name] for name in side] if isinstance(side, pd.DataFrame) else [side]
+    for column in columns:
+        kind = getattr(column, "dtype", None)
+        if isinstance(kind, pd.CategoricalDtype):
+            levels: list[Hashable] = kind.categories.tolist()
+            return levels if kind.ordered else None
     return None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Hashable, Iterable
 from numbers import Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from reprostats.errors import InputError
+from reprostats.errors import InputError, unknown_name
 
 
 def check_confidence_level(confidence_level: float) -> None:
@@ -35,18 +36,23 @@ def check_confidence_level(confidence_level: float) -> None:
         )
 
 
-def is_between(value: object, low: float, high: float) -> bool:
+def is_between(value: object, low: float, high: float, *, from_low: bool = False) -> bool:
     """Tell whether a value is a real number between two others, both excluded.
+
+    ``from_low`` takes the lower one in.
 
     Examples
     --------
     >>> is_between(0.95, 0, 1), is_between("0.95", 0, 1), is_between(1, 0, 1)
     (True, False, False)
+    >>> is_between(0, 0, 1, from_low=True)
+    True
     """
     try:
-        return isinstance(value, Real) and low < float(value) < high
+        number = float(value) if isinstance(value, Real) else math.nan
     except OverflowError:  # an integer beyond the numbers of float64
         return False
+    return low < number < high or (from_low and number == low)
 
 
 def check_positive(**numbers: object) -> None:
@@ -112,7 +118,7 @@ def as_numbers(values: ArrayLike | pd.DataFrame, *, name: str) -> NDArray[np.flo
         if isinstance(values, pd.Series | pd.DataFrame):
             return values.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} must hold real numbers: {error}") from error
 
 
@@ -174,3 +180,138 @@ def check_labels(first: object, second: object) -> None:
             "first and second carry the same labels in another order, so position does not pair "
             "them; use second.reindex(first.index), or .to_numpy() to pair by position"
         )
+
+
+def is_one_of(value: object, known: Collection[object]) -> bool:
+    """Tell whether a value is one of a few names or numbers, whatever it is.
+
+    Examples
+    --------
+    >>> is_one_of("reml", ("reml", "anova")), is_one_of(np.zeros(2), ("reml", "anova"))
+    (True, False)
+    """
+    return isinstance(value, str | int | None) and value in known
+
+
+def check_choice(value: object, known: Collection[str], *, name: str) -> None:
+    """Refuse an option that is not known.
+
+    Raises
+    ------
+    InputError
+        If the value is none of ``known``.
+
+    Examples
+    --------
+    >>> check_choice("grater", ("less", "greater"), name="alternative")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: unknown alternative 'grater'; did you mean 'greater'?
+        Known: greater, less
+    """
+    if not is_one_of(value, known):
+        raise unknown_name(name, value, known)
+
+
+def check_truth(value: object, *, name: str) -> None:
+    """Refuse what is neither true nor false.
+
+    Raises
+    ------
+    InputError
+        If the value is not True or False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name} is {value!r:.60}; it must be True or False")
+
+
+def check_table(table: object) -> pd.DataFrame:
+    """Return a table, refusing what is none, or has no rows or no names of columns.
+
+    Raises
+    ------
+    InputError
+        If it is no DataFrame, is empty, or its columns have names of several levels.
+    """
+    if not isinstance(table, pd.DataFrame) or table.empty:
+        raise InputError("table must be a DataFrame with one observation a row, and not empty")
+    if isinstance(table.columns, pd.MultiIndex):
+        raise InputError(
+            "the columns of the table have names of several levels; give each one name"
+        )
+    return table
+
+
+def column_of(table: pd.DataFrame, name: Hashable) -> pd.Series:
+    """Return a column that the table has once.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or several.
+
+    Examples
+    --------
+    >>> column_of(pd.DataFrame({"dice": [0.9]}), "dcie")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: unknown column 'dcie'; did you mean 'dice'? Known: dice
+    """
+    if not isinstance(name, Hashable) or name not in table.columns:
+        raise unknown_name("column", name, map(str, table.columns))
+    if not table.columns.is_unique and (table.columns == name).sum() > 1:
+        raise InputError(f"column {name!r} occurs more than once in the table")
+    return table[name]
+
+
+def labels_of(table: pd.DataFrame, name: Hashable) -> pd.Series:
+    """Return a column of labels, such as those of cases or runs.
+
+    Raises
+    ------
+    InputError
+        As `column_of`, or if a cell holds a list or another collection.
+    """
+    labels = column_of(table, name)
+    if labels.dtype == object:
+        check_hashable(labels, name=f"column {name!r}")
+    return labels
+
+
+def check_hashable(labels: Iterable[object], *, name: str) -> None:
+    """Refuse collections where labels are meant.
+
+    Raises
+    ------
+    InputError
+        If a label is a list, an array or another collection that can change.
+    """
+    for label in labels:
+        if not isinstance(label, Hashable):
+            raise InputError(f"{name} holds {label!r:.60}; labels are numbers or text")
+
+
+def names_in(given: object, *, name: str, integers: bool = False) -> list[str]:
+    """Read a list of names, which are text, or also integers if ``integers`` says so.
+
+    Raises
+    ------
+    InputError
+        If it is no list, or something else than text is in it.
+
+    Examples
+    --------
+    >>> names_in("case", name="random")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: random is 'case'; it must be a list of names, such as ['case']
+    """
+    if isinstance(given, str):
+        raise InputError(f"{name} is {given!r}; it must be a list of names, such as [{given!r}]")
+    if not isinstance(given, Iterable):
+        raise InputError(f"{name} is {given!r:.60}; it must be a list of names")
+    names = list(given)
+    for one in names:
+        if not isinstance(one, str) and not (integers and isinstance(one, int)):
+            raise InputError(f"{name} holds {one!r:.60}; it is no name of a column")
+    return names

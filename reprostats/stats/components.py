@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_confidence_level
+from reprostats.stats.checks import check_confidence_level, is_between, is_one_of
 from reprostats.stats.factors import Factor, fixed_columns, random_factors, response
 from reprostats.stats.pivotal import (
     Stratum,
@@ -155,8 +156,8 @@ class Components:
         """Return the same result as a study of a gage; see `gage_repeatability_reproducibility`."""
         check_confidence_level(confidence_level)
         chosen = self.place(part)
-        if tolerance is not None and not tolerance > 0:
-            raise InputError(f"tolerance is {tolerance}; it must be a width above 0")
+        if tolerance is not None and not is_between(tolerance, 0, math.inf):
+            raise InputError(f"tolerance is {tolerance!r:.60}; it must be a width above 0")
         others = [place for place in range(len(self.raw) - 1) if place != chosen]
         members = {"repeatability": [len(self.raw) - 1], "reproducibility": others}
         members |= {self.names[place]: [place] for place in others if len(others) > 1}
@@ -191,7 +192,7 @@ class Components:
         InputError
             If there is no such component.
         """
-        if name not in self.names:
+        if not is_one_of(name, self.names):
             raise unknown_name("component", name, self.names)
         return self.names.index(name)
 
@@ -379,7 +380,7 @@ def fit_components(
     >>> fit_components(runs, value="dice", random=["case"]).variances.round(4)
     array([0.0058, 0.0033])
     """
-    if method not in METHODS:
+    if not is_one_of(method, METHODS):
         raise InputError(f"method is {method!r}; it must be 'reml' or 'anova'")
     measured = response(table, value)
     factors = tuple(random_factors(table, random))

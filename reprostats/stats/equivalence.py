@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import is_between
+from reprostats.stats.checks import check_truth, is_between
 from reprostats.stats.paired import as_pairs
 from reprostats.stats.precision import centre, power_of_two, rounding
 from reprostats.stats.unpaired import two_samples, welch
@@ -84,6 +84,7 @@ def equivalence_test(
     >>> bool(found["equivalent"].iloc[0])
     True
     """
+    check_truth(paired, name="paired")
     if not is_between(margin, 0, math.inf):
         raise InputError(f"margin is {margin!r}; it must be above 0, in the unit of the values")
     if not is_between(significance_level, 0, 0.5):

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, count
+from reprostats.errors import InputError
+from reprostats.stats.checks import as_numbers, check_table, column_of, count, labels_of, names_in
 from reprostats.stats.precision import centre, power_of_two
 
 Floats = NDArray[np.float64]
@@ -66,9 +66,7 @@ def random_factors(table: pd.DataFrame, terms: Sequence[str]) -> list[Factor]:
     >>> [(factor.name, factor.levels) for factor in random_factors(table, ["rater/session"])]
     [('rater', 2), ('rater:session', 3)]
     """
-    if isinstance(terms, str):
-        raise InputError(f"random is {terms!r}; it must be a list of factors, such as [{terms!r}]")
-    names = [name for term in terms for name in _expanded(term, table)]
+    names = [name for term in names_in(terms, name="random") for name in _expanded(term, table)]
     if not names:
         raise InputError("random names no factor; at least one is needed, such as ['case']")
     for name in names:
@@ -97,9 +95,8 @@ def fixed_columns(table: pd.DataFrame, terms: Sequence[str]) -> Floats:
            [1., 0., 1.],
            [1., 1., 0.]])
     """
-    if isinstance(terms, str):
-        raise InputError(f"fixed is {terms!r}; it must be a list of terms, such as [{terms!r}]")
-    parts = [np.ones((len(table), 1)), *(_product(table, term) for term in terms)]
+    used = names_in(terms, name="fixed")
+    parts = [np.ones((len(table), 1)), *(_product(table, term) for term in used)]
     return np.hstack(parts)
 
 
@@ -111,9 +108,8 @@ def response(table: pd.DataFrame, value: str) -> Floats:
     InputError
         If the table is empty, or the column is unknown or not finite somewhere (named).
     """
-    if not isinstance(table, pd.DataFrame) or table.empty:
-        raise InputError("table must be a DataFrame with one observation a row, and not empty")
-    values = as_numbers(_column(table, value), name=f"column {value!r}")
+    check_table(table)
+    values = as_numbers(column_of(table, value), name=f"column {value!r}")
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise InputError(
@@ -182,7 +178,7 @@ def _coded(table: pd.DataFrame, part: str) -> Floats:
 
 
 def _complete(table: pd.DataFrame, name: str) -> pd.Series:
-    column = _column(table, name)
+    column = labels_of(table, name)
     missing = column.isna()
     if missing.any():
         raise InputError(
@@ -191,11 +187,3 @@ def _complete(table: pd.DataFrame, name: str) -> pd.Series:
             "a level"
         )
     return column
-
-
-def _column(table: pd.DataFrame, name: str) -> pd.Series:
-    if name not in table.columns:
-        raise unknown_name("column", name, map(str, table.columns))
-    if list(table.columns).count(name) > 1:
-        raise InputError(f"column {name!r} occurs more than once in the table")
-    return table[name]

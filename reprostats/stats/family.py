@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import combinations
 from typing import Literal, get_args
 
@@ -11,7 +11,15 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, count
+from reprostats.stats.checks import (
+    as_numbers,
+    check_choice,
+    check_table,
+    column_of,
+    count,
+    labels_of,
+    names_in,
+)
 from reprostats.stats.paired import Alternative, paired_ttest
 
 Floats = NDArray[np.float64]
@@ -49,8 +57,7 @@ def adjust_p_values(p_values: ArrayLike, *, method: Adjustment = "holm") -> Floa
     >>> adjust_p_values([0.01, 0.04, 0.03], method="benjamini-hochberg")
     array([0.03, 0.04, 0.04])
     """
-    if method not in get_args(Adjustment):
-        raise unknown_name("method", method, get_args(Adjustment))
+    check_choice(method, get_args(Adjustment), name="method")
     given = as_numbers(p_values, name="p_values")
     if given.ndim != 1 or ((given < 0) | (given > 1)).any():
         raise InputError("p_values must be of shape (n,) and lie between 0 and 1")
@@ -133,7 +140,9 @@ def paired_comparisons(
     1     a      c       0.217       0.018
     2     b      c       0.237       0.018
     """
-    wide = _wide(table, value, [case] if isinstance(case, str) else list(case), condition)
+    given = [case] if isinstance(case, str | int) else case
+    cases = names_in(given, name="case", integers=True)
+    wide = _wide(table, value, cases, condition)
     pairs = _chosen_pairs(list(wide.columns), baseline)
     compared = [
         paired_ttest(
@@ -146,8 +155,7 @@ def paired_comparisons(
         for first, second in pairs
     ]
     rows = pd.concat(compared, ignore_index=True)
-    keys = [condition, *([case] if isinstance(case, str) else case)]
-    if table.duplicated(keys).any():
+    if table.duplicated([condition, *cases]).any():
         averaged = "repeats are averaged: this holds for these runs, not for new trainings"
         rows["note"] = [f"{note}; {averaged}" if note else averaged for note in rows["note"]]
     names = pd.DataFrame(pairs, columns=["first", "second"])
@@ -163,20 +171,23 @@ def _chosen_pairs(conditions: list[object], baseline: object) -> list[tuple[obje
         )
     if baseline is None:
         return list(combinations(conditions, 2))
-    if baseline not in conditions:
+    if not isinstance(baseline, Hashable) or baseline not in set(conditions):
         raise unknown_name("condition", baseline, map(str, conditions))
     return [(other, baseline) for other in conditions if other != baseline]
 
 
 def _wide(table: pd.DataFrame, value: str, case: list[str], condition: str) -> pd.DataFrame:
     """Return the mean of every case (rows) in every condition (columns), all present."""
-    for name in (value, condition, *case):
-        if name not in table.columns:
-            raise unknown_name("column", name, map(str, table.columns))
-    numbers = table.assign(**{value: as_numbers(table[value], name=f"column {value!r}")})
+    check_table(table)
+    numbers = table.assign(**{value: as_numbers(column_of(table, value), name=f"column {value!r}")})
+    for name in (condition, *case):
+        missing = labels_of(table, name).isna()
+        if missing.any():
+            row = table.index[missing].tolist()[0]
+            raise InputError(f"column {name!r} is empty in row {row!r}; every value needs one")
     wide = numbers.pivot_table(
         value, case, condition, aggfunc=lambda values: values.mean(skipna=False), dropna=False
-    )[list(dict.fromkeys(table[condition]))]
+    ).reindex(columns=list(dict.fromkeys(table[condition])))
     bad = np.argwhere(~np.isfinite(wide.to_numpy()))
     if bad.size:
         row, column = bad[0]

@@ -34,7 +34,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level, count, is_between
+from reprostats.stats.checks import check_confidence_level, count, is_between, is_one_of
 from reprostats.stats.icc_forms import (
     FORMS,
     Form,
@@ -45,6 +45,14 @@ from reprostats.stats.icc_forms import (
     interval,
     mean_squares,
 )
+from reprostats.stats.icc_shape import (
+    FAR_FROM_NORMAL,
+    FEW_SUBJECTS,
+    FEWEST_TO_DRAW,
+    bootstrap_interval,
+    is_far_from_normal,
+    of_average,
+)
 from reprostats.stats.precision import power_of_two
 from reprostats.stats.ratings import read_ratings
 
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 AgreementInterval = Literal["generalised", "satterthwaite"]
+Interval = Literal["normal", "bootstrap"]
 
 
 def icc(
@@ -66,6 +75,7 @@ def icc(
     method: Literal["anova", "reml"] | None = None,
     agreement_test: Literal["psych", "irr"] = "psych",
     agreement_interval: AgreementInterval = "generalised",
+    interval: Interval = "normal",
 ) -> pd.DataFrame:
     """Estimate the six intraclass correlations, with intervals and tests.
 
@@ -96,6 +106,10 @@ def icc(
         holds its level with few raters. "satterthwaite": that of McGraw and Wong, as R's psych and
         irr have it; where raters differ as much as the residual, it covers 73 to 92 % instead of
         95 %.
+    interval
+        Of all forms. "normal": of mean squares, as above; the note says where ratings are far from
+        normal. "bootstrap": subjects drawn anew, raters taken as they are, so that ICC(A,.) holds
+        for these raters; it needs every cell.
 
     Returns
     -------
@@ -131,6 +145,14 @@ def icc(
     (NaN, with a note), and a limit of the interval that meets the same divisor is -inf, the
     lower end of the range of ICC(A,k); F and p, which do not need it, are given.
 
+    *Ratings far from normal.* The intervals of mean squares suppose normal subjects and residuals.
+    With 100 lognormal subjects (ICC 0.9, three raters) they cover 46 %, and more subjects do not
+    help; with t of five degrees of freedom 79 %. Where every cell is there, the note says that
+    means of subjects or residuals are skewed or have longer tails than normal ones show by chance
+    (at a level of 1 %, with eight subjects or more). ``interval="bootstrap"`` is studentised, for
+    Fisher's z: it covers 82 to 86 % with 10 to 100 lognormal subjects, 91 to 94 % with t, and 93 to
+    94 % with normal ones. See ``reprostats.stats.icc_shape`` and ``docs``, page "Statistics".
+
     *With REML* ICC(1,.) comes from subjects and a residual, the others from subjects, raters and a
     residual. Tests and intervals invert the F statistic of the subjects after raters: exact for
     ICC(1,.) and ICC(C,.) whatever cells are missing, with Satterthwaite's degrees of freedom for
@@ -158,14 +180,16 @@ def icc(
     ICC(C,k) 0.909   0.676    0.986
     """
     check_confidence_level(confidence_level)
-    if null != 0 and not is_between(null, 0, 1):
+    if not is_between(null, 0, 1, from_low=True):
         raise InputError(f"null is {null!r}; it must be 0 or more and less than 1")
     _check_choice("method", method, (None, "anova", "reml"))
     _check_choice("agreement_test", agreement_test, ("psych", "irr"))
     _check_choice("agreement_interval", agreement_interval, get_args(AgreementInterval))
-    matrix = read_ratings(
-        ratings, subject=subject, rater=rater, value=value, complete=method == "anova"
-    )
+    _check_choice("interval", interval, get_args(Interval))
+    if method == "reml" and interval == "bootstrap":
+        raise InputError("interval='bootstrap' needs the mean squares of method='anova'")
+    needed = method == "anova" or interval == "bootstrap"
+    matrix = read_ratings(ratings, subject=subject, rater=rater, value=value, complete=needed)
     if method == "reml" or np.isnan(matrix).any():
         return _by_reml(matrix, confidence_level, null, agreement_test, agreement_interval)
     scaled = matrix / power_of_two(matrix)
@@ -183,7 +207,33 @@ def icc(
         )
         for form in FORMS
     ]
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    if squares.within == 0 or squares.error == 0:
+        return found
+    if interval == "bootstrap":
+        return _with_bootstrap(found, scaled, confidence_level)
+    if is_far_from_normal(scaled):
+        return _noted(found, FAR_FROM_NORMAL)
+    return found
+
+
+def _with_bootstrap(found: pd.DataFrame, ratings: Floats, confidence_level: float) -> pd.DataFrame:
+    single = {
+        model: bootstrap_interval(ratings, model, confidence_level)
+        for model in dict.fromkeys(form.model for form in FORMS)
+    }
+    k = ratings.shape[1]
+    ends = [
+        [of_average(end, k) if form.average else end for end in single[form.model]]
+        for form in FORMS
+    ]
+    if len(ratings) < FEWEST_TO_DRAW:
+        found = _noted(found, FEW_SUBJECTS)
+    return found.assign(ci_low=[low for low, _ in ends], ci_high=[high for _, high in ends])
+
+
+def _noted(found: pd.DataFrame, word: str) -> pd.DataFrame:
+    return found.assign(note=[f"{note}; {word}" if note else word for note in found["note"]])
 
 
 def _row(
@@ -245,7 +295,7 @@ def _note(squares: MeanSquares, form: Form, *, identical: bool, trusted: bool) -
 
 
 def _check_choice(name: str, value: object, known: tuple[object, ...]) -> None:
-    if value not in known:
+    if not is_one_of(value, known):
         raise InputError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, known))}")
 
 

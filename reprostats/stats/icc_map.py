@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_confidence_level, count
+from reprostats.errors import InputError
+from reprostats.stats.checks import check_choice, check_confidence_level, count
 from reprostats.stats.f_distribution import f_limits
 from reprostats.stats.f_tables import many_limits, many_upper_tails
 from reprostats.stats.icc_forms import (
@@ -197,9 +197,9 @@ def icc_map(
     0.86; the 95% interval lies above 0 in 100.0% of them.
     """
     check_confidence_level(confidence_level)
-    chosen = {known.name: known for known in FORMS}.get(form)
-    if chosen is None:
-        raise unknown_name("form", form, [known.name for known in FORMS])
+    by_name = {known.name: known for known in FORMS}
+    check_choice(form, by_name, name="form")
+    chosen = by_name[form]
     data, affine = _read(ratings)
     shape = data.shape[2:]
     inside = _inside(mask, shape)
@@ -419,6 +419,8 @@ def _inside(mask: ArrayLike | Image | None, shape: tuple[int, ...]) -> NDArray[n
     values = np.asarray(load_image(mask).dataobj) if is_image(mask) else np.asarray(mask)
     if values.shape != shape:
         raise InputError(f"mask has shape {values.shape}; the map has shape {shape}")
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"mask must hold truth values or numbers, not {values.dtype}")
     return np.flatnonzero(values)
 
 

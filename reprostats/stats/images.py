@@ -59,6 +59,8 @@ def read_images(rows: Sequence[Sequence[Any]]) -> tuple[NDArray[Any], Floats]:
     InputError
         If subjects have different numbers of images, or the grids differ.
     """
+    if any(is_image(row) or not isinstance(row, Sequence) for row in rows):
+        raise InputError("ratings must list the images of every subject, one for every rater")
     lengths = {len(row) for row in rows}
     if len(lengths) != 1:
         raise InputError(f"subjects have {sorted(lengths)} images; each needs one for every rater")

@@ -17,8 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_confidence_level, count
+from reprostats.errors import InputError
+from reprostats.stats.checks import (
+    as_numbers,
+    check_choice,
+    check_confidence_level,
+    check_hashable,
+    count,
+)
 
 Floats = NDArray[np.float64]
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
@@ -87,8 +93,7 @@ def krippendorff_alpha(
     0.797
     """
     check_confidence_level(confidence_level)
-    if level not in get_args(Level):
-        raise unknown_name("level", level, get_args(Level))
+    check_choice(level, get_args(Level), name="level")
     counts, values, n_raters = _counts(ratings, level)
     counts = counts[counts.sum(axis=1) >= _PAIR]
     if len(counts) < _PAIR:
@@ -116,6 +121,7 @@ def _counts(ratings: ArrayLike | pd.DataFrame, level: Level) -> tuple[Floats, Fl
     table = np.asarray(ratings, dtype=object)
     if table.ndim != _PAIR or table.shape[1] < _PAIR:
         raise InputError(f"ratings has shape {table.shape}; it must be (subjects, raters)")
+    check_hashable(table.ravel(), name="ratings")
     missing = np.asarray(pd.isna(table))
     if level == "nominal":
         used = list(dict.fromkeys(table[~missing].tolist()))

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_confidence_level, count
+from reprostats.errors import InputError
+from reprostats.stats.checks import (
+    as_numbers,
+    check_choice,
+    check_confidence_level,
+    check_hashable,
+    count,
+)
 from reprostats.stats.components import fit_components
 from reprostats.stats.icc_forms import mean_squares
 from reprostats.stats.paired import as_pairs
@@ -112,8 +118,7 @@ def measurement_error(
     within-case coefficient of variation      0.14     0.40
     """
     check_confidence_level(confidence_level)
-    if interval not in ("generalised", "chi-squared"):
-        raise unknown_name("interval", interval, ("generalised", "chi-squared"))
+    check_choice(interval, ("generalised", "chi-squared"), name="interval")
     values = _values(ratings)
     unit = power_of_two(values[np.isfinite(values)])
     values = values / unit
@@ -148,7 +153,7 @@ def bland_altman(
     confidence_level: float = 0.95,
     interval: Literal["exact", "approximate"] = "exact",
 ) -> pd.DataFrame:
-    """Estimate the bias and the limits of agreement of two ways to measure.
+    """Estimate the bias, the limits of agreement and the proportional bias of two ways to measure.
 
     Parameters
     ----------
@@ -166,9 +171,13 @@ def bland_altman(
     Returns
     -------
     DataFrame
-        Rows ``bias``, ``lower limit`` and ``upper limit`` of agreement: ``quantity``,
-        ``estimate``, ``ci_low``, ``ci_high``, ``standard_error``, ``sd`` (of one difference),
-        ``n_pairs``, ``n_cases``, ``note``.
+        Rows ``bias``, ``lower limit`` and ``upper limit`` of agreement, each in the unit of the
+        values, and ``proportional bias``, by how much the difference changes where the mean of both
+        is larger by 1: ``quantity``, ``estimate``, ``ci_low``, ``ci_high``, ``standard_error``,
+        ``p_value`` (two-sided, of no bias; NaN for the limits), ``sd`` (of one difference, for the
+        last row about the line), ``n_pairs``, ``n_cases``, ``note``. Where the proportional bias
+        has a p below 1 - ``confidence_level``, the notes of the limits say so: they are then too
+        wide for some means and too narrow for others.
 
     Raises
     ------
@@ -187,6 +196,10 @@ def bland_altman(
     the variance from those of its parts (MOVER) [3]_. The bias is the mean of the means of cases,
     so that a case measured often does not count more.
 
+    *Proportional bias* is the slope of the regression of differences on means, of the means of
+    cases where they were measured more than once ([1]_, section 3.2). It is not 0 either where one
+    way to measure merely has the larger random error: its test is Pitman's test of equal variances.
+
     References
     ----------
     .. [1] J. M. Bland and D. G. Altman, "Measuring agreement in method comparison studies",
@@ -203,10 +216,11 @@ def bland_altman(
     --------
     >>> found = bland_altman([10.0, 12, 9, 14, 11], [9.5, 12.5, 8, 13, 10.5])
     >>> print(found[["quantity", "estimate", "ci_low", "ci_high"]].round(2).to_string(index=False))
-       quantity  estimate  ci_low  ci_high
-           bias       0.5   -0.26     1.26
-    lower limit      -0.7   -3.16    -0.07
-    upper limit       1.7    1.07     4.16
+             quantity  estimate  ci_low  ci_high
+                 bias      0.50   -0.26     1.26
+          lower limit     -0.70   -3.16    -0.07
+          upper limit      1.70    1.07     4.16
+    proportional bias     -0.08   -0.63     0.47
     """
     check_confidence_level(confidence_level)
     pairs = as_pairs(first, second)
@@ -215,20 +229,60 @@ def bland_altman(
     tail = (1 - confidence_level) / 2
     codes = _case_codes(case, len(differences))
     repeated = len(np.unique(codes)) < len(codes)
-    if interval not in ("exact", "approximate"):
-        raise unknown_name("interval", interval, ("exact", "approximate"))
+    check_choice(interval, ("exact", "approximate"), name="interval")
     if repeated:
         table = _replicated(differences, codes, tail)
     else:
         table = _single(differences, tail, exact=interval == "exact")
-    table[table.columns[1:]] *= unit
-    n_cases = len(np.unique(codes))
-    equal = "differences do not vary: the limits of agreement are the bias"
-    note = np.where(table["sd"] == 0, equal, "")
-    return table.assign(n_pairs=len(differences), n_cases=n_cases, note=note)
+    averages = pairs[:, 0] / unit / 2 + pairs[:, 1] / unit / 2
+    slope = _proportional(differences, averages, codes, tail)
+    bias_p = _p_value(float(table["estimate"][0]), float(table["standard_error"][0]), codes)
+    table.insert(5, "p_value", [bias_p, np.nan, np.nan])
+    numbers = table.columns[1:].drop("p_value")
+    table[numbers] *= unit
+    note = np.where(table["sd"] == 0, _EQUAL_DIFFERENCES, "")
+    if slope["p_value"] < 2 * tail:
+        note[1:] = [f"{one}; {_PROPORTIONAL}" if one else _PROPORTIONAL for one in note[1:]]
+    slope["sd"] *= unit
+    rows = pd.concat([table.assign(note=note), pd.DataFrame([slope])], ignore_index=True)
+    rows.insert(7, "n_pairs", len(differences))
+    rows.insert(8, "n_cases", len(np.unique(codes)))
+    return rows
 
 
+_EQUAL_DIFFERENCES = "differences do not vary: the limits of agreement are the bias"
+_PROPORTIONAL = "differences change with the mean, see proportional bias"
 _QUANTITIES = ["bias", "lower limit", "upper limit"]
+
+
+def _proportional(
+    differences: Floats, averages: Floats, codes: NDArray[np.intp], tail: float
+) -> dict[str, Any]:
+    """Regress the differences of cases on their means; sd in the unit of the differences."""
+    sizes = np.bincount(codes)
+    d, m = (centre(np.bincount(codes, values) / sizes) for values in (differences, averages))
+    df, noise = len(sizes) - 2, float(rounding(averages)) * len(sizes) ** 0.5
+    row: dict[str, Any] = {"quantity": "proportional bias", "note": ""}
+    numbers = ["estimate", "ci_low", "ci_high", "standard_error", "p_value", "sd"]
+    if df < 1 or float(np.linalg.norm(m)) <= noise:
+        why = "fewer than 3 cases" if df < 1 else "means do not vary"
+        return row | dict.fromkeys(numbers, np.nan) | {"note": f"{why}: no slope"}
+    slope = float(m @ d / (m @ m)) if float(np.linalg.norm(d)) > noise else 0.0
+    left = float(np.linalg.norm(d - slope * m))
+    sd = left / df**0.5 if left > noise else 0.0
+    error = sd / float(np.linalg.norm(m))
+    margin = -float(special.stdtrit(df, tail)) * error
+    p_value = _p_value(slope, error, codes, lost=2)
+    found = [slope, slope - margin, slope + margin, error, p_value, sd]
+    return row | dict(zip(numbers, found, strict=True))
+
+
+def _p_value(estimate: float, error: float, codes: NDArray[np.intp], lost: int = 1) -> float:
+    """Return p of t; 1 where there is neither an estimate nor an error, 0 without an error."""
+    if not error:
+        return float(not estimate)
+    df = len(np.unique(codes)) - lost
+    return 2 * float(special.stdtr(df, -abs(estimate / error)))
 
 
 def _single(differences: Floats, tail: float, *, exact: bool) -> pd.DataFrame:
@@ -298,9 +352,11 @@ def _agreement_rows(
 def _case_codes(case: Sequence[object] | None, n: int) -> NDArray[np.intp]:
     if case is None:
         return np.arange(n)
-    if len(case) != n:
-        raise InputError(f"case has {count(len(case), 'name')} for {count(n, 'pair')}")
-    codes, names = pd.factorize(np.asarray(case, dtype=object))
+    labels = np.asarray(case, dtype=object)
+    if labels.ndim != 1 or len(labels) != n:
+        raise InputError(f"case has shape {labels.shape}; it must be ({n},), a name for every pair")
+    check_hashable(labels, name="case")
+    codes, names = pd.factorize(labels)
     if (codes < 0).any():
         raise InputError(f"case is empty for pair {int(np.argmin(codes))}; every pair needs one")
     if len(names) < 2:  # noqa: PLR2004

@@ -12,14 +12,24 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from reprostats.errors import InputError, unknown_name
+from reprostats.errors import InputError
 from reprostats.stats.bootstrap import (
     bootstrap_interval,
     difference_interval,
     interpolated_interval,
     middle,
 )
-from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite
+from reprostats.stats.checks import (
+    as_numbers,
+    check_choice,
+    check_confidence_level,
+    check_finite,
+    check_table,
+    check_truth,
+    column_of,
+    labels_of,
+    names_in,
+)
 from reprostats.stats.paired import as_pairs
 
 Floats = NDArray[np.float64]
@@ -130,7 +140,7 @@ def median_ci(
         numbers = _sample(values)
         groups = _Groups(pd.DataFrame(index=[0]), np.zeros(len(numbers), dtype=np.intp))
     else:
-        numbers, groups = _from_long(values, value, [by] if isinstance(by, str) else list(by))
+        numbers, groups = _from_long(values, value, _names(by))
     result = _exact(numbers, groups.codes, confidence_level)
     if method != "exact":
         result = _replaced(result, numbers, groups.codes, confidence_level, method)
@@ -179,6 +189,7 @@ def median_difference(
             1.0     1.0      2.0  0.984375
     """
     check_confidence_level(confidence_level)
+    check_truth(paired, name="paired")
     if paired:
         pairs = as_pairs(first, second)
         row = median_ci(pairs[:, 0] - pairs[:, 1], confidence_level=confidence_level)
@@ -251,7 +262,7 @@ def median_ci_size(
      median_ci_size  smallest  largest  n_repeats
                 7.5       5.0     10.0          2
     """
-    groups = [by] if isinstance(by, str) else list(by)
+    groups = _names(by)
     intervals = median_ci(
         table, value=value, by=[*groups, repeat], confidence_level=confidence_level, method=method
     )
@@ -265,8 +276,7 @@ def median_ci_size(
 
 
 def _check_method(method: str) -> None:
-    if method not in get_args(Method):
-        raise unknown_name("method", method, get_args(Method))
+    check_choice(method, get_args(Method), name="method")
 
 
 def _replaced(
@@ -376,24 +386,24 @@ def _sample(values: ArrayLike) -> Floats:
     return numbers
 
 
+def _names(by: str | Sequence[str]) -> list[str]:
+    return [by] if isinstance(by, str | int) else names_in(by, name="by", integers=True)
+
+
 def _refuse_table(values: object, by: str | Sequence[str]) -> None:
-    if isinstance(values, pd.DataFrame) or len(by):
+    if isinstance(values, pd.DataFrame) or _names(by):
         raise InputError("a long table needs value=, naming the column that holds the numbers")
 
 
-def _from_long(table: object, value: str, by: list[str]) -> tuple[Floats, _Groups]:
-    if not isinstance(table, pd.DataFrame):
-        raise InputError("value= names a column, so the values must be a DataFrame")
-    for name in [value, *by]:
-        if name not in table.columns:
-            raise unknown_name("column", name, map(str, table.columns))
+def _from_long(values: object, value: str, by: list[str]) -> tuple[Floats, _Groups]:
+    table = check_table(values)
+    numbers = as_numbers(column_of(table, value), name=f"column {value!r}")
+    for name in by:
+        labels_of(table, name)
     if clash := set(by) & set(_COLUMNS):
         raise InputError(
             f"by names {min(clash)!r}, which is also a column of the result; rename it first"
         )
-    if table.empty:
-        raise InputError("the table has no rows; at least 1 value is needed")
-    numbers = as_numbers(table[value], name=f"column {value!r}")
     _check_rows(table, numbers, value, by)
     if not by:
         return numbers, _Groups(pd.DataFrame(index=[0]), np.zeros(len(table), dtype=np.intp))

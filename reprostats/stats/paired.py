@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
-from reprostats.errors import InputError, unknown_name
+from reprostats.errors import InputError
 from reprostats.stats.checks import (
     as_numbers,
+    check_choice,
     check_confidence_level,
     check_finite,
     check_labels,
@@ -156,9 +157,8 @@ def paired_ttest(
     0         1.0  4.74   9       1.5        1.08
     """
     check_confidence_level(confidence_level)
-    if alternative not in get_args(Alternative):
-        raise unknown_name("alternative", alternative, get_args(Alternative))
-    if test_train_ratio != 0 and not is_between(test_train_ratio, 0, math.inf):
+    check_choice(alternative, get_args(Alternative), name="alternative")
+    if not is_between(test_train_ratio, 0, math.inf, from_low=True):
         raise InputError(f"test_train_ratio is {test_train_ratio!r}; it must be 0 or more")
     pairs = as_pairs(first, second)
     result = _compare(pairs, _Question(confidence_level, alternative, test_train_ratio))

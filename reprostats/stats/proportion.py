@@ -54,7 +54,7 @@ def wilson_interval(count: int, total: int, confidence_level: float = 0.95) -> t
     z = float(ndtri((1 + confidence_level) / 2))
     share = count / total
     middle = share + z**2 / (2 * total)
-    half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    half = z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
     scale = 1 + z**2 / total
     low = 0.0 if count == 0 else (middle - half) / scale
     high = 1.0 if count == total else (middle + half) / scale

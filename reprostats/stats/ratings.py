@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, count
+from reprostats.errors import InputError
+from reprostats.stats.checks import as_numbers, check_table, column_of, count, labels_of
 
 Floats = NDArray[np.float64]
 
@@ -65,12 +65,11 @@ def read_ratings(
 def _from_long(
     table: pd.DataFrame, subject: str, rater: str, value: str
 ) -> tuple[Floats, list[Hashable], list[Hashable]]:
-    for name in (subject, rater, value):
-        if name not in table.columns:
-            raise unknown_name("column", name, map(str, table.columns))
+    check_table(table)
     for name in (subject, rater):
-        if table[name].isna().any():
-            row = table.index[table[name].isna()][0]
+        labels = labels_of(table, name)
+        if labels.isna().any():
+            row = table.index[labels.isna()][0]
             raise InputError(f"column {name!r} is empty in row {row!r}; every rating needs one")
     doubled = table.duplicated([subject, rater])
     if doubled.any():
@@ -82,7 +81,7 @@ def _from_long(
     rows, subjects = pd.factorize(table[subject])
     columns, raters = pd.factorize(table[rater])
     matrix = np.full((len(subjects), len(raters)), np.nan)
-    matrix[rows, columns] = as_numbers(table[value], name=f"column {value!r}")
+    matrix[rows, columns] = as_numbers(column_of(table, value), name=f"column {value!r}")
     return matrix, list(subjects), list(raters)
 
 

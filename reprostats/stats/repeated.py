@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import count
+from reprostats.stats.checks import as_numbers, check_integer, count, is_one_of, labels_of, names_in
 from reprostats.stats.f_distribution import f_upper_tail
 from reprostats.stats.factors import response
 from reprostats.stats.precision import centre, power_of_two, rounding
@@ -164,7 +164,7 @@ def repeated_measures_anova(
     source  df  df_error       f  p_value  greenhouse_geisser
       loss   2         6 14.8105   0.0048              0.5554
     """
-    if method not in {None, "univariate", "mixed"}:
+    if not is_one_of(method, (None, "univariate", "mixed")):
         raise InputError(f"method is {method!r}; it must be 'univariate' or 'mixed'")
     if df not in DEGREES_OF_FREEDOM:
         raise unknown_name("degrees of freedom", df, DEGREES_OF_FREEDOM)
@@ -210,9 +210,16 @@ def sphericity(
     >>> [round(number, 4) for number in sphericity(np.diag([1.0, 2.0]), 9)]
     [0.8889, 0.6243, 0.9, 1.0]
     """
-    if not np.isfinite(covariance).all():
-        raise InputError("covariance holds a number that is not finite")
-    p = len(covariance)
+    covariance = as_numbers(covariance, name="covariance")
+    p = len(covariance) if covariance.ndim else 0
+    if not p or covariance.shape != (p, p) or not np.isfinite(covariance).all():
+        raise InputError(
+            "covariance must hold finite numbers of shape (contrasts, contrasts), one contrast at "
+            f"least; it has shape {covariance.shape}"
+        )
+    check_integer(df, 1, name="df")
+    if cells is not None:
+        check_integer(cells, 2, name="cells")
     trace = float(np.trace(covariance))
     if trace == 0:
         return (math.nan,) * 4
@@ -245,9 +252,8 @@ def _mauchly(scaled: Floats, df: int, cells: int) -> tuple[float, float]:
 def _read(
     table: pd.DataFrame, value: str, subject: str, within: Sequence[str], between: Sequence[str]
 ) -> pd.DataFrame:
-    for name, given in (("within", within), ("between", between)):
-        if isinstance(given, str):
-            raise InputError(f"{name} is {given!r}; it must be a list of columns, such as ['loss']")
+    within, between = names_in(within, name="within"), names_in(between, name="between")
+    (subject,) = names_in([subject], name="subject")
     if not within:
         raise InputError("within names no factor; without one, use anova")
     response(table, value)
@@ -255,12 +261,11 @@ def _read(
     for name in factors:
         if factors.count(name) > 1:
             raise InputError(f"column {name!r} is named more than once among {factors}")
-        if name not in table.columns:
-            raise unknown_name("column", name, map(str, table.columns))
-        if table[name].isna().any():
-            row = table.index[table[name].isna()].tolist()[0]
+        labels = labels_of(table, name)
+        if labels.isna().any():
+            row = table.index[labels.isna()].tolist()[0]
             raise InputError(f"column {name!r} is empty in row {row!r}")
-        if table[name].nunique() < 2:  # noqa: PLR2004
+        if labels.nunique() < 2:  # noqa: PLR2004
             raise InputError(f"column {name!r} has one level; at least 2 are needed")
     used = table[[value, *factors]].copy()
     for name in factors:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
+from reprostats.stats.checks import as_numbers, check_table, column_of, labels_of
 from reprostats.stats.mean_squares import Runs
 
 
@@ -17,11 +18,12 @@ def matrices_of(
     table: pd.DataFrame, value: str, algorithm: str, run: str, case: str | None
 ) -> dict[object, pd.DataFrame]:
     """Return the values of each algorithm: one row a run, one column a case."""
-    columns = [value, algorithm, run, *([case] if case else [])]
-    for name in columns:
-        if name not in table:
-            raise unknown_name("column", name, map(str, table.columns), where="table")
-    rows = table[columns].copy()
+    check_table(table)
+    values = as_numbers(column_of(table, value), name=f"column {value!r}")
+    columns = [algorithm, run, *([] if case is None else [case])]
+    rows = pd.DataFrame({name: labels_of(table, name) for name in columns}).assign(
+        **{value: values}
+    )
     if case is None:
         case = "case"
         rows[case] = "all"
@@ -32,7 +34,6 @@ def matrices_of(
             f"row {int(np.flatnonzero(doubled)[0])}: a second value of '{first[algorithm]}', run "
             f"'{first[run]}', case '{first[case]}'."
         )
-    rows[value] = pd.to_numeric(rows[value]).astype(np.float64)
     return {
         name: part.set_index([run, case])[value].unstack(case)  # noqa: PD010 - keeps empty rows
         for name, part in rows.groupby(algorithm, sort=False, observed=True)

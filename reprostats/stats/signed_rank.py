@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite
+from reprostats.errors import InputError
+from reprostats.stats.checks import as_numbers, check_choice, check_confidence_level, check_finite
 from reprostats.stats.paired import Alternative, as_pairs
 from reprostats.stats.precision import without_noise
 
@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 
 # From here on the distribution of the rank sum is taken as normal.
 _LARGEST_EXACT = 200
+
+_ONE_PERCENT = 2.5758293035489  # quantile of the normal distribution, two-sided
+_SKEWED = "differences are skewed, but the interval supposes symmetry: median_difference does not"
 
 _COLUMNS = ["difference", "ci_low", "ci_high", "coverage", "w", "p_value", "n", "n_equal", "note"]
 
@@ -35,7 +38,9 @@ def wilcoxon_test(
     """Compare two conditions, case by case, by the ranks of their differences.
 
     Valid where differences are symmetric about their median; unlike `paired_ttest` it does not
-    suppose that they are normal, and one wild case moves it little.
+    suppose that they are normal, and one wild case moves it little. Where differences are skewed
+    the interval holds their median too rarely: in 86 % instead of 95 % of samples of 30
+    exponential ones. The interval of `median_difference` supposes no shape.
 
     Parameters
     ----------
@@ -56,7 +61,8 @@ def wilcoxon_test(
         One row: ``difference`` (Hodges-Lehmann estimate: median of the means of all pairs of
         differences), ``ci_low``, ``ci_high``, ``coverage`` (of a continuous distribution), ``w``
         (sum of the ranks of positive differences), ``p_value``, ``n`` (pairs), ``n_equal`` (pairs
-        without a difference, which the test leaves out and the estimate keeps) and ``note``.
+        without a difference, which the test leaves out and the estimate keeps) and ``note``,
+        which also says when differences are skewed beyond what symmetric ones show by chance.
 
     Raises
     ------
@@ -70,10 +76,14 @@ def wilcoxon_test(
     corrections for ties and for continuity. The interval ends at ordered Walsh averages [1]_;
     where even the extremes do not reach the level (fewer than 6 pairs at 95 %), it is infinite.
 
+    The note finds skewness by the distance of mean and median [2]_, at a level of 1 %.
+
     References
     ----------
     .. [1] M. Hollander, D. A. Wolfe and E. Chicken, "Nonparametric Statistical Methods", 3rd
        edition, Wiley (2014), sections 3.1 to 3.3.
+    .. [2] W. Miao, Y. R. Gel and J. L. Gastwirth, "A new test of symmetry about an unknown median",
+       in "Random Walk, Sequential Analysis and Related Topics", World Scientific, 199-214 (2006).
 
     Examples
     --------
@@ -87,8 +97,7 @@ def wilcoxon_test(
           -0.46 5.0   0.0195
     """
     check_confidence_level(confidence_level)
-    if alternative not in get_args(Alternative):
-        raise unknown_name("alternative", alternative, get_args(Alternative))
+    check_choice(alternative, get_args(Alternative), name="alternative")
     pairs = as_pairs(first, second)
     differences = without_noise(pairs[:, 0] - pairs[:, 1], pairs, digits)
     statistic, p_value = _test(differences[differences != 0], alternative)
@@ -112,8 +121,9 @@ def wilcoxon_test(
 def hodges_lehmann(values: ArrayLike) -> float:
     """Return the median of the means of all pairs of values, each value with itself too.
 
-    It estimates the centre of a symmetric distribution; of a skewed one it is neither mean nor
-    median.
+    It estimates the centre of a symmetric distribution, and supposes that there is one: of a skewed
+    distribution it is neither mean nor median. `reprostats.median_ci` supposes no shape, and
+    `reprostats.wilcoxon_test` gives the interval of this estimate.
 
     Parameters
     ----------
@@ -199,12 +209,22 @@ def _interval(differences: Floats, tail: float) -> tuple[float, float, float]:
     return float(ordered[rank - 1]), float(ordered[-rank]), missed
 
 
+def _is_skewed(values: Floats) -> bool:
+    """Test symmetry about an unknown median, at a level of 1 %, after Miao, Gel and Gastwirth."""
+    middle = float(np.median(values))
+    spread = math.sqrt(math.pi / 2) * float(np.abs(values - middle).mean())
+    distance = math.sqrt(len(values)) * abs(float(values.mean()) - middle)
+    return distance > _ONE_PERCENT * math.sqrt(math.pi / 2 - 1) * spread
+
+
 def _note(differences: Floats, low: float) -> str:
     notes = []
     if not differences.any():
         notes.append("pairs are equal: no difference to rank, p is 1 by convention")
     elif (differences == differences[0]).all():
         notes.append("every pair differs by the same amount")
+    elif _is_skewed(differences):
+        notes.append(_SKEWED)
     if math.isinf(low):
         notes.append("too few pairs for this confidence level: the interval has no end")
     return "; ".join(notes)

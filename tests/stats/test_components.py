@@ -312,7 +312,7 @@ class TestInput:
     @pytest.mark.parametrize(
         ("random", "message"),
         [
-            ("case", r"random is 'case'; it must be a list of factors, such as \['case'\]"),
+            ("case", r"random is 'case'; it must be a list of names, such as \['case'\]"),
             ([], "random names no factor"),
             (["cse"], "unknown column 'cse'; did you mean 'case'"),
             (["case", "case"], "random names 'case' twice"),

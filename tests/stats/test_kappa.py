@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -234,6 +235,23 @@ class TestProfile:
             hits += found["ci_low"] <= true <= found["ci_high"]
             known += np.isfinite(found["ci_low"])
         assert 0.90 <= hits / known <= 0.99
+
+    @pytest.mark.parametrize("form", ["series", "categorical", "table"])
+    def test_levels_of_ordered_categories(self, form):
+        """As text they would be sorted: high, low, middle."""
+        levels = ["low", "middle", "high"]
+        first, second = (
+            pd.Categorical(labels, categories=levels, ordered=True)
+            for labels in (["low", "high", "middle", "high"], ["low", "high", "low", "middle"])
+        )
+        given = {
+            "series": (pd.Series(first), pd.Series(second)),
+            "categorical": (first, second),
+            "table": (pd.DataFrame({"first": first, "second": second}),),
+        }[form]
+        found = one(cohen_kappa(*given, weights="linear"))
+        numbers = one(cohen_kappa([0, 2, 1, 2], [0, 2, 0, 1], weights="linear"))
+        assert found["estimate"] == numbers["estimate"]
 
     def test_unknown_interval(self):
         with pytest.raises(InputError, match="unknown interval 'wlad'; did you mean 'wald'"):

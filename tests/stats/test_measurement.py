@@ -107,7 +107,7 @@ class TestZou2013:
 
     def test_true_value_varies(self):
         cases = np.repeat([1, 2, 3, 4], [5, 4, 6, 5])
-        found = by_quantity(bland_altman(self.VENTRICULOGRAPHY, self.CARDIOGRAPHY, case=cases))
+        found = by_quantity(bland_altman(self.VENTRICULOGRAPHY, self.CARDIOGRAPHY, case=cases))[:3]
         assert found["estimate"].tolist() == pytest.approx([0.7255, -2.14, 3.59], abs=2e-3)
         lower, upper = found.loc["lower limit"], found.loc["upper limit"]
         assert [lower["ci_low"], lower["ci_high"]] == pytest.approx([-9.83, -0.33], abs=0.01)
@@ -173,7 +173,7 @@ class TestMeasurementError:
 
 class TestBlandAltman:
     def test_constant_difference(self):
-        found = bland_altman([1, 2, 3], [2, 3, 4])
+        found = bland_altman([1, 2, 3], [2, 3, 4])[:3]
         assert (found[["estimate", "ci_low", "ci_high"]] == -1).all(axis=None)
         assert found["note"].str.contains("do not vary").all()
 
@@ -184,7 +184,7 @@ class TestBlandAltman:
         assert there.loc["lower limit", "ci_low"] == -back.loc["upper limit", "ci_high"]
 
     def test_case(self):
-        with pytest.raises(InputError, match="case has 1 name for 2 pairs"):
+        with pytest.raises(InputError, match=r"case has shape \(1,\); it must be \(2,\)"):
             bland_altman([1, 2], [2, 4], case=["a"])
         with pytest.raises(InputError, match="at least 2 cases"):
             bland_altman([1, 2], [2, 4], case=["a", "a"])
@@ -199,9 +199,50 @@ class TestBlandAltman:
         truth = 1.959964 * np.sqrt(1 + 0.5) * np.array([0, -1, 1])
         for _ in range(repeats):
             values = rng.normal(size=20)[cases] + np.sqrt(0.5) * rng.normal(size=40)
-            found = bland_altman(values, np.zeros(40), case=cases)
+            found = bland_altman(values, np.zeros(40), case=cases)[:3]
             hits += (found["ci_low"] <= truth) & (truth <= found["ci_high"])
         assert ((hits / repeats > 0.93) & (hits / repeats < 0.967)).all()
+
+
+class TestProportionalBias:
+    FIRST, SECOND = [10, 12, 9, 14, 11, 18, 25, 31], [9.5, 12.5, 8, 13, 10.5, 16, 22.5, 27]
+
+    def test_against_r(self):
+        """R 4.2.2: summary(lm(I(x - y) ~ I((x + y) / 2))), confint, t.test(x - y)$p.value."""
+        found = by_quantity(bland_altman(self.FIRST, self.SECOND))
+        row = found.loc["proportional bias"]
+        assert row["estimate"] == pytest.approx(0.173013871375, rel=1e-10)
+        assert row["standard_error"] == pytest.approx(0.0351017761431, rel=1e-10)
+        assert row["p_value"] == pytest.approx(0.00263307028148, rel=1e-10)
+        assert row["ci_low"] == pytest.approx(0.0871229193337, rel=1e-10)
+        assert row["ci_high"] == pytest.approx(0.258904823415, rel=1e-10)
+        assert found.loc["bias", "p_value"] == pytest.approx(0.0280006049421, rel=1e-10)
+        assert found["note"].str.contains("change with the mean").tolist() == [False, *[True] * 2,
+                                                                               False]  # fmt: skip
+
+    def test_peak_flow_has_none(self):
+        """Bland and Altman's peak flow meters, first measurements, by `lm` of R 4.2.2."""
+        found = by_quantity(bland_altman(WRIGHT[:, 0], MINI[:, 0]))
+        assert found.loc["proportional bias", "estimate"] == pytest.approx(0.0286874451525)
+        assert found.loc["proportional bias", "p_value"] == pytest.approx(0.749498533649)
+        assert not found["note"].any()
+
+    def test_means_of_cases(self):
+        cases = np.repeat(range(8), 2)
+        twice = by_quantity(
+            bland_altman(np.repeat(self.FIRST, 2), np.repeat(self.SECOND, 2), case=cases)
+        )
+        once = by_quantity(bland_altman(self.FIRST, self.SECOND))
+        columns = ["estimate", "p_value"]
+        assert twice.loc["proportional bias", columns].tolist() == pytest.approx(
+            once.loc["proportional bias", columns].tolist()
+        )
+
+    def test_no_slope(self):
+        assert "fewer than 3" in bland_altman([1, 2], [2, 4])["note"].iloc[3]
+        assert "means do not vary" in bland_altman([1, 2, 3], [3, 2, 1])["note"].iloc[3]
+        row = bland_altman([1, 2, 3], [2, 3, 4]).iloc[3]
+        assert (row["estimate"], row["p_value"]) == (0, 1)
 
 
 class TestGeneralisedInterval:

@@ -171,7 +171,7 @@ class TestGroups:
             median_ci(self.TABLE.rename(columns={"model": "method"}), value="dice", by="method")
 
     def test_no_rows(self):
-        with pytest.raises(InputError, match="no rows"):
+        with pytest.raises(InputError, match="not empty"):
             median_ci(self.TABLE.iloc[:0], value="dice", by="model")
 
     def test_value_is_missing(self):
