@@ -67,10 +67,11 @@ class MLflow(Importer):
         live = {run.identity: run for run in kept if run.stage != _DELETED}
         parents = {run.parent for run in live.values()} & set(live)
         if deleted:
-            assumed.append(f"{len(deleted)} deleted runs are left out.")
+            assumed.append(f"Deleted runs, and left out: {len(deleted)}.")
         if parents:
             assumed.append(
-                f"{len(parents)} parent runs are left out: they repeat the means of their children."
+                f"Parents of runs, and left out: {len(parents)}. They repeat the means of their "
+                "children."
             )
         assumed.append("Each metric has its last value, not its best.")
         return [_run(run, live) for run in live.values() if run.identity not in parents]

@@ -28,10 +28,12 @@ from reprostats.importers._base import (
 from reprostats.importers._files import fields_of_paths, is_result
 from reprostats.importers._roles import NAMES, find_role
 from reprostats.importers._tabular import (
+    SUFFIXES,
+    files_of,
+    not_read,
     numbers_in,
     read_table,
     share_of_numbers,
-    table_files,
 )
 from reprostats.metrics.registry import METRICS, metric_key, metric_of
 from reprostats.records.record import COMPLETED, WHOLE
@@ -55,11 +57,11 @@ class Tables(Importer):
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it is a table, or a folder with tables in it."""
-        return bool(table_files(path))
+        return bool(files_of(path, SUFFIXES))
 
     def read(self, path: Path, answers: Answers) -> ForeignRows:
         """Read every table; what its columns are is decided for each."""
-        files = table_files(path)
+        files = files_of(path, SUFFIXES)
         places = [file.with_suffix("") for file in files]
         named = fields_of_paths(places, path if path.is_dir() else places[0])
         said: dict[str, None] = {}
@@ -72,6 +74,7 @@ class Tables(Importer):
         if not tables:
             raise problems[0] if problems else InputError(f"{path}: no table is in it.")
         left_out = [f"Left out: {problem}" for problem in problems]
+        left_out += not_read(path, files, SUFFIXES)
         return ForeignRows(pd.concat(tables, ignore_index=True), assumed=[*said, *left_out])
 
 

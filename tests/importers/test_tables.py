@@ -193,7 +193,7 @@ class TestNames:
         file = write("model,seed,case,dice\nu,1,x,0.5\n", "o/b.csv")
         results = read_results(file.parent)
         assert len(results.table) == 1
-        assert any("there twice, and counted once" in said for said in results.assumptions)
+        assert any("There twice, and counted once" in said for said in results.assumptions)
 
 
 class TestFolds:
@@ -226,6 +226,13 @@ class TestFolds:
         values = case_values(read_results(file).table, "acc")
         assert values["case"].tolist() == ["all", "all"]
         np.testing.assert_allclose(values["value"], [0.6, 0.75], rtol=1e-15)
+
+    def test_training_without_a_value_is_left_out_and_counted(self, write):
+        """It was never tested, say; the others are compared, and not all of them given up."""
+        rows = "".join(f"{m},{s},0.{8 + s}{n}\n" for n, m in enumerate("uv") for s in (0, 1))
+        report = verdict(read_results(write("model,seed,acc\n" + rows + "v,2,\n")), metric="acc")
+        assert {v.n_runs for v in report.of("better")} == {(2, 2)}
+        assert "1 training(s) are left out, because they have no finite acc." in report.notes
 
     def test_mean_over_folds_is_missing_where_a_fold_is(self, write):
         file = write("seed,fold,acc\n0,0,0.5\n0,1,\n1,0,0.75\n1,1,0.75\n")

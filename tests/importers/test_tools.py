@@ -1,5 +1,6 @@
 """Files that the tools themselves wrote (files/README.md) are read to the numbers put in."""
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -71,6 +72,17 @@ def test_wandb_folders():
     assert failed["trial"].tolist() == ["unet, seed 0, fold 1"]
 
 
+def test_histories_of_wandb(tmp_path):
+    """As ``run.scan_history`` gives them, one file a run: the last value counts."""
+    for model in ("unet", "fcn"):
+        for seed in (0, 1):
+            rows = [{"_step": n, "_runtime": 1.5, "dice": dice(model, seed, n)} for n in (0, 1)]
+            lines = "\n".join(map(json.dumps, [*rows, {"_step": 2, "note": "end"}]))
+            (tmp_path / f"{model}_seed{seed}.jsonl").write_text(lines)
+    values = by_training(read_results(tmp_path), "dice")
+    assert values == {key: dice(key[0], key[1], 1) for key in grid()}
+
+
 def test_optuna():
     with pytest.raises(QuestionError) as asked:
         read_results(FILES / "optuna")
@@ -94,11 +106,12 @@ def test_optuna_steps_as_folds():
 
 
 def test_sklearn():
-    results = read_results(FILES / "sklearn", study="cross_validate")
+    results = read_results(FILES / "sklearn")
     assert set(by_training(results, "accuracy")) == {
         ("sgd", seed, fold, "all") for seed in (0, 1) for fold in (0, 1)
     }
-    assert any("there twice, and counted once" in said for said in results.assumptions)
+    assert any("There twice, and counted once" in said for said in results.assumptions)
+    assert "Not read, because they lie deeper: files in search." in results.assumptions
 
 
 def test_search_of_sklearn():
