@@ -23,18 +23,17 @@ from reprostats.study.results import (
     MEASURED,
     as_text,
     assumptions,
-    case_values,
     check_results,
     commonest_reason,
     is_completed,
     metrics_of,
     of_newest_code,
-    runs_of,
     setting_columns,
     shared_seeds,
     stream_columns,
     trials_of,
 )
+from reprostats.study.runs import case_values, runs_of
 from reprostats.verdicts.run_facts import RunFacts
 
 # Of several fingerprints, the one that says most about a training.

@@ -7,7 +7,7 @@ import pytest
 from reprostats import read_results, verdict
 from reprostats.cli import main
 from reprostats.errors import InputError, QuestionError
-from reprostats.study.results import case_values
+from reprostats.study.runs import case_values
 
 LONG = pd.DataFrame(
     [
