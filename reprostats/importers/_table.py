@@ -90,6 +90,8 @@ def _of_study(table: pd.DataFrame, answers: Answers, path: Path) -> pd.DataFrame
     """Keep the studies that were named; several are never compared unasked."""
     studies = [str(name) for name in table[STUDY].unique()]
     for name in answers.study:
+        if studies == [""]:
+            raise InputError(f"{path} does not tell studies apart; leave out the study {name!r}.")
         if name not in studies:
             raise unknown_name("study", name, studies, where=str(path))
     if not answers.study and len(studies) > 1:

@@ -99,7 +99,7 @@ def _kept(path: Path) -> Iterable[_Kept]:
     if len(databases) + len(stores) > 1:
         names = ", ".join(map(str, [*databases, *stores]))
         raise InputError(f"{path} holds several stores of MLflow; name one of them: {names}.")
-    return _of_database(databases[0]) if databases else _of_store(stores[0])
+    return _of_database(databases[0]) if databases else _of_store(stores[0], path.resolve())
 
 
 def _databases(path: Path) -> list[Path]:
@@ -107,16 +107,22 @@ def _databases(path: Path) -> list[Path]:
 
 
 def _stores(path: Path) -> list[Path]:
-    """List the folders of experiments: in each lies a folder with a run's meta.yaml."""
-    files = [*path.glob("meta.yaml"), *path.glob("*/meta.yaml"), *path.rglob("mlruns/*/meta.yaml")]
-    return sorted({file.parent.parent for file in files if "experiment_id" in read_yaml(file)})
+    """List the folders of experiments in a path, or above it: it may be an experiment or a run."""
+    place = path.resolve()
+    files = {
+        *place.glob("meta.yaml"),
+        *place.glob("*/meta.yaml"),
+        *place.rglob("mlruns/*/meta.yaml"),
+    }
+    held = {file: read_yaml(file) for file in files}
+    return sorted({f.parents[1 + ("run_id" in m)] for f, m in held.items() if "experiment_id" in m})
 
 
-def _of_store(store: Path) -> Iterable[_Kept]:
+def _of_store(store: Path, within: Path) -> Iterable[_Kept]:
     names = {file.parent: str(read_yaml(file).get("name")) for file in store.glob("*/meta.yaml")}
     for file in by_number(store.glob("*/*/meta.yaml")):
         meta, folder = read_yaml(file), file.parent
-        if folder.parent in names:
+        if folder.parent in names and folder.is_relative_to(within):
             tags = _texts(folder / "tags")
             yield _Kept(
                 str(meta.get("run_id", folder.name)),

@@ -21,7 +21,7 @@ class Studies(Importer):
     """The folder of a study."""
 
     name = "study"
-    title = "the folder of a study"
+    title = "trials of a study"
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it has trials."""
@@ -51,7 +51,7 @@ class ResultsTables(Importer):
     """A results table in a file."""
 
     name = "results"
-    title = "a results table"
+    title = "columns of a results table"
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it has the columns of a results table, and no other name of algorithms."""

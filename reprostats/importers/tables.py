@@ -52,8 +52,8 @@ class Tables(Importer):
     """Any table whose columns can be told by their names."""
 
     name = "table"
-    title = "a table"
-    general = True
+    title = "tables"
+    rank = 1
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it is a table, or a folder with tables in it."""

@@ -39,7 +39,7 @@ class WandBExport(Importer):
     """A CSV that Weights & Biases exported."""
 
     name = "wandb-export"
-    title = "an export of Weights & Biases"
+    title = "exports of Weights & Biases"
 
     def recognises(self, path: Path) -> bool:
         """Tell by its columns."""

@@ -15,7 +15,7 @@ from reprostats.errors import ReprostatsError
 from reprostats.study.results import check_results
 
 FILES = Path(__file__).parent / "files"
-N_MUTATIONS = int(os.environ.get("REPROSTATS_MUTATIONS", "8"))
+N_MUTATIONS = int(os.environ.get("REPROSTATS_MUTATIONS", "5"))
 LONG = "model,seed,fold,case,dice,status\n" + "".join(
     f"{model},{seed},{fold},c{fold}{n},0.{8 + n}{seed},ok\n"
     for model in ("unet", "fcn")

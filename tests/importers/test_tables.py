@@ -42,7 +42,7 @@ class TestRoles:
         assert results.table["seed"].tolist() == LONG["seed"].tolist()
         assert results.table["trial"].nunique() == 12
         assert results.assumptions[:5] == (
-            "Read as a table.",
+            "Read as tables.",
             "Values are in the columns 'dice'.",
             "'case' is the case.",
             "'seed' is the run; trainings of two algorithms with one seed are taken as a pair.",
@@ -253,6 +253,18 @@ class TestMistakes:
     def test_nothing_there(self, tmp_path):
         with pytest.raises(InputError, match="there is no such file or folder"):
             read_results(tmp_path / "nowhere")
+
+    def test_format_that_is_not_there(self, write):
+        with pytest.raises(InputError, match="runs of MLflow are looked for, and not recognised"):
+            read_results(write(LONG), format="mlflow")
+
+    def test_study_of_a_table(self, write):
+        with pytest.raises(InputError, match="does not tell studies apart"):
+            read_results(write(LONG), study="first")
+
+    def test_spreadsheet(self, write):
+        with pytest.raises(InputError, match="Save the sheet as CSV"):
+            read_results(write("PK", "results.xlsx"))
 
     def test_unknown_format(self, write):
         with pytest.raises(InputError, match="did you mean 'nnunet'"):

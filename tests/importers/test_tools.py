@@ -39,6 +39,13 @@ def test_mlflow(path):
     assert failed["value"].isna().all()
 
 
+def test_one_experiment_or_run_of_mlflow():
+    experiment = next((FILES / "mlflow" / "mlruns").glob("[1-9]*"))
+    assert read_results(experiment).table["trial"].nunique() == 4
+    run = next(place.parent for place in experiment.glob("*/meta.yaml"))
+    assert read_results(run).table["trial"].nunique() == 1
+
+
 def test_mlflow_database(tmp_path):
     """The tables of MLflow's schema that are read; NaN is kept there as 0 with a mark."""
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
