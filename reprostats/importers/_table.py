@@ -184,7 +184,9 @@ def _algorithms(
     names = [as_text(_levels(table[field])) for field in fields]
     if len(fields) > 1:
         names = [f"{field}=" + name for field, name in zip(fields, names, strict=True)]
-    joined = pd.concat(names, axis=1).agg(", ".join, axis=1)
+    joined = names[0]
+    for name in names[1:]:
+        joined = joined + ", " + name
     return joined.where(~missing)
 
 

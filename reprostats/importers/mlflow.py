@@ -160,16 +160,16 @@ def _of_database(file: Path) -> Iterable[_Kept]:
                 "select run_uuid, experiment_id, status, lifecycle_stage from runs"
             )
         }  # fmt: skip
-        for run, key, value in database.rows("select run_uuid, key, value from params"):
-            runs[run].params[key] = value
-        for run, key, value, is_nan in database.rows(
-            "select run_uuid, key, value, is_nan from latest_metrics"
-        ):
-            runs[run].metrics[key] = math.nan if is_nan else value
-        for run, value in database.rows(
-            "select run_uuid, value from tags where key = 'mlflow.parentRunId'"
-        ):
-            runs[run].parent = value
+        params = database.rows("select run_uuid, key, value from params")
+        metrics = database.rows("select run_uuid, key, value, is_nan from latest_metrics")
+        parents = database.rows("select run_uuid, value from tags where key = 'mlflow.parentRunId'")
+    # A store may keep rows of runs that are gone.
+    for run, key, value in (row for row in params if row[0] in runs):
+        runs[run].params[key] = value
+    for run, key, value, is_nan in (row for row in metrics if row[0] in runs):
+        runs[run].metrics[key] = math.nan if is_nan else value
+    for run, value in (row for row in parents if row[0] in runs):
+        runs[run].parent = value
     return runs.values()
 
 

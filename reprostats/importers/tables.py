@@ -40,6 +40,10 @@ from reprostats.records.record import COMPLETED, WHOLE
 
 _SUMMARIES = {"mean", "average", "avg", "std", "sd", "median", "min", "max", "overall", "total"}
 _COMPLETED = {"ok", "finished", "complete", "completed", "success", "succeeded", "done"}
+_NOT_COMPLETED = {
+    "failed", "fail", "error", "crashed", "killed", "running", "pending", "diverged", "timeout",
+    "pruned", "cancelled", "canceled", "aborted", "interrupted", "unfinished", "incomplete",
+}  # fmt: skip
 _PLUS_MINUS = "\u00b1|\\+/?-"
 _ROLES = ("case", "label", "metric_column", "value_column")
 
@@ -219,6 +223,8 @@ def _statuses(table: pd.DataFrame) -> pd.DataFrame:
     """Return the status of each row and its reason, where a column tells it."""
     column = find_role("status", table, (), "", ask=False)
     words = table[column[0]].str.strip() if column else pd.Series("ok", table.index)
-    done = words.str.casefold().isin(_COMPLETED)
+    told = words.str.casefold()
+    # A column named state may also hold that of a country.
+    done = told.isin(_COMPLETED) | (not told.isin(_COMPLETED | _NOT_COMPLETED).any())
     reason = ("its status is " + words).where(~done, "")
     return pd.DataFrame({STATUS: done.map({True: COMPLETED, False: FAILED}), REASON: reason})

@@ -91,9 +91,11 @@ def _of_runs_table(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[
     roles = {n for role in ("algorithm", "run", "fold") for n in find_role(role, free, (), path)}
     numeric = [n for n in names if n not in roles and is_result(n) and _are_numbers(free[n])]
     values = {name: numbers_in(free[name], path, name) for name in numeric}
+    named = _fields_of_names(table["Name"], assumed)
     runs = []
     for row, cells in enumerate(table.to_dict("records")):
-        fields = {n: cells[n] or None for n in names if n not in numeric and is_result(n)}
+        told = {n: cells[n] or None for n in names if n not in numeric and is_result(n)}
+        fields = {**named[row], **told}
         run = Run(path, fields, {n: float(values[n].iloc[row]) for n in numeric})
         run.identity = f"{cells['Name']} (row {row + 1})"
         state = str(cells.get("State", "finished")).casefold()
@@ -101,6 +103,15 @@ def _of_runs_table(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[
             run.fail(f"its state is {state}")
         runs.append(run)
     return runs
+
+
+def _fields_of_names(names: pd.Series[str], assumed: list[str]) -> list[dict[str, str]]:
+    """Read ``unet-s0-f1`` where all runs are called so; other names of runs are free text."""
+    split = [split_name(name) for name in names]
+    if not all(numbered for numbered, _ in split):
+        return [{} for _ in split]
+    assumed.append("The names of runs tell what no column does.")
+    return [{**numbered, "name": word} for numbered, word in split]
 
 
 def _are_numbers(cells: pd.Series[str]) -> bool:

@@ -113,6 +113,10 @@ class TestRoles:
         assert set(failed["trial"]) == {"fcn, seed 2, fold 0", "fcn, seed 2, fold 1"}
         assert set(failed["reason"]) == {"its status is crashed"}
 
+    def test_state_of_a_country(self, write):
+        table = read_results(write(LONG.assign(state=["CA", "NY"] * 18))).table
+        assert table["status"].unique().tolist() == ["ok"]
+
 
 class TestWide:
     DICE = "case,U-Net,nnU-Net\na,0.8,0.9\nb,0.7,0.8\nmean,0.75,0.85\n"

@@ -79,6 +79,21 @@ def test_wandb_folders():
     assert failed["trial"].tolist() == ["unet, seed 0, fold 1"]
 
 
+def test_export_of_wandb_with_names_alone(tmp_path):
+    file = tmp_path / "export.csv"
+    file.write_text(
+        '"Name","State","dice"\n"unet-s0","finished","0.8"\n"fcn-s0","finished","0.7"\n'
+    )
+    values = by_training(read_results(file), "dice")
+    assert values == {("unet", 0, 0, "all"): 0.8, ("fcn", 0, 0, "all"): 0.7}
+    file.write_text(
+        '"Name","State","dice"\n"calm-sun-1","finished","0.8"\n"wild-sea-2","running",""\n'
+    )
+    results = read_results(file)
+    assert results.table["condition"].unique().tolist() == ["export"]
+    assert results.table["reason"].tolist() == ["", "its state is running"]
+
+
 def test_histories_of_wandb(tmp_path):
     """As ``run.scan_history`` gives them, one file a run: the last value counts."""
     for model in ("unet", "fcn"):
