@@ -13,6 +13,7 @@ import pytest
 DOCS = Path(__file__).parent.parent / "docs"
 EXECUTED = (
     pytest.param("commands.md", marks=pytest.mark.slow),
+    "results_of_other_tools.md",
     "results_table.md",
     "verdicts.md",
 )

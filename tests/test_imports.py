@@ -57,8 +57,8 @@ MAY_IMPORT = {
 # Modules of a room that others may import alone: what a results table and a record are. They know
 # nothing of what runs a study.
 DOORS = {"importers": {"study": {"folder", "results", "trainings"}},
-         "report": {"study": {"results"}},
-         "verdicts": {"importers": {"_base"}, "study": {"results"}}}  # fmt: skip
+         "report": {"study": {"results", "runs"}},
+         "verdicts": {"importers": {"_base"}, "study": {"results", "runs"}}}  # fmt: skip
 
 
 def loaded_by(statement: str) -> set[str]:

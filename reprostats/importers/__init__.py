@@ -53,6 +53,7 @@ IMPORTERS: dict[str, Importer] = {
     )
 }
 """All importers by name."""
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
 def read_results(
@@ -115,7 +116,7 @@ def read_results(
     >>> _ = file.write_text("model,seed,case,dice\nunet,0,a,0.91\nunet,1,a,0.93\n")
     >>> print(read_results(file))
     2 values, format table.
-    Read as a table.
+    Read as tables.
     Values are in the columns 'dice'.
     'case' is the case.
     'seed' is the run; trainings of two algorithms with one seed are taken as a pair.
@@ -146,9 +147,12 @@ def _importer(path: Path, name: str | None) -> Importer:
     if name is not None:
         if name not in IMPORTERS:
             raise unknown_name("format", name, IMPORTERS)
-        return IMPORTERS[name]
-    for general in (False, True):
-        found = [i for i in IMPORTERS.values() if i.general == general and i.recognises(path)]
+        importer = IMPORTERS[name]
+        if not importer.recognises(path):
+            raise InputError(f"{path}: {importer.title} are looked for, and not recognised in it.")
+        return importer
+    for rank in sorted({importer.rank for importer in IMPORTERS.values()}):
+        found = [i for i in IMPORTERS.values() if i.rank == rank and i.recognises(path)]
         if len(found) > 1:
             titles = " and ".join(importer.title for importer in found)
             raise QuestionError(f"{path} holds {titles}.", "format", [i.name for i in found])
@@ -161,4 +165,6 @@ def _hint(path: Path) -> str:
     studies = sorted(place.parent.name for place in path.glob("*/trials")) if path.is_dir() else []
     if studies:
         return f" It holds studies: {', '.join(studies)}; name one of them."
+    if path.suffix.casefold() in _SPREADSHEETS:
+        return " Save the sheet as CSV."
     return f" Known formats: {', '.join(IMPORTERS)}."

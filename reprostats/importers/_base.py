@@ -136,12 +136,12 @@ class Importer(ABC):
     """A foreign format.
 
     It has a ``name``, by which the caller can ask for it, and a ``title``, by which it is spoken
-    of. A ``general`` importer is tried where no other recognises the path.
+    of. One of a higher ``rank`` is tried where none of a lower rank recognises the path.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    general: ClassVar[bool] = False
+    rank: ClassVar[int] = 0
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, QuestionError, unknown_name
@@ -40,6 +41,7 @@ from reprostats.study.results import (
 
 _TAKEN = {*IDENTITY, *MEASURED, *SOURCES, "seed", "code"}
 _MOST_NAMED = 5
+_ROUNDED = 1e-9
 
 
 def as_results(
@@ -88,6 +90,8 @@ def _of_study(table: pd.DataFrame, answers: Answers, path: Path) -> pd.DataFrame
     """Keep the studies that were named; several are never compared unasked."""
     studies = [str(name) for name in table[STUDY].unique()]
     for name in answers.study:
+        if studies == [""]:
+            raise InputError(f"{path} does not tell studies apart; leave out the study {name!r}.")
         if name not in studies:
             raise unknown_name("study", name, studies, where=str(path))
     if not answers.study and len(studies) > 1:
@@ -131,6 +135,8 @@ def _roles(
 
 
 def _role_sentence(role: str, fields: Sequence[str]) -> str:
+    if fields == ("name",):
+        return "The algorithm is named by the folders or files."
     names = " and ".join(repr(name) for name in fields)
     if role == "run" and is_seed(fields[0]):
         return f"{names} is the run; trainings of two algorithms with one seed are taken as a pair."
@@ -178,7 +184,9 @@ def _algorithms(
     names = [as_text(_levels(table[field])) for field in fields]
     if len(fields) > 1:
         names = [f"{field}=" + name for field, name in zip(fields, names, strict=True)]
-    joined = pd.concat(names, axis=1).agg(", ".join, axis=1)
+    joined = names[0]
+    for name in names[1:]:
+        joined = joined + ", " + name
     return joined.where(~missing)
 
 
@@ -263,13 +271,16 @@ def _without_copies(
     doubled = keys.duplicated(keep=False)
     if not doubled.any():
         return table
-    values = table[VALUE].where(table[VALUE].notna(), "missing")
-    different = values[doubled].groupby(keys[doubled], sort=False).agg(_n_levels) > 1
+    values = table[VALUE][doubled].groupby(keys[doubled], sort=False)
+    # One of two files may have been rounded when it was written.
+    alike = np.isclose(values.min(), values.max(), rtol=_ROUNDED, atol=0, equal_nan=True)
+    different = values.count().between(1, values.size() - 1) | ~alike
     if different.any():
         raise _two_values(table[keys == different.idxmax()], foreign, path)
     copies = keys.duplicated()
     sources = table.loc[copies, SOURCE].unique()
-    said.append(f"{int(copies.sum())} values are there twice, and counted once: {_some(sources)}.")
+    names = _some(Path(source).name for source in sources)
+    said.append(f"There twice, and counted once: {int(copies.sum())} values (in {names}).")
     return table[~copies].reset_index(drop=True)
 
 
@@ -311,7 +322,7 @@ def _numbered_repeats(table: pd.DataFrame, path: Path, said: list[str]) -> pd.Da
         )
     if "seed" in table:
         again = int((number > 0).sum())
-        said.append(f"{again} trainings have all levels of another: they are taken as repeats.")
+        said.append(f"Trainings that share all levels with another, and repeat it: {again}.")
     return table.assign(
         repeat=table[TRAINING].map(dict(zip(ordered[TRAINING], number, strict=True)))
     )
@@ -332,7 +343,11 @@ def _folds_or_splits(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
             "another split. Trainings with one split are not independent."
         )
         return table.rename(columns={"fold": "split"})
-    said.append("Each fold tests cases of its own: the folds of a run are one training.")
+    said.append(
+        "Folds have one value each: that of a run is the mean over its folds."
+        if cases.empty
+        else "Each fold tests cases of its own: the folds of a run are one training."
+    )
     return table
 
 
@@ -348,7 +363,7 @@ def _finished(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
     result = check_results(table[[*identity, *settings, *measured]])
     said += _metric_sentences(result)
     if missing := int((result["value"].isna() & (result["metric"] != "")).sum()):
-        said.append(f"{missing} of {len(result)} values are missing; they stay as empty rows.")
+        said.append(f"Missing, and kept as empty rows: {missing} of {len(result)} values.")
     return result
 
 

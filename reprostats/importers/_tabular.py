@@ -7,14 +7,17 @@ may be written with a comma or a typographic minus.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from reprostats.errors import InputError
-from reprostats.importers._files import by_number, parse_json, read_text
+from reprostats.importers._files import by_number, is_result, mapping, parse_json, read_text
 from reprostats.records.dotted import by_dotted_path
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
@@ -23,13 +26,23 @@ _SEPARATORS = ",;\t|"
 _DECIMAL = "decimal"
 
 
-def table_files(path: Path) -> list[Path]:
-    """List the tables of a path: the file, those in the folder, or else those in its folders."""
+def files_of(path: Path, suffixes: Sequence[str]) -> list[Path]:
+    """List the files with a suffix: the file, those in the folder, or else those in its folders."""
     if path.is_file():
-        return [path] if path.suffix.casefold() in SUFFIXES else []
-    here = [file for file in path.glob("*") if file.suffix.casefold() in SUFFIXES]
-    below = [file for file in path.rglob("*") if file.suffix.casefold() in SUFFIXES]
-    return by_number(file for file in here or below if file.is_file())
+        return [path] if path.suffix.casefold() in suffixes else []
+    for files in (path.glob("*"), path.rglob("*")):
+        if found := [f for f in files if f.suffix.casefold() in suffixes and f.is_file()]:
+            return by_number(found)
+    return []
+
+
+def not_read(path: Path, files: Sequence[Path], suffixes: Sequence[str]) -> list[str]:
+    """Say in a sentence which files lie deeper than those that are read."""
+    if not path.is_dir():
+        return []
+    deeper = {f for f in path.rglob("*") if f.suffix.casefold() in suffixes} - set(files)
+    folders = sorted({str(file.parent.relative_to(path)) for file in deeper})
+    return [f"Not read, because they lie deeper: files in {', '.join(folders)}."] if folders else []
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -55,13 +68,25 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def first_columns(path: Path) -> set[str]:
-    """Return the names of the columns of a CSV; none if it is no such file."""
+    """Return the names of the columns of a file, from its beginning; none if it is no table."""
     if not path.is_file() or path.suffix.casefold() not in SUFFIXES:
         return set()
     try:
-        return set(map(str, read_table(path)))
-    except InputError:
+        if path.suffix.casefold() == ".parquet":
+            return set(pq.read_schema(path).names)
+        with path.open(encoding="utf-8-sig") as file:
+            line = next((line for line in file if line.strip()), "")
+        if path.suffix.casefold() == ".jsonl":
+            return set(mapping(parse_json(line, path), path))
+    except (OSError, ValueError, pa.ArrowException):
         return set()
+    return {name.strip() for name in _cells(line)[0]}
+
+
+def _cells(line: str) -> tuple[list[str], str]:
+    """Split the head of a CSV by the sign that is most frequent in it."""
+    separator = max(_SEPARATORS, key=line.count)
+    return next(csv.reader([line], delimiter=separator), []), separator
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -69,9 +94,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     lines = text.splitlines()
     if not text.strip() or "\0" in text:
         raise InputError(f"{path}: {'holds bytes that are no text' if text else 'is empty'}.")
-    first = next(line for line in lines if line.strip())
-    separator = max(_SEPARATORS, key=first.count)
-    names = next(csv.reader([first], delimiter=separator))
+    names, separator = _cells(next(line for line in lines if line.strip()))
     if double := [name for name in names if name.strip() and names.count(name) > 1]:
         raise InputError(f"{path}: two columns are called {double[0]!r}.")
     table = pd.read_csv(
@@ -111,6 +134,16 @@ def _json_text(value: Any) -> str:
 
 
 _READERS = {".parquet": _read_parquet, ".jsonl": _read_jsonl}
+
+
+def last_values(table: pd.DataFrame, file: Path) -> dict[str, float]:
+    """Return the last logged value of every result; columns of texts are further facts."""
+    values = {}
+    for name in filter(is_result, map(str, table)):
+        logged = table[name][table[name].str.strip() != ""]
+        if share_of_numbers(logged) > 0.5:  # noqa: PLR2004
+            values[name] = float(numbers_in(logged, file, name).iloc[-1])
+    return values
 
 
 def share_of_numbers(cells: pd.Series[str]) -> float:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from reprostats.importers._base import Importer, Run
-from reprostats.importers._files import by_number, fields_of_paths, is_result, read_yaml
-from reprostats.importers._tabular import numbers_in, read_table
+from reprostats.importers._files import by_number, fields_of_paths, read_yaml
+from reprostats.importers._tabular import last_values, read_table
 from reprostats.records.dotted import by_dotted_path
 
 _METRICS, _PARAMETERS = "metrics.csv", "hparams.yaml"
@@ -51,11 +51,7 @@ def _parameters(folder: Path) -> dict[str, Any]:
 
 def _run(run: Run) -> Run:
     run.source = run.source / _METRICS
-    table = read_table(run.source)
-    for name in filter(is_result, map(str, table)):
-        logged = table[name][table[name].str.strip() != ""]
-        if len(logged):
-            run.metrics[name] = float(numbers_in(logged, run.source, name).iloc[-1])
+    run.metrics = last_values(read_table(run.source), run.source)
     if not run.metrics:
         run.fail("no metric was logged but of the training cases")
     return run

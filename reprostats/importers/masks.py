@@ -28,10 +28,11 @@ class Masks(Importer):
 
     name = "masks"
     title = "predicted masks, measured here"
+    rank = 2
 
-    def recognises(self, path: Path) -> bool:  # noqa: ARG002 - pictures are masks only if told
-        """Never: only the caller can say where the truths are."""
-        return False
+    def recognises(self, path: Path) -> bool:
+        """Tell whether there is a mask; that it is a predicted one is said by ``truths``."""
+        return any(_case(file) for file in path.rglob("*"))
 
     def read(self, path: Path, answers: Answers) -> ForeignRows:
         """Measure each mask of each folder."""

@@ -67,10 +67,11 @@ class MLflow(Importer):
         live = {run.identity: run for run in kept if run.stage != _DELETED}
         parents = {run.parent for run in live.values()} & set(live)
         if deleted:
-            assumed.append(f"{len(deleted)} deleted runs are left out.")
+            assumed.append(f"Deleted runs, and left out: {len(deleted)}.")
         if parents:
             assumed.append(
-                f"{len(parents)} parent runs are left out: they repeat the means of their children."
+                f"Parents of runs, and left out: {len(parents)}. They repeat the means of their "
+                "children."
             )
         assumed.append("Each metric has its last value, not its best.")
         return [_run(run, live) for run in live.values() if run.identity not in parents]
@@ -98,7 +99,7 @@ def _kept(path: Path) -> Iterable[_Kept]:
     if len(databases) + len(stores) > 1:
         names = ", ".join(map(str, [*databases, *stores]))
         raise InputError(f"{path} holds several stores of MLflow; name one of them: {names}.")
-    return _of_database(databases[0]) if databases else _of_store(stores[0])
+    return _of_database(databases[0]) if databases else _of_store(stores[0], path.resolve())
 
 
 def _databases(path: Path) -> list[Path]:
@@ -106,16 +107,22 @@ def _databases(path: Path) -> list[Path]:
 
 
 def _stores(path: Path) -> list[Path]:
-    """List the folders of experiments: in each lies a folder with a run's meta.yaml."""
-    files = [*path.glob("meta.yaml"), *path.glob("*/meta.yaml"), *path.rglob("mlruns/*/meta.yaml")]
-    return sorted({file.parent.parent for file in files if "experiment_id" in read_yaml(file)})
+    """List the folders of experiments in a path, or above it: it may be an experiment or a run."""
+    place = path.resolve()
+    files = {
+        *place.glob("meta.yaml"),
+        *place.glob("*/meta.yaml"),
+        *place.rglob("mlruns/*/meta.yaml"),
+    }
+    held = {file: read_yaml(file) for file in files}
+    return sorted({f.parents[1 + ("run_id" in m)] for f, m in held.items() if "experiment_id" in m})
 
 
-def _of_store(store: Path) -> Iterable[_Kept]:
+def _of_store(store: Path, within: Path) -> Iterable[_Kept]:
     names = {file.parent: str(read_yaml(file).get("name")) for file in store.glob("*/meta.yaml")}
     for file in by_number(store.glob("*/*/meta.yaml")):
         meta, folder = read_yaml(file), file.parent
-        if folder.parent in names:
+        if folder.parent in names and folder.is_relative_to(within):
             tags = _texts(folder / "tags")
             yield _Kept(
                 str(meta.get("run_id", folder.name)),
@@ -153,16 +160,16 @@ def _of_database(file: Path) -> Iterable[_Kept]:
                 "select run_uuid, experiment_id, status, lifecycle_stage from runs"
             )
         }  # fmt: skip
-        for run, key, value in database.rows("select run_uuid, key, value from params"):
-            runs[run].params[key] = value
-        for run, key, value, is_nan in database.rows(
-            "select run_uuid, key, value, is_nan from latest_metrics"
-        ):
-            runs[run].metrics[key] = math.nan if is_nan else value
-        for run, value in database.rows(
-            "select run_uuid, value from tags where key = 'mlflow.parentRunId'"
-        ):
-            runs[run].parent = value
+        params = database.rows("select run_uuid, key, value from params")
+        metrics = database.rows("select run_uuid, key, value, is_nan from latest_metrics")
+        parents = database.rows("select run_uuid, value from tags where key = 'mlflow.parentRunId'")
+    # A store may keep rows of runs that are gone.
+    for run, key, value in (row for row in params if row[0] in runs):
+        runs[run].params[key] = value
+    for run, key, value, is_nan in (row for row in metrics if row[0] in runs):
+        runs[run].metrics[key] = math.nan if is_nan else value
+    for run, value in (row for row in parents if row[0] in runs):
+        runs[run].parent = value
     return runs.values()
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from reprostats.importers._base import Answers, Importer
 from reprostats.importers._roles import find_role
-from reprostats.importers._tabular import MISSING, SUFFIXES, read_table
+from reprostats.importers._tabular import MISSING, first_columns, read_table
 from reprostats.study.folder import read_study
 from reprostats.study.trainings import read_trainings, training_folders
 
@@ -21,7 +21,7 @@ class Studies(Importer):
     """The folder of a study."""
 
     name = "study"
-    title = "the folder of a study"
+    title = "trials of a study"
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it has trials."""
@@ -51,18 +51,14 @@ class ResultsTables(Importer):
     """A results table in a file."""
 
     name = "results"
-    title = "a results table"
+    title = "columns of a results table"
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it has the columns of a results table, and no other name of algorithms."""
-        if not path.is_file() or path.suffix.casefold() not in SUFFIXES:
-            return False
-        try:
-            columns = read_table(path)
-        except ValueError:
-            return False
-        named = "condition" in columns or not find_role("algorithm", columns, (), path, ask=False)
-        return set(columns) >= _NEEDED and named
+        columns = first_columns(path)
+        names = pd.DataFrame(columns=list(columns))
+        is_named = "condition" in columns or not find_role("algorithm", names, (), path, ask=False)
+        return columns >= _NEEDED and is_named
 
     def read(self, path: Path, answers: Answers) -> pd.DataFrame:  # noqa: ARG002 - needs none
         """Read the file; a trial named 1e5 or 007 is a name: only the values are numbers."""

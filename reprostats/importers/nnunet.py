@@ -14,7 +14,7 @@ from typing import Any
 
 from reprostats.errors import InputError
 from reprostats.importers._base import Importer, Run
-from reprostats.importers._files import by_number, mapping, number, read_json
+from reprostats.importers._files import by_number, mapping, number, read_json, read_text
 
 _FOLD = re.compile(r"fold_(\d+)$")
 # Sizes of masks, from which the metrics were made.
@@ -25,12 +25,12 @@ class NnUNet(Importer):
     """Validation results of nnU-Net."""
 
     name = "nnunet"
-    title = "nnU-Net v2"
+    title = "results of nnU-Net v2"
 
     def recognises(self, path: Path) -> bool:
         """Tell whether there is a fold with a validation, or one summary."""
         if path.is_file():
-            return path.name == "summary.json"
+            return path.suffix == ".json" and "metric_per_case" in read_text(path)
         return (path / "summary.json").is_file() or bool(_folds(path))
 
     def runs(self, path: Path, assumed: list[str]) -> Iterable[Run]:

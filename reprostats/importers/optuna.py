@@ -72,36 +72,16 @@ def _of_path(path: Path, with_steps: bool, assumed: list[str]) -> list[Run]:
 
 def _of_database(file: Path, with_steps: bool, assumed: list[str]) -> list[Run]:
     with Database(file) as database:
-        names = _metric_names(database, file)
-        trials = {
-            row[0]: _trial(file, *row[1:])
-            for row in database.rows(
-                "select trial_id, number, state, study_name from trials join studies "
-                "using (study_id)"
+        trials = _trials(database)
+        _add_fields(trials, database)
+        _add_values(trials, database)
+        assumed += [
+            f"The study {study} was to {directions.lower().replace(',', ' and ')}."
+            for study, directions in database.rows(
+                "select study_name, group_concat(direction) from study_directions "
+                "join studies using (study_id) group by study_name"
             )
-        }
-        for trial, name, value, form in database.rows(
-            "select trial_id, param_name, param_value, distribution_json from trial_params"
-        ):
-            trials[trial].fields |= {name: _parameter(value, form, file)}  # type: ignore[operator]
-        for trial, key, text in database.rows(
-            "select trial_id, key, value_json from trial_user_attributes"
-        ):
-            held = parse_json(text, f"{file}, attribute {key}")
-            if not isinstance(held, dict | list):
-                trials[trial].fields |= {key: held}  # type: ignore[operator]
-        for trial, objective, value, kind in database.rows(
-            "select trial_id, objective, value, value_type from trial_values"
-        ):
-            run = trials[trial]
-            every = names.get(run.study, ["value"])
-            name = every[objective] if objective < len(every) else f"value {objective}"
-            run.metrics[name] = _NOT_FINITE.get(kind, value)
-        for study, direction in database.rows(
-            "select study_name, group_concat(direction) from study_directions join studies "
-            "using (study_id) group by study_name"
-        ):
-            assumed.append(f"The study {study} was to {direction.lower().replace(',', ' and ')}.")
+        ]
         steps = database.rows(
             "select trial_id, step, intermediate_value, intermediate_value_type "
             "from trial_intermediate_values"
@@ -112,6 +92,43 @@ def _of_database(file: Path, with_steps: bool, assumed: list[str]) -> list[Run]:
             "an epoch."
         )
     return [*trials.values(), *(_of_step(trials, *row) for row in steps if with_steps)]
+
+
+def _trials(database: Database) -> dict[int, Run]:
+    rows = database.rows(
+        "select trial_id, number, state, study_name from trials join studies using (study_id)"
+    )
+    return {row[0]: _trial(database.file, *row[1:]) for row in rows}
+
+
+def _add_fields(trials: dict[int, Run], database: Database) -> None:
+    """Add parameters and attributes."""
+    file = database.file
+    fields: dict[int, dict[str, Any]] = {trial: dict(run.fields) for trial, run in trials.items()}
+    for trial, name, value, form in database.rows(
+        "select trial_id, param_name, param_value, distribution_json from trial_params"
+    ):
+        fields[trial][name] = _parameter(value, form, file)
+    for trial, key, text in database.rows(
+        "select trial_id, key, value_json from trial_user_attributes"
+    ):
+        held = parse_json(text, f"{file}, attribute {key}")
+        if not isinstance(held, dict | list):
+            fields[trial][key] = held
+    for trial, run in trials.items():
+        run.fields = fields[trial]
+
+
+def _add_values(trials: dict[int, Run], database: Database) -> None:
+    """Add the value of each objective; one alone has no name."""
+    names = _metric_names(database, database.file)
+    for trial, objective, value, kind in database.rows(
+        "select trial_id, objective, value, value_type from trial_values"
+    ):
+        run = trials[trial]
+        every = names.get(run.study, ["value"])
+        name = every[objective] if objective < len(every) else f"value {objective}"
+        run.metrics[name] = _NOT_FINITE.get(kind, value)
 
 
 def _metric_names(database: Database, file: Path) -> dict[str, list[str]]:

@@ -16,9 +16,9 @@ import pandas as pd
 
 from reprostats.errors import InputError
 from reprostats.importers._base import Importer, Run
-from reprostats.importers._files import by_number, fields_of_paths, read_json
+from reprostats.importers._files import fields_of_paths, parse_json, read_text
 from reprostats.importers._roles import is_seed
-from reprostats.importers._tabular import numbers_in, read_table
+from reprostats.importers._tabular import files_of, first_columns, not_read, numbers_in, read_table
 
 _SUFFIXES = (".csv", ".json")
 _PICKLES = (".joblib", ".pkl", ".pickle")
@@ -43,8 +43,9 @@ class ScikitLearn(Importer):
         assumed.append(
             "A higher score is better, as scikit-learn has it: its errors and losses are negative."
         )
-        if pickles := [file.name for file in _files(path) if file.suffix in _PICKLES]:
+        if pickles := [file.name for file in files_of(path, _PICKLES)]:
             assumed.append(f"Never read, because a pickle can run code: {', '.join(pickles)}.")
+        assumed += not_read(path, [*tables], _SUFFIXES)
         places = [file.with_suffix("") for file in tables]
         named = fields_of_paths(places, path if path.is_dir() else path.parent)
         for (file, table), fields in zip(tables.items(), named, strict=True):
@@ -55,10 +56,6 @@ class ScikitLearn(Importer):
             assumed.append("The number of a row is its fold.")
 
 
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else by_number(file for file in path.rglob("*.*"))
-
-
 def _tables(path: Path) -> dict[Path, pd.DataFrame]:
     """Read the files that hold scores."""
     if path.is_file() and path.suffix.casefold() in _PICKLES:
@@ -66,21 +63,18 @@ def _tables(path: Path) -> dict[Path, pd.DataFrame]:
             f"{path}: is a pickle, which can run any code, and is not read. Save the scores with "
             "pandas.DataFrame(scores).to_csv('scores.csv')."
         )
-    tables = {}
-    for file in _files(path):
-        if file.suffix.casefold() in _SUFFIXES:
-            table = _table(file)
-            if table is not None and (set(table) >= _TIMES or _is_search(table)):
-                tables[file] = table
-    return tables
+    read = {file: _table(file) for file in files_of(path, _SUFFIXES)}
+    return {file: table for file, table in read.items() if table is not None}
 
 
 def _table(file: Path) -> pd.DataFrame | None:
-    try:
-        held = read_table(file) if file.suffix.casefold() == ".csv" else _of_json(read_json(file))
-    except InputError:
-        return None
-    return held
+    """Read a file if it holds scores; a JSON without the word is not even parsed."""
+    if file.suffix.casefold() == ".csv":
+        columns = first_columns(file)
+        return read_table(file) if columns >= _TIMES or _is_search(columns) else None
+    text = read_text(file)
+    table = _of_json(parse_json(text, file)) if "fit_time" in text else None
+    return table if table is None or set(table) >= _TIMES or _is_search(table) else None
 
 
 def _of_json(held: Any) -> pd.DataFrame | None:
@@ -94,8 +88,9 @@ def _of_json(held: Any) -> pd.DataFrame | None:
     return pd.DataFrame(columns, dtype=object).map(lambda cell: "" if cell is None else str(cell))
 
 
-def _is_search(table: pd.DataFrame) -> bool:
-    return "params" in table and any(_SPLIT.match(str(name)) for name in table)
+def _is_search(columns: Iterable[object]) -> bool:
+    names = list(map(str, columns))
+    return "params" in names and any(map(_SPLIT.match, names))
 
 
 def _of_scores(table: pd.DataFrame, file: Path, fields: dict[str, str]) -> Iterable[Run]:
@@ -106,7 +101,8 @@ def _of_scores(table: pd.DataFrame, file: Path, fields: dict[str, str]) -> Itera
     }
     for row in range(len(table)):
         values = {name: float(column.iloc[row]) for name, column in scores.items()}
-        yield _fold(file, fields, row, values, "cross_validate")
+        # Cross-validations with other numbers of folds are not compared unasked.
+        yield _fold(file, fields, row, values, f"cross_validate, {len(table)} folds")
 
 
 def _of_search(table: pd.DataFrame, file: Path) -> Iterable[Run]:

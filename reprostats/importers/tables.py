@@ -28,16 +28,22 @@ from reprostats.importers._base import (
 from reprostats.importers._files import fields_of_paths, is_result
 from reprostats.importers._roles import NAMES, find_role
 from reprostats.importers._tabular import (
+    SUFFIXES,
+    files_of,
+    not_read,
     numbers_in,
     read_table,
     share_of_numbers,
-    table_files,
 )
 from reprostats.metrics.registry import METRICS, metric_key, metric_of
 from reprostats.records.record import COMPLETED, WHOLE
 
 _SUMMARIES = {"mean", "average", "avg", "std", "sd", "median", "min", "max", "overall", "total"}
 _COMPLETED = {"ok", "finished", "complete", "completed", "success", "succeeded", "done"}
+_NOT_COMPLETED = {
+    "failed", "fail", "error", "crashed", "killed", "running", "pending", "diverged", "timeout",
+    "pruned", "cancelled", "canceled", "aborted", "interrupted", "unfinished", "incomplete",
+}  # fmt: skip
 _PLUS_MINUS = "\u00b1|\\+/?-"
 _ROLES = ("case", "label", "metric_column", "value_column")
 
@@ -50,16 +56,16 @@ class Tables(Importer):
     """Any table whose columns can be told by their names."""
 
     name = "table"
-    title = "a table"
-    general = True
+    title = "tables"
+    rank = 1
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it is a table, or a folder with tables in it."""
-        return bool(table_files(path))
+        return bool(files_of(path, SUFFIXES))
 
     def read(self, path: Path, answers: Answers) -> ForeignRows:
         """Read every table; what its columns are is decided for each."""
-        files = table_files(path)
+        files = files_of(path, SUFFIXES)
         places = [file.with_suffix("") for file in files]
         named = fields_of_paths(places, path if path.is_dir() else places[0])
         said: dict[str, None] = {}
@@ -72,6 +78,7 @@ class Tables(Importer):
         if not tables:
             raise problems[0] if problems else InputError(f"{path}: no table is in it.")
         left_out = [f"Left out: {problem}" for problem in problems]
+        left_out += not_read(path, files, SUFFIXES)
         return ForeignRows(pd.concat(tables, ignore_index=True), assumed=[*said, *left_out])
 
 
@@ -216,6 +223,8 @@ def _statuses(table: pd.DataFrame) -> pd.DataFrame:
     """Return the status of each row and its reason, where a column tells it."""
     column = find_role("status", table, (), "", ask=False)
     words = table[column[0]].str.strip() if column else pd.Series("ok", table.index)
-    done = words.str.casefold().isin(_COMPLETED)
+    told = words.str.casefold()
+    # A column named state may also hold that of a country.
+    done = told.isin(_COMPLETED) | (not told.isin(_COMPLETED | _NOT_COMPLETED).any())
     reason = ("its status is " + words).where(~done, "")
     return pd.DataFrame({STATUS: done.map({True: COMPLETED, False: FAILED}), REASON: reason})

@@ -121,8 +121,10 @@ def _text(data: bytes) -> str:
 def _add_tables(run: Run, media: dict[str, Any]) -> None:
     """Add the metrics of cases from tables that the summary names."""
     for logged in media.values():
-        table = run.source.parent / "files" / str(logged.get("path"))
-        if logged["_type"] == "table-file" and table.is_file():
+        files = run.source.parent / "files"
+        table = files / str(logged.get("path"))
+        is_inside = table.resolve().is_relative_to(files.resolve())
+        if logged["_type"] == "table-file" and is_inside and table.is_file():
             run.cases |= cases_of_table(table, read_json(table))
 
 

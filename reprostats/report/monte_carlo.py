@@ -19,7 +19,8 @@ from reprostats.report.charts import points_plot
 from reprostats.report.figure import Figure
 from reprostats.report.tables import Table
 from reprostats.stats.median import Method, median_ci
-from reprostats.study.results import case_values, of_newest_code, runs_of, shared_seeds
+from reprostats.study.results import of_newest_code, shared_seeds
+from reprostats.study.runs import case_values, runs_of
 
 _MOST = 10  # repetitions that the paper's figure shows
 _BOXES_FROM = 10  # a box of fewer values shows what is not there

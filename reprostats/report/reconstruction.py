@@ -23,12 +23,12 @@ from reprostats.report.pictures import picture_row
 from reprostats.report.tables import Table
 from reprostats.stats.algorithms import compare_algorithms
 from reprostats.study.results import (
-    case_values,
     commonest_reason,
     completed,
     is_completed,
     trials_of,
 )
+from reprostats.study.runs import case_values
 
 BASELINE = "baseline"
 NETWORK = "the baseline's network"

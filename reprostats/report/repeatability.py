@@ -15,7 +15,8 @@ from reprostats.stats.algorithms import compare_matrices
 from reprostats.stats.anova import anova
 from reprostats.stats.family import adjust_p_values
 from reprostats.stats.median import median_ci
-from reprostats.study.results import case_values, completed, is_completed, trial_values
+from reprostats.study.results import completed, is_completed, trial_values
+from reprostats.study.runs import case_values
 
 Measures = Mapping[str, tuple[str, int]]  # by metric: title, and decimals where it is shown
 

@@ -23,18 +23,17 @@ from reprostats.study.results import (
     MEASURED,
     as_text,
     assumptions,
-    case_values,
     check_results,
     commonest_reason,
     is_completed,
     metrics_of,
     of_newest_code,
-    runs_of,
     setting_columns,
     shared_seeds,
     stream_columns,
     trials_of,
 )
+from reprostats.study.runs import case_values, runs_of
 from reprostats.verdicts.run_facts import RunFacts
 
 # Of several fingerprints, the one that says most about a training.
@@ -97,7 +96,8 @@ class Evidence:
     def matrices(self) -> dict[str, pd.DataFrame]:
         """Of each condition the values: one row a run, one column a case; only complete runs.
 
-        A run is complete if all its trials, one for each fold, completed.
+        A run is complete if all its trials, one for each fold, completed. One that has no finite
+        value at all is left out: it would leave no case that all runs have.
         """
         if not self._has_values:
             return {}
@@ -109,7 +109,8 @@ class Evidence:
             cases, case_labels = pd.factorize(rows["case"])
             values = np.full((len(run_labels), len(case_labels)), np.nan)
             values[runs, cases] = rows["value"].to_numpy()
-            kept = [label in complete[str(name)] for label in run_labels]
+            is_complete = [label in complete[str(name)] for label in run_labels]
+            kept = np.isfinite(values).any(axis=1) & is_complete
             matrices[str(name)] = pd.DataFrame(values, run_labels, case_labels)[kept]
         return {name: matrix for name, matrix in matrices.items() if len(matrix)}
 
@@ -125,6 +126,12 @@ class Evidence:
             name: set(rows.loc[rows["complete"], "run"].astype(str))
             for name, rows in self.by_condition()
         }
+
+    @cached_property
+    def n_without_value(self) -> int:
+        """How many complete runs have no finite value of the metric, and are left out."""
+        complete = sum(len(runs) for runs in self.complete_runs.values())
+        return complete - sum(len(matrix) for matrix in self.matrices.values())
 
     @cached_property
     def common_cases(self) -> list[Any]:

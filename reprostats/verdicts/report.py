@@ -418,14 +418,19 @@ def _folds_together(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:
-    """Say which cases are in no comparison."""
-    if not evidence.n_left_out:
-        return ()
-    said = (
-        f"{evidence.n_left_out} case(s) are left out, because a training has no finite "
-        f"{evidence.metric.name} for them; {len(evidence.common_cases)} are left."
-    )
-    return (said,)
+    """Say which trainings and cases are in no comparison."""
+    said = []
+    if evidence.n_without_value:
+        said.append(
+            f"{evidence.n_without_value} training(s) are left out, because they have no finite "
+            f"{evidence.metric.name}."
+        )
+    if evidence.n_left_out:
+        said.append(
+            f"{evidence.n_left_out} case(s) are left out, because a training has no finite "
+            f"{evidence.metric.name} for them; {len(evidence.common_cases)} are left."
+        )
+    return tuple(said)
 
 
 def _added(stop: Stop | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from reprostats.errors import ReprostatsError
 from reprostats.study.results import check_results
 
 FILES = Path(__file__).parent / "files"
-N_MUTATIONS = int(os.environ.get("REPROSTATS_MUTATIONS", "8"))
+N_MUTATIONS = int(os.environ.get("REPROSTATS_MUTATIONS", "5"))
 LONG = "model,seed,fold,case,dice,status\n" + "".join(
     f"{model},{seed},{fold},c{fold}{n},0.{8 + n}{seed},ok\n"
     for model in ("unet", "fcn")
@@ -99,8 +99,8 @@ def test_single_files(tmp_path, name, text):
         ("huggingface", "linear/seed_0/all_results.json", {}),
         ("huggingface", "linear/seed_0/trainer_state.json", {}),
         ("monai", "fcn/seed0/mean_dice_raw.csv", {}),
-        ("sklearn", "sgd_seed0.csv", {"study": "cross_validate"}),
-        ("sklearn", "sgd_seed0.json", {"study": "cross_validate"}),
+        ("sklearn", "sgd_seed0.csv", {}),
+        ("sklearn", "sgd_seed0.json", {}),
         ("sklearn/search", "cv_results.csv", {}),
         ("optuna/trials.csv", None, {"run": "number"}),
         ("optuna", "study.db", {"run": "number", "fold": "step"}),

@@ -89,4 +89,4 @@ def test_pickled_array_is_not_read(folder):
 
 def test_truths_are_asked_for(folder):
     with pytest.raises(InputError, match=r"truths='FOLDER' \(--truths FOLDER\)"):
-        read_results(folder / "pred", format="masks")
+        read_results(folder / "pred")

@@ -67,8 +67,8 @@ def test_one_cross_validation_is_one_training(trainers):
 def test_command(trainers, tmp_path, capsys):
     assert main(["verdict", str(trainers), "--metric", "dice", "--out", str(tmp_path / "o")]) == 0
     said = capsys.readouterr().out
-    assert "Read as nnU-Net v2." in said
-    assert "Read as nnU-Net v2." in (tmp_path / "o" / "report.html").read_text()
+    assert "Read as results of nnU-Net v2." in said
+    assert "Read as results of nnU-Net v2." in (tmp_path / "o" / "report.html").read_text()
 
 
 def test_one_trainer_or_one_fold_or_one_summary(trainers):

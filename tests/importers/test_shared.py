@@ -142,7 +142,7 @@ def test_mlflow_runs_that_did_not_end():
     failed = read_.table[read_.table["status"] != "ok"]
     assert set(failed["reason"]) == {"MLflow's status is FAILED", "MLflow's status is RUNNING"}
     assert set(failed["trial"]) == {"sgd, seed 3, fold 0", "sgd, seed 4, fold 0"}
-    assert "1 deleted runs are left out." in read_.assumptions
+    assert "Deleted runs, and left out: 1." in read_.assumptions
 
 
 def test_several_stores_of_mlflow_are_named():
@@ -247,15 +247,18 @@ def test_optuna_table():
 
 
 def test_sklearn():
-    with pytest.raises(QuestionError, match="study='cross_validate' or study='search'"):
-        read("sklearn")
+    with pytest.raises(QuestionError, match="study='cross_validate, 5 folds' or"):
+        read("sklearn/cv")
     known = expected("sklearn")
-    scores = renamed(read("sklearn/cv"), algorithm=lambda name: f"cv/{name}")
+    studies = [f"cross_validate, {number} folds" for number in (5, 15)]
+    scores = renamed(read("sklearn/cv", study=studies), algorithm=lambda name: f"cv/{name}")
     grid = renamed(read("sklearn/grid_cv_results.csv"), algorithm=lambda name: f"grid/{name}")
+    # The three files of the search are one, two of them rounded or with other columns.
+    assert grid.equals(renamed(read("sklearn"), algorithm=lambda name: f"grid/{name}"))
     values = pd.concat([scores, grid])
     assert_read(values, known, exact=False)
     others = {name for name, _ in more(values, known)}
     repeated = {"cv/forest_repeated5x3", "cv/sgd_repeated5x3"}
     assert others == {"cv/bad", *repeated, "grid/alpha=0.0001", "grid/alpha=0.01"}
-    table = read_results(FOLDER / "sklearn/cv").table
+    table = read_results(FOLDER / "sklearn/cv", study=studies[0]).table
     assert table.loc[table["status"] != "ok", "trial"].unique().tolist() == ["bad, seed 0, fold 2"]

@@ -7,7 +7,7 @@ import pytest
 from reprostats import read_results, verdict
 from reprostats.cli import main
 from reprostats.errors import InputError, QuestionError
-from reprostats.study.results import case_values
+from reprostats.study.runs import case_values
 
 LONG = pd.DataFrame(
     [
@@ -42,7 +42,7 @@ class TestRoles:
         assert results.table["seed"].tolist() == LONG["seed"].tolist()
         assert results.table["trial"].nunique() == 12
         assert results.assumptions[:5] == (
-            "Read as a table.",
+            "Read as tables.",
             "Values are in the columns 'dice'.",
             "'case' is the case.",
             "'seed' is the run; trainings of two algorithms with one seed are taken as a pair.",
@@ -112,6 +112,10 @@ class TestRoles:
         failed = table[table["status"] == "failed"]
         assert set(failed["trial"]) == {"fcn, seed 2, fold 0", "fcn, seed 2, fold 1"}
         assert set(failed["reason"]) == {"its status is crashed"}
+
+    def test_state_of_a_country(self, write):
+        table = read_results(write(LONG.assign(state=["CA", "NY"] * 18))).table
+        assert table["status"].unique().tolist() == ["ok"]
 
 
 class TestWide:
@@ -193,7 +197,7 @@ class TestNames:
         file = write("model,seed,case,dice\nu,1,x,0.5\n", "o/b.csv")
         results = read_results(file.parent)
         assert len(results.table) == 1
-        assert any("there twice, and counted once" in said for said in results.assumptions)
+        assert any("There twice, and counted once" in said for said in results.assumptions)
 
 
 class TestFolds:
@@ -227,6 +231,13 @@ class TestFolds:
         assert values["case"].tolist() == ["all", "all"]
         np.testing.assert_allclose(values["value"], [0.6, 0.75], rtol=1e-15)
 
+    def test_training_without_a_value_is_left_out_and_counted(self, write):
+        """It was never tested, say; the others are compared, and not all of them given up."""
+        rows = "".join(f"{m},{s},0.{8 + s}{n}\n" for n, m in enumerate("uv") for s in (0, 1))
+        report = verdict(read_results(write("model,seed,acc\n" + rows + "v,2,\n")), metric="acc")
+        assert {v.n_runs for v in report.of("better")} == {(2, 2)}
+        assert "1 training(s) are left out, because they have no finite acc." in report.notes
+
     def test_mean_over_folds_is_missing_where_a_fold_is(self, write):
         file = write("seed,fold,acc\n0,0,0.5\n0,1,\n1,0,0.75\n1,1,0.75\n")
         values = case_values(read_results(file).table, "acc")["value"]
@@ -246,6 +257,18 @@ class TestMistakes:
     def test_nothing_there(self, tmp_path):
         with pytest.raises(InputError, match="there is no such file or folder"):
             read_results(tmp_path / "nowhere")
+
+    def test_format_that_is_not_there(self, write):
+        with pytest.raises(InputError, match="runs of MLflow are looked for, and not recognised"):
+            read_results(write(LONG), format="mlflow")
+
+    def test_study_of_a_table(self, write):
+        with pytest.raises(InputError, match="does not tell studies apart"):
+            read_results(write(LONG), study="first")
+
+    def test_spreadsheet(self, write):
+        with pytest.raises(InputError, match="Save the sheet as CSV"):
+            read_results(write("PK", "results.xlsx"))
 
     def test_unknown_format(self, write):
         with pytest.raises(InputError, match="did you mean 'nnunet'"):

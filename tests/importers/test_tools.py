@@ -1,5 +1,6 @@
 """Files that the tools themselves wrote (files/README.md) are read to the numbers put in."""
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -38,6 +39,13 @@ def test_mlflow(path):
     assert failed["value"].isna().all()
 
 
+def test_one_experiment_or_run_of_mlflow():
+    experiment = next((FILES / "mlflow" / "mlruns").glob("[1-9]*"))
+    assert read_results(experiment).table["trial"].nunique() == 4
+    run = next(place.parent for place in experiment.glob("*/meta.yaml"))
+    assert read_results(run).table["trial"].nunique() == 1
+
+
 def test_mlflow_database(tmp_path):
     """The tables of MLflow's schema that are read; NaN is kept there as 0 with a mark."""
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
@@ -71,6 +79,32 @@ def test_wandb_folders():
     assert failed["trial"].tolist() == ["unet, seed 0, fold 1"]
 
 
+def test_export_of_wandb_with_names_alone(tmp_path):
+    file = tmp_path / "export.csv"
+    file.write_text(
+        '"Name","State","dice"\n"unet-s0","finished","0.8"\n"fcn-s0","finished","0.7"\n'
+    )
+    values = by_training(read_results(file), "dice")
+    assert values == {("unet", 0, 0, "all"): 0.8, ("fcn", 0, 0, "all"): 0.7}
+    file.write_text(
+        '"Name","State","dice"\n"calm-sun-1","finished","0.8"\n"wild-sea-2","running",""\n'
+    )
+    results = read_results(file)
+    assert results.table["condition"].unique().tolist() == ["export"]
+    assert results.table["reason"].tolist() == ["", "its state is running"]
+
+
+def test_histories_of_wandb(tmp_path):
+    """As ``run.scan_history`` gives them, one file a run: the last value counts."""
+    for model in ("unet", "fcn"):
+        for seed in (0, 1):
+            rows = [{"_step": n, "_runtime": 1.5, "dice": dice(model, seed, n)} for n in (0, 1)]
+            lines = "\n".join(map(json.dumps, [*rows, {"_step": 2, "note": "end"}]))
+            (tmp_path / f"{model}_seed{seed}.jsonl").write_text(lines)
+    values = by_training(read_results(tmp_path), "dice")
+    assert values == {key: dice(key[0], key[1], 1) for key in grid()}
+
+
 def test_optuna():
     with pytest.raises(QuestionError) as asked:
         read_results(FILES / "optuna")
@@ -94,11 +128,12 @@ def test_optuna_steps_as_folds():
 
 
 def test_sklearn():
-    results = read_results(FILES / "sklearn", study="cross_validate")
+    results = read_results(FILES / "sklearn")
     assert set(by_training(results, "accuracy")) == {
         ("sgd", seed, fold, "all") for seed in (0, 1) for fold in (0, 1)
     }
-    assert any("there twice, and counted once" in said for said in results.assumptions)
+    assert any("There twice, and counted once" in said for said in results.assumptions)
+    assert "Not read, because they lie deeper: files in search." in results.assumptions
 
 
 def test_search_of_sklearn():

@@ -11,17 +11,15 @@ from reprostats.errors import InputError
 from reprostats.study.folder import UNPLANNED, read_study
 from reprostats.study.results import (
     assumptions,
-    case_values,
     check_results,
     commonest_reason,
     completed,
     of_newest_code,
-    run_names,
-    runs_of,
     setting_columns,
     shared_seeds,
     trial_values,
 )
+from reprostats.study.runs import case_values, run_names, runs_of
 from tests.study import trials
 
 

@@ -9,7 +9,7 @@ from reprostats.errors import DamagedFileError, InputError
 from reprostats.importers import read_results
 from reprostats.records.files import record_path, write_record
 from reprostats.records.record import TrainingRecord
-from reprostats.study.results import runs_of
+from reprostats.study.runs import runs_of
 
 
 def record(model: str, seed: int, fold: int | None = None, status: str = "ok") -> TrainingRecord:
