@@ -29,7 +29,7 @@ from reprostats.records.record import WHOLE, TrialRecord
 from reprostats.sources import STREAMS
 from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo
 from reprostats.study.plan import PlannedTrial
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
 from reprostats.verdicts.comparison import Comparison
 
 KEPT = Path(__file__).parent.parent / "data" / "measured" / "calibration_reports.csv"
