@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from reprostats.errors import NotAvailableError
-from reprostats.files import write_atomically
-from reprostats.records.checksum import damaged, digest
+from reprostats.records.by_digest import intact_content, path_of, write_by_digest
+from reprostats.records.checksum import damaged
 from reprostats.records.record import Record
 
-_DIGITS = 20
 _REMEDY = (
     "Move the file away: it comes back with the next trial that runs in this environment, and "
     "trials themselves do not need it."
@@ -33,12 +31,7 @@ def write_environment(folder: Path, content: dict[str, Any]) -> str:
     content
         See `reprostats.provenance.describe_environment`.
     """
-    name = digest(content)[:_DIGITS]
-    path = _path(folder, name)
-    # A damaged file is written anew: its name says that it held this very content.
-    if not path.is_file() or _intact_content(path) is None:
-        write_atomically(path, json.dumps(content, indent=1) + "\n")
-    return name
+    return write_by_digest(folder, content)
 
 
 def read_environment(folder: Path, record: Record) -> dict[str, Any]:
@@ -68,25 +61,12 @@ def read_environment(folder: Path, record: Record) -> dict[str, Any]:
         return {}
     if isinstance(record.environment, dict):
         return record.environment
-    path = _path(folder, record.environment)
+    path = path_of(folder, record.environment)
     if not path.is_file():
         raise NotAvailableError(
             f"{path} is missing: it describes an environment in which trials ran. Copy whole "
             "studies, with the folder 'environments'."
         )
-    if (content := _intact_content(path)) is None:
+    if (content := intact_content(path)) is None:
         raise damaged(path, "its content does not match its name", _REMEDY)
     return content
-
-
-def _path(folder: Path, name: str) -> Path:
-    return folder / f"{name}.json"
-
-
-def _intact_content(path: Path) -> dict[str, Any] | None:
-    """Return the content of a file whose name is the digest of it, None if it is not."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-        return content if digest(content)[:_DIGITS] == path.stem else None
-    except (ValueError, RecursionError):
-        return None

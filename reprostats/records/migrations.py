@@ -12,7 +12,7 @@ from typing import Any
 
 from reprostats.records.record import TIME_SUFFIX, WHOLE
 
-VERSION = 2
+VERSION = 3
 
 Content = dict[str, Any]
 
@@ -74,4 +74,9 @@ def _from_training_1(content: Content) -> Content:
     }
 
 
-_MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: _from_version_1}
+def _from_version_2(content: Content) -> Content:
+    """Nothing was adopted."""
+    return content | {"version": 3}
+
+
+_MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: _from_version_1, 2: _from_version_2}

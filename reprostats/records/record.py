@@ -13,6 +13,8 @@ Row = tuple[str, str, float]
 WHOLE = "all"
 COMPLETED = "ok"
 """The status that counts as completed; `reprostats.study.run_trial` gives it."""
+RAN_THROUGH = (COMPLETED, "diverged")
+"""The statuses of trials whose function did what it should, whatever came out."""
 TIME_SUFFIX = "_time"
 
 
@@ -64,7 +66,7 @@ class Record(BaseModel):
     #: Names of the fields that are known before anything runs.
     planned: ClassVar[tuple[str, ...]] = ("kind", "config")
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     kind: str
     status: Status = "ok"
     reason: str = ""
@@ -125,6 +127,31 @@ class Record(BaseModel):
         ]
 
 
+class Adoption(BaseModel):
+    """The word of a user that a trial of other code counts as one of the code of today.
+
+    Parameters
+    ----------
+    by
+        Whose word it is.
+    code, trial
+        SHA-256 of the code, and identity of the trial, before.
+    changed
+        Functions, classes, values and files that differ between the two versions of the code;
+        None where it is not known what the earlier one was made of.
+    at
+        Date and time (UTC, ISO 8601).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Literal["user"] = "user"
+    code: str
+    trial: str
+    changed: list[str] | None
+    at: str
+
+
 class TrialRecord(Record):
     """The record of a trial of a study.
 
@@ -138,6 +165,8 @@ class TrialRecord(Record):
         The seed that each random stream really had.
     used
         The streams from which the trial drew, and the choices for which it asked.
+    adopted
+        How a trial that ran with earlier code came to count as this one, the first step first.
     """
 
     planned: ClassVar = ("kind", "function", "code", "config", "levels", "repeat", "fold")
@@ -151,6 +180,12 @@ class TrialRecord(Record):
     traceback: str = ""
     seeds: dict[str, int] = Field(default_factory=dict)
     used: list[str] = Field(default_factory=list)
+    adopted: list[Adoption] = Field(default_factory=list)
+
+    @property
+    def ran_through(self) -> bool:
+        """True if the function ran to its end: it completed, or what it trained diverged."""
+        return self.status in RAN_THROUGH
 
     @property
     def drawn_seeds(self) -> dict[str, int]:

@@ -1,10 +1,12 @@
 """Which code and which values a function reaches, so that an edited model is trained again.
 
 Starting from the trial function, every function and class that is reached by name counts with
-its source, its defaults, the values it closes over and the global values it names; containers
-are followed element by element. Code counts if it lies in the package or script of the trial
-function, or anywhere outside Python's own library and the installed packages. Of other code its
-name counts, not its version: that stands in the record of the environment.
+what its source means, its defaults, the values it closes over and the global values it names;
+containers are followed element by element. Comments, blank lines, formatting and docstrings do
+not count; renamed local variables and annotations do (`reprostats.study.meaning`). Code counts if
+it lies in the package or script of the trial function, or anywhere outside Python's own library
+and the installed packages. Of other code its name counts, not its version: that stands in the
+record of the environment.
 
 Names that are computed while the function runs (``getattr`` with a made-up name) are not seen.
 """
@@ -15,10 +17,9 @@ import dis
 import functools
 import importlib
 import importlib.util
-import inspect
+import pickle
 import sys
 import sysconfig
-import textwrap
 import types
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from pathlib import Path
 from reprostats.errors import InputError
 from reprostats.records.checksum import canonical_json, digest
 from reprostats.study.command import Command
+from reprostats.study.meaning import meaning
 
 _LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -71,7 +73,10 @@ def function_name(function: Callable[..., object]) -> str:
 
 
 def code_dependencies(function: Callable[..., object]) -> dict[str, str]:
-    """Return a SHA-256 for each function and class that a trial function reaches, itself included.
+    """Return a SHA-256 for each function, class and global value that a trial function reaches.
+
+    The trial function is among them. The name of a value is ``value MODULE:NAME``, where MODULE is
+    that of the functions which name it.
 
     Examples
     --------
@@ -125,14 +130,13 @@ class _Reached:
         return sorted(canonical_json(self.describe(each, name)) for each in value)  # type: ignore[attr-defined]
 
     def _object(self, value: object, name: str) -> object:
-        import joblib
-
         try:
-            content = joblib.hash(value)
+            content = _content(value)
         except Exception as error:  # whatever pickling somebody's object raises
             warnings.warn(
                 f"the trial function reaches {name!r}, a {type(value).__name__} whose content "
-                f"cannot be told ({error}): trials will not be run again when it changes.",
+                f"cannot be told ({error}): trials will not be run again when it changes. Make it "
+                "inside the trial function, or from plain values in config.",
                 stacklevel=2,
             )
             content = ""
@@ -153,11 +157,21 @@ class _Reached:
     def _function(self, function: types.FunctionType) -> object:
         held = [function.__defaults__, function.__kwdefaults__, _closed_over(function)]
         return [
-            _source(function) or _bytecode(function.__code__),
-            [[name, self.describe(value, name)] for name, value in self._globals(function)],
+            meaning(function),
+            [self._global(function, name, value) for name, value in self._globals(function)],
             self.describe(held, function.__qualname__),
             self.describe(getattr(function, "__wrapped__", None), function.__qualname__),
         ]
+
+    def _global(self, function: types.FunctionType, name: str, value: object) -> object:
+        """Describe code where it is named; a value has an entry of its own, so it can be named."""
+        if isinstance(value, (types.FunctionType, type, *_NAMED)):
+            return [name, self.describe(value, name)]
+        key = f"value {function.__module__}:{name}"
+        if key not in self.found:
+            self.found[key] = ""  # it may reach itself
+            self.found[key] = self.describe(value, name)
+        return key
 
     def _class(self, kind: type) -> object:
         members = [
@@ -166,7 +180,7 @@ class _Reached:
             if isinstance(member, _CALLED)
             or (isinstance(member, _PLAIN + _CONTAINERS) and not name.startswith("__"))
         ]
-        return [_source(kind), self.describe(kind.__bases__, kind.__qualname__), members]
+        return [meaning(kind), self.describe(kind.__bases__, kind.__qualname__), members]
 
     def _globals(self, function: types.FunctionType) -> list[tuple[str, object]]:
         """Return the global values that a function names, those of its lazy imports too."""
@@ -226,29 +240,27 @@ def _parts(value: object) -> list[object] | None:
     return [wrapped] if isinstance(wrapped, types.FunctionType) else None
 
 
+def _content(value: object) -> object:
+    """Return a hash of a value that is the same in every process, or raise what forbids one."""
+    import joblib
+    import numpy as np
+
+    # Pickled tensors hold numbers of their own for each process.
+    if "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor):
+        tensor = value.detach().cpu().contiguous()
+        bits = tensor.flatten().view(sys.modules["torch"].uint8).numpy()
+        return [str(value.dtype), list(value.shape), joblib.hash(bits)]
+    content = joblib.hash(value)
+    if isinstance(value, np.ndarray):
+        return content
+    if joblib.hash(pickle.loads(pickle.dumps(value))) != content:  # noqa: S301 - it is our own
+        raise ValueError("it is another one after it was saved and loaded")
+    return content
+
+
 def _lies_outside_the_library(file: Path) -> bool:
     place = file.resolve()
     return not place.is_relative_to(_LIBRARY) and not _INSTALLED & set(place.parts)
-
-
-def _source(thing: types.FunctionType | type) -> str:
-    """Return the source code; nothing where it cannot be read, as of a class in a notebook cell."""
-    try:
-        return textwrap.dedent(inspect.getsource(thing))
-    except (OSError, TypeError):
-        return ""
-
-
-def _bytecode(code: types.CodeType) -> list[object]:
-    constants = [
-        _bytecode(each) if isinstance(each, types.CodeType) else _constant(each)
-        for each in code.co_consts
-    ]
-    return [code.co_code.hex(), list(code.co_names), constants]
-
-
-def _constant(value: object) -> str:
-    return repr(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -35,6 +35,10 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 _MOST_AT_ONCE = 1000  # SLURM allows 1001 jobs in an array unless its administrator changes that
 
 
+def _ignore(_identity: str, _status: str) -> None:
+    """Take no notice of a trial that has ended."""
+
+
 class Executor(Protocol):
     """What takes trials to run; `concurrent.futures.Executor` and many others fit."""
 
@@ -62,7 +66,9 @@ class Running:
     time_limit: float | None
     progress: bool
 
-    def run(self, tasks: Sequence[Task], description: str) -> None:
+    def run(
+        self, tasks: Sequence[Task], description: str, ended: Callable[[str, str], None] = _ignore
+    ) -> None:
         """Run tasks until each has a record; see `run_tasks`."""
         run_tasks(
             tasks,
@@ -70,6 +76,7 @@ class Running:
             executor=self.executor,
             progress=self.progress,
             description=description,
+            ended=ended,
         )
 
 
@@ -81,6 +88,7 @@ def run_tasks(
     progress: bool = True,
     description: str = "",
     run: str | None = None,
+    ended: Callable[[str, str], None] = _ignore,
 ) -> None:
     """Run tasks until each has a record.
 
@@ -103,6 +111,9 @@ def run_tasks(
     run
         Name under which worker processes are kept for the next call, until the caller ends them
         with `close_workers`; by default they end here.
+    ended
+        Called with the identity and the status of each trial as it ends. What it raises ends the
+        run, and is raised.
 
     Raises
     ------
@@ -130,6 +141,7 @@ def run_tasks(
                         busy.add(identity)
                     else:
                         bar.update(status, place.workers())
+                        ended(identity, status)
             left = [task for task in left if task.trial.identity in busy]
 
 

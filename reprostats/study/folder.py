@@ -23,7 +23,8 @@ from reprostats.records.environments import read_environment
 from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.records.tensors import tensors_path
-from reprostats.study.results import RecordedTrial, of_newest_code, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
+from reprostats.study.results import of_newest_code
 
 if TYPE_CHECKING:
     from reprostats.verdicts.run_facts import RunFacts
@@ -93,7 +94,7 @@ def read_facts(folder: Path, results: pd.DataFrame) -> RunFacts:
     from reprostats.verdicts.run_facts import gather_run_facts
 
     identities = of_newest_code(results)["trial"].unique()
-    read = (_intact_record(folder, str(identity)) for identity in identities)
+    read = (intact_record(folder, str(identity)) for identity in identities)
     records = [record for record in read if record is not None]
     return gather_run_facts(records, read_environments(folder, records)[0])
 
@@ -144,12 +145,12 @@ def _whole_table(
     placed = {trial for _, _, trial in [*others, *planned]}
     unplanned = [
         (folder.name, UNPLANNED, identity)
-        for identity in sorted(_recorded(folder))
+        for identity in sorted(recorded_identities(folder))
         if identity not in placed
     ]
     trials = []
     for study, condition, identity in [*unplanned, *others, *planned]:
-        record = records.get(identity) or _intact_record(folder, identity)
+        record = records.get(identity) or intact_record(folder, identity)
         if record is not None:
             trials.append((study, RecordedTrial(condition, identity, record)))
     table = results_table("", [trial for _, trial in trials])
@@ -171,12 +172,13 @@ def _known_places(folder: Path) -> Iterable[tuple[str, str, str]]:
         return []
 
 
-def _recorded(folder: Path) -> set[str]:
+def recorded_identities(folder: Path) -> set[str]:
+    """Return the identities of all trials that are recorded in the folder of a study."""
     trials = folder / "trials"
     return {path.name for path in trials.glob("*") if has_record(path)}
 
 
-def _intact_record(folder: Path, identity: str) -> TrialRecord | None:
+def intact_record(folder: Path, identity: str) -> TrialRecord | None:
     """Read a record that this run did not need; a damaged one is no reason to lose the others."""
     try:
         return read_record(trial_folder(folder, identity), TrialRecord)

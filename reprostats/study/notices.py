@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from reprostats.records.checksum import canonical_json
@@ -16,21 +17,53 @@ from reprostats.study.plan import Condition
 
 # Of a description of an environment, what may change results.
 _PARTS = ("python", "machine", "packages")
-_CALLER = 3  # in the stack: the line that called Study.run
 
 
-def warn_of_idle_sources(
-    name: str, conditions: Iterable[Condition], records: Iterable[TrialRecord]
-) -> None:
-    """Warn if a source was varied that no completed trial drew from or asked for."""
-    completed = [record for record in records if record.completed]
-    used = {source for record in completed for source in record.used}
-    if completed and (idle := _idle_sources(conditions, used)):
-        warnings.warn(
-            f"varied, but never used by {name!r}: {', '.join(idle)}. Use trial.stream(NAME), "
-            "trial.generator(NAME) or trial.level(NAME) in the trial function.",
-            stacklevel=_CALLER,
-        )
+def warn(text: str) -> None:
+    """Warn at the line of the caller's code that called this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("reprostats."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
+
+
+class IdleSources:
+    """Warns of sources that were varied and that no trial drew from or asked for, of each once.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    conditions
+        Its conditions.
+    """
+
+    def __init__(self, name: str, conditions: Iterable[Condition]) -> None:
+        self._name = name
+        self._conditions = list(conditions)
+        self._warned: set[str] = set()
+
+    def look(self, records: Iterable[TrialRecord], which: str = "") -> None:
+        """Warn of what no completed trial has used.
+
+        Parameters
+        ----------
+        records
+            Of the trials to look at.
+        which
+            Which these are, if it is not all of them: ``"the first trials"``.
+        """
+        completed = [record for record in records if record.completed]
+        used = {source for record in completed for source in record.used}
+        idle = set(_idle_sources(self._conditions, used)) - self._warned
+        if completed and idle:
+            self._warned |= idle
+            by = f"not used by {which} of" if which else "never used by"
+            warn(
+                f"varied, but {by} {self._name!r}: {', '.join(sorted(idle))}. Use "
+                "trial.stream(NAME), trial.generator(NAME) or trial.level(NAME) in the trial "
+                "function."
+            )
 
 
 def warn_of_idle_seeds(command: Command, conditions: Iterable[Condition]) -> None:
@@ -40,10 +73,9 @@ def warn_of_idle_seeds(command: Command, conditions: Iterable[Condition]) -> Non
     of the study names it.
     """
     if idle := _idle_sources(conditions, command.used):
-        warnings.warn(
+        warn(
             f"varied, but not used by the command as far as can be told: {', '.join(idle)}. "
-            f"{how_to_reach(idle)}",
-            stacklevel=_CALLER,
+            f"{how_to_reach(idle)}"
         )
 
 
@@ -64,13 +96,12 @@ def warn_of_unchosen_seeds(
     repeats = [record for record in records if record.completed and record.repeat]
     for stream in global_streams() - chosen:
         if any(stream in record.used for record in repeats):
-            warnings.warn(
+            warn(
                 f"the trials of {name!r} draw from the global generators (random, numpy.random, "
                 f"PyTorch), which the study seeds from the stream {stream!r}, here at its default "
                 f"level: repeats may be equal for that reason alone. Vary {stream}, or "
                 f"fix it to say that you mean this seed; to give weights a seed of their own, use "
-                "trial.stream('init').",
-                stacklevel=_CALLER,
+                "trial.stream('init')."
             )
 
 
@@ -78,11 +109,31 @@ def warn_of_mixed_environments(name: str, folder: Path, records: Iterable[TrialR
     """Warn if trials ran on different machines, or the description of one cannot be read."""
     environments, faults = read_environments(folder, records)
     for fault in faults:
-        warnings.warn(fault, stacklevel=_CALLER)
+        warn(fault)
     described = {each: [content[part] for part in _PARTS] for each, content in environments.items()}
     if len(set(map(canonical_json, described.values()))) > 1:
-        warnings.warn(
+        warn(
             f"the trials of {name!r} ran on different machines or with different packages: "
-            f"compare {', '.join(sorted(described))} in {folder}/environments.",
-            stacklevel=_CALLER,
+            f"compare {', '.join(sorted(described))} in {folder}/environments."
         )
+
+
+def warn_of_earlier_code(name: str, number: int, changed: Sequence[str] | None) -> None:
+    """Warn, before anything is trained, that trials of earlier code no longer count.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    number
+        Of those trials.
+    changed
+        What changed since, None if it is not known.
+    """
+    what = "not known; it was not recorded what they ran" if changed is None else ", ".join(changed)
+    trials = "1 recorded trial" if number == 1 else f"{number} recorded trials"
+    warn(
+        f"the code changed: {trials} of {name!r} no longer count and are run again (changed: "
+        f"{what}). If the change does not matter to the results, stop, and keep them with "
+        "run(adopt=True)."
+    )

@@ -5,89 +5,37 @@ levels, config values, fingerprints, times) is repeated in each of its rows. Tim
 their own, in seconds, so that a mean over ``value`` never mixes them with a metric.
 
 This module alone knows which rows are of completed trials and what the value of a trial is; which
-status counts as completed is said in `reprostats.records.record`. The columns
-are described for users in ``docs/results_table.md``; a table from elsewhere that has them is
-analysed like that of a study.
+status counts as completed is said in `reprostats.records.record`. How records become such a table
+is the matter of `reprostats.study.recorded_table`. The columns are described for users in
+``docs/results_table.md``; a table from elsewhere that has them is analysed like that of a study.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
-from reprostats.records.record import COMPLETED, TIME_SUFFIX, WHOLE, TrialRecord
-from reprostats.sources import SOURCES, STREAMS
+from reprostats.records.record import COMPLETED, TIME_SUFFIX, WHOLE
+from reprostats.sources import STREAMS
 
 IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
 MEASURED = ("metric", "case", "value")
 FINGERPRINT = "_sha256"
 TIME = TIME_SUFFIX
 TRIAL_TIME = f"trial{TIME}"
+CODE = "code"
+ADOPTED = "adopted"
+"""The column that says, of a trial of earlier code that was adopted, what has changed since."""
 
 _NEEDED = ("trial", "metric", "value")
 _ONE_SEED = "seed"
 _NAMES_OF_CONDITIONS = ("model", "method", "algorithm", "network", "architecture", "group")
 _ASSUMED = {"condition": "results", "case": WHOLE, "status": COMPLETED, "reason": ""}
-_CODE_DIGITS = 12
-
-
-@dataclass(frozen=True)
-class RecordedTrial:
-    """A record with its place in a study.
-
-    Parameters
-    ----------
-    condition
-        Name of the condition that planned it.
-    identity
-        Content hash of the trial.
-    record
-        What was recorded.
-    """
-
-    condition: str
-    identity: str
-    record: TrialRecord
-
-
-def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
-    """Put recorded trials into one long table.
-
-    A trial that did not complete has its rows too: what it returned, or one row without a metric.
-
-    Parameters
-    ----------
-    study
-        Name of the study.
-    trials
-        Recorded trials, in the order in which they shall appear.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``study``, ``condition``, ``trial``, ``repeat``, ``fold``, ``status``, ``reason``;
-        one for every source; one for every config value that is not the same in all trials;
-        ``metric``, ``case``, ``value``; ``{name}_sha256`` for every fingerprint; ``trial_time``
-        (the whole trial function) and ``{name}_time`` for every timed block, in seconds; and
-        ``code``, which tells versions of the trial function apart.
-    """
-    recorded = list(trials)
-    varied = _varied_config([trial.record.config for trial in recorded])
-    rows = [row for trial in recorded for row in _rows(study, trial, varied)]
-    fingerprints, times = _named_columns(rows, FINGERPRINT), _named_columns(rows, TIME)
-    columns = [*IDENTITY, *SOURCES, *varied.values(), *MEASURED, *fingerprints, *times, "code"]
-    table = pd.DataFrame(rows, columns=columns)
-    table["fold"] = table["fold"].astype("Int64")
-    table["value"] = table["value"].astype(float)
-    for name in [*SOURCES, *varied.values()]:
-        table[name] = _one_type(table[name])
-    return table
 
 
 def check_results(results: object, metric: str | None = None) -> pd.DataFrame:
@@ -290,7 +238,7 @@ def stream_columns(trials: pd.DataFrame) -> list[str]:
 
 def setting_columns(results: pd.DataFrame) -> list[str]:
     """Name the columns that describe how a trial was set up: sources, config values, repeat."""
-    other = {*IDENTITY, *MEASURED, "code"} - {"repeat"}
+    other = {*IDENTITY, *MEASURED, CODE, ADOPTED} - {"repeat"}
     return [
         str(name)
         for name in results.columns
@@ -306,55 +254,43 @@ def as_text(levels: pd.Series[Any]) -> pd.Series[str]:
     return levels.astype(object).map(str).astype(object)
 
 
-def of_newest_code(results: pd.DataFrame) -> pd.DataFrame:
-    """Keep, of each condition, the trials of the version of the code that was recorded last.
-
-    A study's folder keeps trials of earlier versions; they answer another question.
-    """
-    if "code" not in results:
-        return results
-    newest = results.groupby("condition", sort=False)["code"].transform("last")
-    return results[results["code"] == newest].reset_index(drop=True)
-
-
-def _rows(study: str, trial: RecordedTrial, varied: Mapping[str, str]) -> list[dict[str, Any]]:
-    record = trial.record
-    common = {
-        "study": study,
-        "condition": trial.condition,
-        "trial": trial.identity,
-        "repeat": record.repeat,
-        "fold": record.fold,
-        **record.levels,
-        **{column: as_cell(record.config.get(name)) for name, column in varied.items()},
-        "code": record.code[:_CODE_DIGITS],
-    }
-    return [common | row for row in record.rows()]
-
-
-def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the column of every config value that differs between trials, by its name.
-
-    A value whose name is that of another column has ``config.`` before it.
-    """
-    taken = {*IDENTITY, *MEASURED, *SOURCES, "code"}
-    names = list(dict.fromkeys(name for config in configs for name in config))
-    differing = [n for n in names if len({repr(c.get(n)) for c in configs}) > 1]
-    return {name: f"config.{name}" if name in taken else name for name in differing}
-
-
 def as_cell(value: Any) -> Any:
     """Return a config value as a table can hold it: lists and mappings as JSON."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
-def _named_columns(rows: Iterable[Mapping[str, Any]], end: str) -> list[str]:
-    return sorted({name for row in rows for name in row if name.endswith(end)})
+def of_newest_code(results: pd.DataFrame) -> pd.DataFrame:
+    """Keep, of each condition, the trials of the version of the code that was recorded last.
+
+    A study's folder keeps trials of earlier versions; they answer another question.
+    """
+    if CODE not in results:
+        return results
+    newest = results.groupby("condition", sort=False)[CODE].transform("last")
+    return results[results[CODE] == newest].reset_index(drop=True)
 
 
-def _one_type(levels: pd.Series[Any]) -> pd.Series[Any]:
-    """Return levels of mixed types as text: a Parquet column holds one type."""
-    return levels if len({type(level) for level in levels}) <= 1 else levels.astype(str)
+def adopted_trials(results: pd.DataFrame) -> str:
+    """Say how many trials of earlier code were adopted; empty if none was.
+
+    Examples
+    --------
+    >>> adopted_trials(pd.DataFrame({"condition": "a", "trial": [1, 2, 3], "metric": "dice",
+    ...     "case": "all", "value": 0.9, "adopted": ["", "train", "train"]}))
+    '2 trials were recorded with an earlier version of the code (changed since: train) and adopted.'
+    """
+    if ADOPTED not in results:
+        return ""
+    changes = trials_of(results)[ADOPTED].fillna("")
+    adopted = changes[changes != ""]
+    if adopted.empty:
+        return ""
+    names = sorted({name for each in adopted for name in str(each).split(", ")})
+    many = "1 trial was" if len(adopted) == 1 else f"{len(adopted)} trials were"
+    return (
+        f"{many} recorded with an earlier version of the code (changed since: {', '.join(names)}) "
+        "and adopted."
+    )
 
 
 def _as_numbers(values: pd.Series[Any]) -> pd.Series[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ import pandas as pd
 from reprostats import paths
 from reprostats.errors import InputError, PlanOnlyError, unknown_name
 from reprostats.records.checksum import digest
-from reprostats.records.facts import gather_facts
 from reprostats.records.files import read_record
 from reprostats.records.record import TrialRecord
 from reprostats.sources import SOURCES, Level
@@ -24,18 +23,16 @@ from reprostats.study.command import Command, command_from
 from reprostats.study.command_plan import check_command, with_levels_that_reach
 from reprostats.study.contents import contents, files_with
 from reprostats.study.divergence import Detail, Divergence, first_divergence
+from reprostats.study.earlier_code import keep_or_announce, write_code
 from reprostats.study.executors import Executor, Running, default_workers
-from reprostats.study.folder import (
-    kept_losses,
-    read_environments,
-    trial_folder,
-    write_results,
-)
+from reprostats.study.first_trials import FirstTrials, FirstTrialsFailedError
+from reprostats.study.folder import write_results
 from reprostats.study.growth import count_trainings, with_more_trainings
 from reprostats.study.identity import plain_config
+from reprostats.study.interruption import one_sentence_if_interrupted
 from reprostats.study.notices import (
+    IdleSources,
     warn_of_idle_seeds,
-    warn_of_idle_sources,
     warn_of_mixed_environments,
     warn_of_unchosen_seeds,
 )
@@ -43,17 +40,16 @@ from reprostats.study.plan import Condition, PlannedTrial, Varied, planned_trial
 from reprostats.study.pool import Task
 from reprostats.study.preview import Preview
 from reprostats.study.recorded import recorded_trials
+from reprostats.study.recorded_study import RecordedStudy
 from reprostats.study.rerun import Rerun
-from reprostats.study.results import RecordedTrial, results_table
 from reprostats.study.setup import worker_setup
 from reprostats.study.tracing import TrialFunction
 
 if TYPE_CHECKING:
-    from reprostats.verdicts.report import Report
-    from reprostats.verdicts.stopping import Stop, StoppingRule
+    from reprostats.verdicts.stopping import StoppingRule
 
 
-class Study:
+class Study(RecordedStudy):
     """Trials of one function under sources of variability that are fixed or varied.
 
     Parameters
@@ -140,13 +136,14 @@ class Study:
             check_command(function, self.conditions.values(), self.config, folds)
             if not remote:
                 function.check_program()
-        self._code = code_dependencies(function)
-        self._stop: Stop | None = None
+        self._functions = code_dependencies(function)
+        self._stop = None
         self.files = contents(files, Path.cwd(), leave_out=[self.folder, paths.runs()])
         if isinstance(function, Command):
             self.function = function.reading(self.files.values())
-        identity = self._code | {f"file {name}": each.sha256 for name, each in self.files.items()}
-        planned_code = (called, digest(identity), self.config)
+        files_ = {f"file {name}": each.sha256 for name, each in self.files.items()}
+        self._code = self._functions | files_
+        planned_code = (called, digest(self._code), self.config)
         self.planned: dict[str, list[PlannedTrial]] = {}
         for title, condition in self.conditions.items():
             before = "" if alone and condition.names() - SOURCES.keys() else title
@@ -203,14 +200,6 @@ class Study:
         program = command_from(command, metrics, keep, env or {}, Path.cwd())
         return cls(program, files=files_with(program.scripts, files), **settings)
 
-    @cached_property
-    def trials(self) -> list[PlannedTrial]:
-        """All planned trials, each once, those with the same environment together."""
-        every = {trial.identity: trial for each in self.planned.values() for trial in each}
-        deciding = [s.name for s in SOURCES.values() if s.kind == "environment"]
-        deciding.append("deterministic")
-        return sorted(every.values(), key=lambda each: [str(each.levels.get(n)) for n in deciding])
-
     def run(
         self,
         *,
@@ -218,6 +207,8 @@ class Study:
         executor: Executor | str | None = None,
         time_limit: float | None = None,
         retry: bool = False,
+        adopt: bool = False,
+        keep_going: bool = False,
         until: StoppingRule | None = None,
         progress: bool = True,
     ) -> pd.DataFrame:
@@ -239,6 +230,14 @@ class Study:
             the study.
         retry
             Run trials again whose status is not ``"ok"``; their old records are kept beside.
+        adopt
+            Let trials that were recorded with an earlier version of the code count as the planned
+            ones, on your word that what changed does not matter to their results. Their records
+            say so, as do the results and the report.
+        keep_going
+            Run all trials even if the first one of every condition fails. By default the study
+            stops there, because what is wrong is likely to be wrong in all of them
+            (`reprostats.study.first_trials.FirstTrials`).
         until
             A rule that adds trainings until an answer is known: `reprostats.FixedWidthInterval`
             or `reprostats.SequentialComparison`. The trials that were planned are the first
@@ -257,8 +256,12 @@ class Study:
         ------
         DamagedFileError
             If a record is damaged; nothing is run then.
+        FirstTrialsFailedError
+            If the first trials failed, unless the study is to keep going. Their records stay.
         WorkerError
             If a worker process cannot be started. What was recorded before stays.
+        KeyboardInterrupt
+            If it is stopped by hand. Trials that had ended are recorded.
         NotAvailableError
             If no Dask scheduler answers, or the executor was shut down.
         PlanOnlyError
@@ -268,8 +271,10 @@ class Study:
         Warns
         -----
         UserWarning
-            If a varied random stream was not drawn from by any trial, or a varied choice not asked
-            for: varying it did nothing. If repeats drew from the global generators, and nobody
+            If trials that were recorded with an earlier version of the code no longer count; what
+            changed is named. If a varied random stream was not drawn from by any trial, or a
+            varied choice not asked for: varying it did nothing; you are told as soon as the first
+            trials have ended. If repeats drew from the global generators, and nobody
             chose the seed that the study gives them. If the description of an environment cannot
             be read.
         """
@@ -281,27 +286,44 @@ class Study:
         how = Running(
             checked_workers(workers) or default_workers(self.trials), executor, limit, progress
         )
-        results = self._run(how, retry=retry)
+        run = partial(self._run, how, adopt=adopt, keep_going=keep_going)
+        results = run(retry=retry)
         if until is None:
             return results
         first_stage = {name: count_trainings(trials) for name, trials in self.planned.items()}
         while (stop := until.look(results, first_stage)).more:
             self.planned |= with_more_trainings(self.planned, stop.more)
             del self.trials  # made anew from what is planned
-            results = self._run(how)
+            results = run(retry=False)
         self._stop = stop
         return results
 
-    def _run(self, how: Running, *, retry: bool = False) -> pd.DataFrame:
+    def _run(self, how: Running, *, retry: bool, adopt: bool, keep_going: bool) -> pd.DataFrame:
         """Run what is planned and has no record yet."""
         done = self._recorded(retry=retry)
+        write_code(self.folder, self._code)
+        keep_or_announce(self.name, self.folder, self.trials, done, adopt=adopt)
+        done = self._recorded() if adopt else done
         missing = [trial for trial in self.trials if trial.identity not in done]
-        how.run(self._tasks(missing, how.time_limit), self.name)
-        done |= {trial.identity: read_record(self._place(trial), TrialRecord) for trial in missing}
-        if not isinstance(self.function, Command):
-            warn_of_idle_sources(self.name, self.conditions.values(), done.values())
-            warn_of_unchosen_seeds(self.name, self.conditions.values(), done.values())
+        python = [] if isinstance(self.function, Command) else list(self.conditions.values())
+        idle = IdleSources(self.name, python)
+        first = FirstTrials(self.folder, self.planned, done, keep_going=keep_going)
+        first.when_all_ended = lambda ended: idle.look([*done.values(), *ended], "the first trials")
+        tasks = self._tasks(first.come_first(missing), how.time_limit)
+        try:
+            with one_sentence_if_interrupted():
+                how.run(tasks, self.name, first.look)
+        except FirstTrialsFailedError:
+            self._write(self._recorded())
+            raise
+        identities = [trial.identity for trial in missing]
+        done |= recorded_trials(self.folder, identities)
+        idle.look(done.values())
+        warn_of_unchosen_seeds(self.name, python, done.values())
         warn_of_mixed_environments(self.name, self.folder, done.values())
+        return self._write(done)
+
+    def _write(self, done: Mapping[str, TrialRecord]) -> pd.DataFrame:
         results = self._table(done)
         write_results(self.folder, results, done)
         return results
@@ -375,87 +397,8 @@ class Study:
             raise unknown_name("trial", identity, known)
         return known[identity]
 
-    def results(self) -> pd.DataFrame:
-        """Return the long results table of the trials recorded so far, without running any."""
-        return self._table(self._recorded())
-
-    def report(
-        self,
-        *,
-        metric: str,
-        margin: float | None = None,
-        baseline: str | None = None,
-        higher_is_better: bool | None = None,
-        trivial_value: float | None = None,
-        confidence_level: float = 0.95,
-        title: str | None = None,
-    ) -> Report:
-        """Tell from the trials recorded so far whether the result is real.
-
-        Parameters and errors are those of `reprostats.verdict`; losses that trials kept
-        (``trial.keep("losses", ...)``) are looked at as well.
-
-        Raises
-        ------
-        InputError
-            If no trial is recorded yet, or as `reprostats.verdict`.
-        """
-        from reprostats.verdicts.report import verdict
-        from reprostats.verdicts.run_facts import gather_run_facts
-
-        done = self._recorded()
-        if not done:
-            raise InputError(f"no trial of {self.name!r} is recorded yet; run the study first.")
-        results = self._table(done)
-        return verdict(
-            results,
-            metric=metric,
-            margin=margin,
-            baseline=baseline,
-            higher_is_better=higher_is_better,
-            trivial_value=trivial_value,
-            confidence_level=confidence_level,
-            title=title,
-            losses=kept_losses(self.folder, done),
-            stop=self._stop,
-            facts=gather_run_facts(
-                done.values(),
-                read_environments(self.folder, done.values())[0],
-                planned=len(self.trials),
-            ),
-        )
-
-    def facts(self) -> dict[str, str]:
-        """Return what a reproducibility checklist asks for, in words, from the records so far.
-
-        Hardware and memory, versions, data and split sizes, augmentation, hyperparameters, number
-        of runs, run time, git commit and hashes of lock files, by name.
-        """
-        records = self._recorded().values()
-        return gather_facts(records, self.folder / "environments")
-
-    def record(self, trial: str) -> TrialRecord:
-        """Read the record of a trial from its identity, the column ``trial`` of the results."""
-        return read_record(trial_folder(self.folder, trial), TrialRecord)
-
-    def _place(self, trial: PlannedTrial) -> Path:
-        return trial_folder(self.folder, trial.identity)
-
-    def _recorded(self, *, retry: bool = False) -> dict[str, TrialRecord]:
-        identities = [trial.identity for trial in self.trials]
-        return recorded_trials(self.folder, identities, retry=retry)
-
-    def _table(self, done: Mapping[str, TrialRecord]) -> pd.DataFrame:
-        recorded = [
-            RecordedTrial(condition, trial.identity, done[trial.identity])
-            for condition, trials in self.planned.items()
-            for trial in trials
-            if trial.identity in done
-        ]
-        return results_table(self.name, recorded)
-
     def _tasks(self, trials: Iterable[PlannedTrial], time_limit: float | None) -> list[Task]:
-        setup = worker_setup(self.function, self._code, self.files, self.folder)
+        setup = worker_setup(self.function, self._functions, self.files, self.folder)
         return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
 
 

@@ -13,7 +13,8 @@ from reprostats.records.files import has_record, read_record
 from reprostats.records.record import Record, TrainingRecord, TrialRecord
 from reprostats.sources import SOURCES, seeds
 from reprostats.study.plan import condition_name
-from reprostats.study.results import RecordedTrial, as_cell, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
+from reprostats.study.results import as_cell
 
 _FUNCTION = "reprostats train"
 # Part of the levels or of the place of a trial, or of no consequence for what is trained.

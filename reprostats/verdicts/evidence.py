@@ -21,6 +21,7 @@ from reprostats.stats.run_means import shared_levels
 from reprostats.study.results import (
     FINGERPRINT,
     MEASURED,
+    adopted_trials,
     as_text,
     assumptions,
     check_results,
@@ -370,6 +371,8 @@ def gather(
     newest = of_newest_code(table)
     if older := len(trials_of(table)) - len(trials_of(newest)):
         assumed.append(f"{older} trials of earlier versions of the code are left out.")
+    if adopted := adopted_trials(newest):
+        assumed.append(adopted)
     registered = metric_of(known)
     better = registered.higher_is_better if higher_is_better is None else higher_is_better
     if better is None:

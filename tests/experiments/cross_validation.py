@@ -7,7 +7,7 @@ import pandas as pd
 
 from reprostats.records.record import TrialRecord
 from reprostats.sources import complete_levels
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
 from reprostats.study.trial import Trial
 
 FOLDS = 3

@@ -9,7 +9,7 @@ from reprostats.records.record import TrialRecord
 from reprostats.report import counting as report
 from reprostats.report.counting import CellPicture
 from reprostats.sources import complete_levels
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
 
 # Table 3 of Alahmari et al. (2020): Keras with TensorFlow 1.14.
 ERROR_RATES = [7.28, 8.03, 7.28, 6.54, 5.79, 7.1, 8.03]

@@ -7,7 +7,7 @@ from reprostats.records.record import TrialRecord
 from reprostats.report.factorial import factorial_table
 from reprostats.sources import complete_levels
 from reprostats.study.design import fractional_factorial, full_factorial
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
 
 CASES = {"a": 8.0, "b": 9.5, "c": 7.2}
 

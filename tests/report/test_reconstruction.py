@@ -9,7 +9,7 @@ from reprostats.errors import InputError
 from reprostats.records.record import TrialRecord
 from reprostats.report import reconstruction as report
 from reprostats.sources import complete_levels
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
 
 SUBJECTS = [f"s{number}" for number in range(6)]
 TRUTH = dict(zip(SUBJECTS, [8.0, 9.5, 7.2, 10.1, 8.8, 9.0], strict=True))

@@ -9,7 +9,7 @@ from reprostats.errors import InputError
 from reprostats.records.record import TrialRecord
 from reprostats.report import repeatability as report
 from reprostats.sources import complete_levels
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
 
 
 def trial(condition, number, weights="aa", status="ok", measured=None, **levels):

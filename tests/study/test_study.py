@@ -166,7 +166,7 @@ class TestStreams:
             assert one != other
 
     def test_varied_but_unused_stream_is_said(self, tmp_path):
-        with pytest.warns(UserWarning, match="never used by 'constant': init"):
+        with pytest.warns(UserWarning, match="not used by the first trials of 'constant': init"):
             study(trials.constant, tmp_path, varied={"init": [1, 2]}).run(workers=1, progress=False)
 
     def test_streams_varied_together_need_only_one_to_be_used(self, tmp_path):
@@ -467,7 +467,7 @@ class TestCode:
 
         planned = study(edited_later.train, tmp_path / "s")
         module.write_text("RATE = 2\ndef train(trial):\n    return {'rate': RATE}\n")
-        with pytest.raises(WorkerError, match="edited_later:train: not the same here"):
+        with pytest.raises(WorkerError, match="value edited_later:RATE: not the same here"):
             planned.run(progress=False)
 
     def test_fixed_for_all_gives_way_to_a_condition(self, tmp_path):

@@ -18,6 +18,11 @@ def constant(trial):
     return {"value": 1.0}
 
 
+def slow_constant(trial):
+    time.sleep(0.2)
+    return {"value": 1.0}
+
+
 def logged(trial):
     """Leave a line in a file each time it runs."""
     with Path(trial.config["log"]).open("a") as log:

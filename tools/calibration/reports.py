@@ -26,7 +26,7 @@ from reprostats.report.tables import Table
 from reprostats.sources import STREAMS
 from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo
 from reprostats.study.plan import PlannedTrial
-from reprostats.study.results import RecordedTrial, results_table
+from reprostats.study.recorded_table import RecordedTrial, results_table
 from reprostats.verdicts.comparison import Comparison
 
 REPORTS = {  # whether their metric is measured by case
