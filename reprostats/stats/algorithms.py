@@ -35,7 +35,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +48,7 @@ from reprostats.stats.comparable_runs import (
     few_runs,
     no_spread,
     obstacle,
+    pairs_of,
 )
 from reprostats.stats.contrast import (
     Contrast,
@@ -226,7 +226,7 @@ def compare_matrices(
     [0.1]
     """
     _check_options(runs, generalise_to, margin, confidence_level)
-    pairs = _pairs(list(matrices), baseline)
+    pairs = pairs_of(list(matrices), baseline)
     question = _Question(
         runs,
         generalise_to,
@@ -427,16 +427,6 @@ def _shared_by(runs: pd.DataFrame, levels: pd.DataFrame | None) -> pd.DataFrame 
 def _has_shared(runs: pd.DataFrame, levels: pd.DataFrame | None) -> bool:
     shared = _shared_by(runs, levels)
     return shared is not None and shared.shape[1] > 0
-
-
-def _pairs(names: Sequence[object], baseline: object) -> list[tuple[object, object]]:
-    if len(names) < _AT_LEAST:
-        raise InputError("there is one algorithm; at least two are compared.")
-    if baseline is None:
-        return list(combinations(names, 2))
-    if baseline not in names:
-        raise unknown_name("baseline", baseline, map(str, names))
-    return [(name, baseline) for name in names if name != baseline]
 
 
 def _check_options(

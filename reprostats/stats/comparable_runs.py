@@ -6,17 +6,40 @@ vary: they count once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from reprostats.errors import InputError
+from reprostats.errors import InputError, unknown_name
 from reprostats.stats.mean_squares import Floats, Runs
 
 _AT_LEAST = 2
 _SAME = 1e-12  # relative difference below which two runs are the same up to rounding
+
+
+def pairs_of(names: Sequence[object], baseline: object) -> list[tuple[object, object]]:
+    """Return the algorithms that are compared: all pairs, or each other one with the baseline.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two, or the baseline is not one of them.
+
+    Examples
+    --------
+    >>> pairs_of(["a", "b", "c"], "b")
+    [('a', 'b'), ('c', 'b')]
+    """
+    if len(names) < _AT_LEAST:
+        raise InputError("there is one algorithm; at least two are compared.")
+    if baseline is None:
+        return list(combinations(names, 2))
+    if baseline not in names:
+        raise unknown_name("baseline", baseline, map(str, names))
+    return [(name, baseline) for name in names if name != baseline]
 
 
 def comparable(

@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 FOLDER = "REPROSTATS_FOLDER"
 """The environment variable that holds the folder of a trial."""
 LOG = "log.txt"
-PLACES = ("folder", "repeat", "fold")
+PLACES = ("folder", "repeat", "fold", "python")
 """The placeholders that are neither sources nor values of the config."""
 
+_THIS_PYTHON = "{python}"
 _SEED_LIMIT = 2**31  # set.seed of R takes no larger seed, and numpy.random.seed one bit more
 _LARGEST_SCRIPT = 2**20  # bytes; what is larger is data
 
@@ -67,7 +68,8 @@ class Command:
     ----------
     arguments
         The program and its arguments. Names in braces are placeholders: random streams and other
-        sources, values of the config, ``folder`` (of the trial), ``repeat`` and ``fold``.
+        sources, values of the config, ``folder`` (of the trial), ``repeat``, ``fold``, and
+        ``python``, the interpreter that runs the study.
     metrics
         A JSON or CSV file in the trial's folder, see
         `reprostats.study.command_metrics.metrics_in_file`; or a pattern whose named groups are
@@ -183,7 +185,8 @@ class Command:
 
         Those of the process that starts it say nothing of another program.
         """
-        program = shutil.which(self.arguments[0], path=self.env.get("PATH")) or self.arguments[0]
+        named = self.arguments[0].replace(_THIS_PYTHON, sys.executable)
+        program = shutil.which(named, path=self.env.get("PATH")) or named
         beside = (Path(self.folder) / program).parent == Path(sys.executable).parent
         unknown: dict[str, object] = {} if beside else {"python": "", "packages": {}}
         return {"program": program, **unknown}
@@ -249,7 +252,8 @@ class Command:
 
 def placeholder_values(trial: Trial | PlannedTrial, folder: Path) -> dict[str, object]:
     """Return the value of every placeholder in a trial that has this folder."""
-    places = {"folder": str(folder), "repeat": trial.repeat, "fold": trial.fold}
+    places = {"folder": str(folder), "repeat": trial.repeat, "fold": trial.fold,
+              "python": sys.executable}  # fmt: skip
     return {**trial.config, **trial.levels, **places}
 
 

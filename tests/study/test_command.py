@@ -37,6 +37,15 @@ def reason(results, repeat: int) -> tuple[str, str]:
     return first["status"], first["reason"]
 
 
+def test_the_python_of_the_study_has_a_placeholder(tmp_path):
+    study = seeded_study(tmp_path)
+    script = ["{python}", "train.py", "--seed", "{init}", "--out", "{folder}"]
+    other = command_study(tmp_path, script, folder=tmp_path / "other")
+    assert ran(other)["value"].tolist() == ran(study)["value"].tolist()
+    own = other.function.own_environment()
+    assert own == {"program": sys.executable}
+
+
 class TestWhatItIsGiven:
     def test_seed_and_folder_by_placeholder_and_bits_are_judged(self, tmp_path):
         study = seeded_study(tmp_path, varied={"init": [1, 2]}, repeats=2, keep=["weights.bin"])
