@@ -15,6 +15,7 @@ from reprostats import __version__, paths
 from reprostats.errors import InputError, PlanOnlyError, ReprostatsError
 from reprostats.review.commands import add_commands
 from reprostats.review.commands import check as check_review
+from reprostats.study import catalogue_commands as catalogue
 from reprostats.study import commands as studies
 from reprostats.train import commands as training
 
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(action=_compare, trouble=2)
     _add_verdict(commands)
     studies.add_commands(commands)
+    catalogue.add_commands(commands)
     training.add_commands(commands)
     add_commands(commands)
     check = commands.add_parser("check", help="short for: review check")

@@ -3,12 +3,14 @@
 Two environment variables move what this package reads and writes:
 
 ``REPROSTATS_DATA``
-    where data sets lie, one folder each (default: ``data/raw`` of a checkout)
+    where data sets lie, one folder each (default: ``data/raw`` of a checkout of reprostats; where
+    the package is installed, ``reprostats-data`` in the working folder)
 ``REPROSTATS_RUNS``
-    where trials, executed notebooks, tables and figures go (default: ``data/runs`` of a checkout)
+    where trials, executed notebooks, tables and figures go (default: ``reprostats-runs`` in the
+    project that runs; in a checkout of reprostats itself ``data/runs``)
 
-Outside a checkout both defaults lie in the current folder, under ``reprostats-data`` and
-``reprostats-runs``.
+The project is the git repository of the working folder, else the working folder: what two projects
+compute lies apart, whatever their functions are called.
 """
 
 from __future__ import annotations
@@ -17,13 +19,21 @@ import os
 from pathlib import Path
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
+_RUNS = "reprostats-runs"
 
 
-def _folder(variable: str, in_checkout: str, elsewhere: str) -> Path:
-    if named := os.environ.get(variable):
-        return Path(named).expanduser().resolve()
-    checkout = is_checkout()
-    return _CHECKOUT / in_checkout if checkout else Path.cwd() / elsewhere
+def _named(variable: str) -> Path | None:
+    """Return the folder that an environment variable names."""
+    named = os.environ.get(variable)
+    return Path(named).expanduser().resolve() if named else None
+
+
+def project() -> Path:
+    """Return the folder of the project that runs: its git repository, else the working folder."""
+    here = Path.cwd()
+    if is_checkout() and here.is_relative_to(_CHECKOUT):  # also of one without git
+        return _CHECKOUT
+    return next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
 
 
 def is_checkout() -> bool:
@@ -38,17 +48,49 @@ def checkout(*parts: str) -> Path:
 
 def data(name: str) -> Path:
     """Return the folder in which the data set of this name is looked for."""
-    return _folder("REPROSTATS_DATA", "data/raw", "reprostats-data") / name
+    default = checkout("data", "raw") if is_checkout() else Path.cwd() / "reprostats-data"
+    return (_named("REPROSTATS_DATA") or default) / name
 
 
 def runs() -> Path:
-    """Return the folder that holds everything computed here."""
-    return _folder("REPROSTATS_RUNS", "data/runs", "reprostats-runs")
+    """Return the folder that holds everything computed for this project."""
+    place = project()
+    default = checkout("data", "runs") if place == _CHECKOUT else place / _RUNS
+    return _named("REPROSTATS_RUNS") or default
 
 
-def study(name: str) -> Path:
-    """Return the folder of the trials of one study."""
-    return runs() / "studies" / name
+def earlier_runs() -> list[Path]:
+    """Return the folders that were that of everything computed in earlier versions, by default."""
+    if _named("REPROSTATS_RUNS"):
+        return []
+    places = [Path.cwd() / _RUNS, *([checkout("data", "runs")] if is_checkout() else [])]
+    return [place for place in places if place != runs()]
+
+
+def hide_from_git(folder: Path) -> None:
+    """Make a folder of runs that git passes over: its records are no change of the code."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignored = folder / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n", encoding="utf-8")
+
+
+def study(name: str, within: Path | None = None) -> Path:
+    """Return the folder of the trials of one study.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    within
+        A folder of runs; default: `runs`.
+    """
+    return studies(within) / name
+
+
+def studies(within: Path | None = None) -> Path:
+    """Return the folder of all studies, in a folder of runs (default: `runs`)."""
+    return (runs() if within is None else within) / "studies"
 
 
 def training(name: str) -> Path:

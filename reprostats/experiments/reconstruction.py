@@ -250,6 +250,7 @@ def report(parameters: ReconstructionParameters, task: TaskName) -> Report:
     sources = planned["sources"]
     verified = planned["verification"].run(workers=parameters.workers)
     limits: dict[str, Any] = {"workers": parameters.workers, "time_limit": parameters.time_limit}
+    limits["keep_going"] = True  # what a type of numbers does not allow is a result
     results = sources.run(**limits)
     shared = inference(parameters, task, sources, results)
     inferred, crossed = shared.run(**limits), planned["factorial"].run(**limits)

@@ -19,7 +19,7 @@ from reprostats.report.charts import points_plot
 from reprostats.report.figure import Figure
 from reprostats.report.tables import Table
 from reprostats.stats.median import Method, median_ci
-from reprostats.study.results import of_newest_code, shared_seeds
+from reprostats.study.results import of_newest_code, shared_seeds, with_reason
 from reprostats.study.runs import case_values, runs_of
 
 _MOST = 10  # repetitions that the paper's figure shows
@@ -173,7 +173,8 @@ def case_figure(
     known = list(values["condition"].unique())
     chosen = known[0] if condition is None else condition
     if chosen not in known:
-        raise unknown_name("condition with completed trials", chosen, known)
+        unknown = unknown_name("condition with completed trials", chosen, known)
+        raise with_reason(unknown, results)
     intervals = repetition_intervals(results, metric, confidence_level=confidence_level)
     shown, limits = (_first_of(chosen, table) for table in (values, intervals))
     has_boxes = bool(shown["label"].value_counts().max() >= _BOXES_FROM)

@@ -67,9 +67,25 @@ def function_name(function: Callable[..., object]) -> str:
     if not isinstance(function, types.FunctionType):
         raise InputError(
             f"the trial function must be a plain function, not {type(function).__name__}; "
-            "pass what it needs through config."
+            f"{_instead_of(function)}"
         )
     return f"{function.__module__}:{function.__qualname__}"
+
+
+def _instead_of(function: object) -> str:
+    """Say what to give in place of what is no plain function."""
+    if isinstance(function, functools.partial):
+        name = getattr(function.func, "__name__", "the function")
+        return (
+            f"give {name} itself, and the values that partial holds through config: it reads them "
+            "from trial.config."
+        )
+    if isinstance(function, types.MethodType):
+        return (
+            f"write a function that makes its {type(function.__self__).__name__} from trial.config "
+            f"and calls {function.__name__}."
+        )
+    return "pass what it needs through config."
 
 
 def code_dependencies(function: Callable[..., object]) -> dict[str, str]:

@@ -24,7 +24,8 @@ from reprostats.study.folder import intact_record, recorded_identities, trial_fo
 from reprostats.study.notices import warn_of_earlier_code
 from reprostats.study.plan import PlannedTrial
 
-_FOLDER = "code"
+CODE_FOLDER = "code"
+"""The folder, in that of a study, of what the versions of its code are made of."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def write_code(folder: Path, code: Mapping[str, str]) -> None:
     code
         SHA-256 of each function, class, value and file, by name.
     """
-    write_by_digest(folder / _FOLDER, dict(code))
+    write_by_digest(folder / CODE_FOLDER, dict(code))
 
 
 def earlier_trials(
@@ -116,7 +117,7 @@ def changed_code(folder: Path, before: str, now: str) -> list[str] | None:
         Functions, classes, values and files; of a class of which a method changed, the method.
         None if it is not recorded what one of the versions was made of.
     """
-    one, other = (intact_content(path_of(folder / _FOLDER, each)) for each in (before, now))
+    one, other = (intact_content(path_of(folder / CODE_FOLDER, each)) for each in (before, now))
     if one is None or other is None:
         return None
     names = {name for name in one | other if one.get(name) != other.get(name)}

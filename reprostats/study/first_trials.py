@@ -1,7 +1,8 @@
 """The first trial of each condition: what it tells before hours are spent on the others.
 
 A mistake in a trial function makes all trials fail alike. So the first trial of each condition runs
-first, and if all of them fail, and nothing else has run through, the study stops there.
+first, and if those of the first three conditions fail, and nothing has run through, the study stops
+there.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from reprostats.records.record import RAN_THROUGH, TrialRecord
 from reprostats.study.folder import trial_folder
 from reprostats.study.plan import PlannedTrial
 
-ENOUGH = 3
-"""Conditions whose first trial has failed, after which no others are waited for."""
+_DECIDING = 3
+"""As many conditions, the first of the plan, say whether a study goes on."""
 
 
 class FirstTrialsFailedError(ReprostatsError):
@@ -27,9 +28,11 @@ class FirstTrialsFailedError(ReprostatsError):
 class FirstTrials:
     """Looks at the first trial of each condition as it ends.
 
-    A study stops if the first trials of all its conditions, or of three of them, have failed and
-    no trial has run through, in this run or an earlier one. A trial that diverged has run through:
-    its function did what it should. Trials that were killed or ran too long count as failed.
+    A study stops if the first trials of its first three conditions, or of all if it has fewer, have
+    failed and no trial has run through, in this run or an earlier one. Which these are follows
+    from the plan alone, so that it does not matter which trial ends first: conditions that
+    cannot run on a machine stop no study whose first one can. A trial that diverged has run
+    through: its function did what it should. Trials that were killed or ran too long have not.
 
     Parameters
     ----------
@@ -57,7 +60,9 @@ class FirstTrials:
         keep_going: bool = False,
     ) -> None:
         self._folder = folder
-        self._waiting = _first_missing(planned, done)
+        first = _first_missing(planned, done)
+        self._waiting = set(first)
+        self._deciding = set(first[:_DECIDING])
         self._ran_through = keep_going or any(record.ran_through for record in done.values())
         self.when_all_ended: Callable[[Sequence[TrialRecord]], None] = lambda _: None
         self._records: dict[str, TrialRecord] = {}
@@ -80,7 +85,7 @@ class FirstTrials:
         self._waiting.discard(identity)
         place = trial_folder(self._folder, identity)
         self._records[identity] = read_record(place, TrialRecord)
-        if not self._ran_through and (not self._waiting or len(self._records) >= ENOUGH):
+        if not self._ran_through and not self._deciding & self._waiting:
             raise FirstTrialsFailedError(self._why())
         if not self._waiting:
             self.when_all_ended(list(self._records.values()))
@@ -102,10 +107,10 @@ class FirstTrials:
 
 def _first_missing(
     planned: Mapping[str, Sequence[PlannedTrial]], done: Collection[str]
-) -> set[str]:
-    """Return the identity of the first trial of each condition that is to run."""
-    first = set()
+) -> list[str]:
+    """Return the identity of the first trial of each condition that is to run, each once."""
+    first = []
     for trials in planned.values():
         missing = [trial.identity for trial in trials if trial.identity not in done]
-        first |= set(missing[:1])
-    return first
+        first += missing[:1]
+    return list(dict.fromkeys(first))

@@ -6,6 +6,7 @@ of the earlier version behind. ``results.parquet`` holds them all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -17,6 +18,7 @@ import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from reprostats import paths
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
 from reprostats.files import write_atomically
 from reprostats.records.environments import read_environment
@@ -24,15 +26,48 @@ from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.records.tensors import tensors_path
 from reprostats.study.recorded_table import RecordedTrial, results_table
-from reprostats.study.results import of_newest_code
+from reprostats.study.results import IDENTITY, of_newest_code
 
 if TYPE_CHECKING:
     from reprostats.verdicts.run_facts import RunFacts
 
 UNPLANNED = "unplanned"
 
+MACHINES = "machines.json"
+"""The file, in the folder of a merged study, that names the machine of each trial."""
+
 _FILE = "results.parquet"
 _PLACE = ["study", "condition", "trial"]
+
+
+def default_folder(name: str, function: str) -> tuple[Path, str]:
+    """Return where the trials of a study are recorded by default, with a sentence that says so.
+
+    It is a folder of the project that runs, unless trials of this function lie where earlier
+    versions of reprostats put them, and none in the project.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    function
+        Name under which its function is recorded.
+    """
+    own = paths.study(name)
+    if not own.exists():
+        for place in paths.earlier_runs():
+            earlier = paths.study(name, place)
+            if _holds_trials_of(function, earlier):
+                return earlier, (
+                    f"The trials are recorded in {earlier}, where earlier versions of reprostats "
+                    f"put them. Move this folder to {own} to have it in the project."
+                )
+    return own, f"The trials are recorded in {own}."
+
+
+def _holds_trials_of(function: str, folder: Path) -> bool:
+    records = (intact_record(folder, each) for each in sorted(recorded_identities(folder)))
+    return any(record is not None and record.function == function for record in records)
 
 
 def trial_folder(folder: Path, identity: str) -> Path:
@@ -156,7 +191,12 @@ def _whole_table(
     table = results_table("", [trial for _, trial in trials])
     studies = {(trial.condition, trial.identity): study for study, trial in trials}
     keys = zip(table["condition"], table["trial"], strict=True)
-    return table.assign(study=[studies[key] for key in keys])
+    table = table.assign(study=[studies[key] for key in keys])
+    if not (folder / MACHINES).is_file():
+        return table
+    machines = json.loads((folder / MACHINES).read_bytes())
+    table.insert(len(IDENTITY), "machine", table["trial"].map(machines))
+    return table
 
 
 def _places(table: pd.DataFrame) -> list[tuple[str, str, str]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel
@@ -36,6 +38,7 @@ def plain_config(config: object) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         raise InputError(
             f"config must be a mapping, a dataclass or a model, not {type(config).__name__}."
+            f"{_hint(config)}"
         )
     return dict(_plain(config, "config"))
 
@@ -53,5 +56,12 @@ def _plain(value: object, place: str) -> Any:
         return value
     raise InputError(
         f"{place} = {value!r} cannot be part of a trial's identity. Use finite numbers, text, "
-        "True, False, None, and lists and mappings of these."
+        f"True, False, None, and lists and mappings of these.{_hint(value)}"
     )
+
+
+def _hint(value: object) -> str:
+    """Say how arguments of a command line become a mapping."""
+    if isinstance(value, Namespace | SimpleNamespace):
+        return " Use vars(args): it makes a mapping of a namespace."
+    return ""

@@ -27,6 +27,13 @@ def warn(text: str) -> None:
     warnings.warn(text, stacklevel=level)
 
 
+def say(text: str) -> None:
+    """Print a sentence; nothing for an empty one."""
+    if text:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
 class IdleSources:
     """Warns of sources that were varied and that no trial drew from or asked for, of each once.
 

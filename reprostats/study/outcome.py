@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+import numpy as np
 
 from reprostats.errors import InputError
 from reprostats.records.record import WHOLE, Row
@@ -92,9 +95,19 @@ def has_diverged(rows: list[Row]) -> str | None:
 
 
 def _number(metric: object, value: object) -> float:
+    # Python would take them: float("0.9"), float(True).
+    if not isinstance(value, str | bytes | bool | np.bool_):
+        with suppress(TypeError, ValueError, RuntimeError):
+            return float(value)  # type: ignore[arg-type]
+    hint = " If it is meant as one, return float(...) of it." if _looks_like_one(value) else ""
+    raise InputError(
+        f"metric {metric!r} is {value!r:.60}; return a number or a mapping from case to number."
+        f"{hint}"
+    )
+
+
+def _looks_like_one(value: object) -> bool:
     try:
-        return float(value)  # type: ignore[arg-type]
+        return isinstance(float(value), float)  # type: ignore[arg-type]
     except (TypeError, ValueError, RuntimeError):
-        raise InputError(
-            f"metric {metric!r} is {value!r:.60}; return a number or a mapping from case to number."
-        ) from None
+        return False

@@ -25,6 +25,8 @@ class Preview:
         Median over the recorded trials that completed; NaN if there is none.
     workers
         Trials at a time.
+    reason
+        Why a trial that is recorded did not complete, if none did.
     """
 
     conditions: Mapping[str, int]
@@ -32,6 +34,7 @@ class Preview:
     recorded: int
     seconds_per_trial: float
     workers: int
+    reason: str = ""
 
     @classmethod
     def of(
@@ -40,6 +43,7 @@ class Preview:
         seconds: Mapping[str, float],
         recorded: int,
         workers: int,
+        reason: str = "",
     ) -> Preview:
         """Count the identities of planned trials; seconds are those of trials that completed."""
         every = {identity for identities in planned.values() for identity in identities}
@@ -49,6 +53,7 @@ class Preview:
             recorded,
             statistics.median(seconds.values()) if seconds else math.nan,
             workers,
+            reason,
         )
 
     @property
@@ -74,7 +79,8 @@ class Preview:
         parts = ", ".join(f"{number} {name}" for name, number in self.conditions.items())
         counts = f"{self.trials} trials ({parts}); {self.recorded} recorded, {self.missing} to run."
         if math.isnan(self.seconds_per_trial):
-            return f"{counts}\nNone completed yet, so the time is not known."
+            why = f" The first that did not: {self.reason.rstrip('.')}." if self.reason else ""
+            return f"{counts}\nNone completed yet, so the time is not known.{why}"
         return (
             f"{counts}\nA trial takes {self.seconds_per_trial:.3g} s (median so far); with "
             f"{self.workers} at a time about {timedelta(seconds=round(self.seconds))} remain."

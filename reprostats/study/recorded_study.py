@@ -113,9 +113,6 @@ class RecordedStudy:
         """Read the record of a trial from its identity, the column ``trial`` of the results."""
         return read_record(trial_folder(self.folder, trial), TrialRecord)
 
-    def _place(self, trial: PlannedTrial) -> Path:
-        return trial_folder(self.folder, trial.identity)
-
     def _recorded(self, *, retry: bool = False) -> dict[str, TrialRecord]:
         identities = [trial.identity for trial in self.trials]
         return recorded_trials(self.folder, identities, retry=retry)

@@ -153,7 +153,8 @@ def completed(results: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     if metric is None:
         return rows
     if metric not in (known := metrics_of(rows)):
-        raise unknown_name("metric of completed trials", metric, known)
+        unknown = unknown_name("metric of completed trials", metric, known)
+        raise with_reason(unknown, results)
     return rows[rows["metric"] == metric]
 
 
@@ -180,6 +181,20 @@ def commonest_reason(results: pd.DataFrame) -> str:
         f"{len(failed)} of {len(trials)} trials did not complete; "
         f"the commonest reason ({count} of {len(failed)}): {reason}"
     )
+
+
+def with_reason(error: InputError, results: pd.DataFrame) -> InputError:
+    """Return an error with the commonest reason of trials that did not complete, if there is one.
+
+    Examples
+    --------
+    >>> all_well = pd.DataFrame({"condition": ["a"], "trial": [1], "metric": "dice", "case": "all",
+    ...     "value": 0.9, "status": ["ok"]})
+    >>> with_reason(InputError("there is one run."), all_well)
+    InputError('there is one run.')
+    """
+    reason = commonest_reason(results)
+    return type(error)(f"{str(error).rstrip('.')}. {reason}") if reason else error
 
 
 def trial_values(results: pd.DataFrame, metrics: Sequence[str] = ()) -> pd.DataFrame:

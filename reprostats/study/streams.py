@@ -13,7 +13,7 @@ import numpy as np
 
 from reprostats.errors import unknown_name
 from reprostats.seeds import as_integer, seed_global_generators, seed_sequence
-from reprostats.sources import SEED_BITS, SOURCES
+from reprostats.sources import SEED_BITS, SINGLE_SEED, SOURCES, unknown_source
 from reprostats.sources.streams import GlobalStream
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Streams:
         self._generators: dict[str, np.random.Generator] = {}
 
     def _begin(self, source: str) -> np.random.SeedSequence:
+        if source in SINGLE_SEED - self.seeds.keys():
+            raise unknown_source(source)
         if source not in self.seeds:
             raise unknown_name("random stream", source, self.seeds)
         self.used.add(source)

@@ -26,12 +26,13 @@ from reprostats.study.divergence import Detail, Divergence, first_divergence
 from reprostats.study.earlier_code import keep_or_announce, write_code
 from reprostats.study.executors import Executor, Running, default_workers
 from reprostats.study.first_trials import FirstTrials, FirstTrialsFailedError
-from reprostats.study.folder import write_results
+from reprostats.study.folder import default_folder, trial_folder, write_results
 from reprostats.study.growth import count_trainings, with_more_trainings
 from reprostats.study.identity import plain_config
 from reprostats.study.interruption import one_sentence_if_interrupted
 from reprostats.study.notices import (
     IdleSources,
+    say,
     warn_of_idle_seeds,
     warn_of_mixed_environments,
     warn_of_unchosen_seeds,
@@ -75,7 +76,8 @@ class Study(RecordedStudy):
     name
         Name of the study and of its folder; default: that of the function.
     folder
-        Where trials are recorded; default: ``studies/NAME`` under `reprostats.paths.runs`.
+        Where trials are recorded; default: ``studies/NAME`` under `reprostats.paths.runs`, which
+        is a folder of the project that runs.
     files
         Data and scripts whose content is part of the identity of the trials: paths, folders and
         globs, relative to the current folder. Change one, and all trials are other trials.
@@ -128,7 +130,9 @@ class Study(RecordedStudy):
         called = function_name(function)
         self.name = checked_name(_title(function) if name is None else name)
         self.time_limit = checked_limit(time_limit)
-        self.folder = paths.study(self.name) if folder is None else Path(folder).resolve()
+        self.folder, self._where = (
+            default_folder(self.name, called) if folder is None else (Path(folder).resolve(), "")
+        )
         self.config = plain_config(config)
         alone = conditions is None
         self.conditions = named_conditions(self.name, fixed, varied, repeats, conditions)
@@ -301,7 +305,7 @@ class Study(RecordedStudy):
     def _run(self, how: Running, *, retry: bool, adopt: bool, keep_going: bool) -> pd.DataFrame:
         """Run what is planned and has no record yet."""
         done = self._recorded(retry=retry)
-        write_code(self.folder, self._code)
+        self._prepare_folder(show=how.progress)
         keep_or_announce(self.name, self.folder, self.trials, done, adopt=adopt)
         done = self._recorded() if adopt else done
         missing = [trial for trial in self.trials if trial.identity not in done]
@@ -322,6 +326,15 @@ class Study(RecordedStudy):
         warn_of_unchosen_seeds(self.name, python, done.values())
         warn_of_mixed_environments(self.name, self.folder, done.values())
         return self._write(done)
+
+    def _prepare_folder(self, *, show: bool) -> None:
+        """Write what the code is made of; say once where trials are recorded by default."""
+        if self._where:
+            if self.folder.is_relative_to(paths.runs()):
+                paths.hide_from_git(paths.runs())
+            say(self._where if show else "")
+            self._where = ""
+        write_code(self.folder, self._code)
 
     def _write(self, done: Mapping[str, TrialRecord]) -> pd.DataFrame:
         results = self._table(done)
@@ -347,12 +360,15 @@ class Study(RecordedStudy):
             first = self.trials[0]
             how = Running(1, executor, self.time_limit, progress=False)
             how.run(self._tasks([first], self.time_limit), self.name)
-            done[first.identity] = read_record(self._place(first), TrialRecord)
+            done[first.identity] = read_record(
+                trial_folder(self.folder, first.identity), TrialRecord
+            )
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},
             {i: record.seconds for i, record in done.items() if record.completed},
             len(done),
             workers or default_workers(self.trials),
+            next((f"{r.status}, {r.reason}" for r in done.values() if not r.completed), ""),
         )
 
     def first_divergence(
@@ -399,7 +415,10 @@ class Study(RecordedStudy):
 
     def _tasks(self, trials: Iterable[PlannedTrial], time_limit: float | None) -> list[Task]:
         setup = worker_setup(self.function, self._functions, self.files, self.folder)
-        return [Task(trial, self._place(trial), setup, time_limit) for trial in trials]
+        return [
+            Task(trial, trial_folder(self.folder, trial.identity), setup, time_limit)
+            for trial in trials
+        ]
 
 
 def _title(function: TrialFunction) -> str:

@@ -14,7 +14,7 @@ from reprostats.stats.checks import check_confidence_level, count
 from reprostats.stats.components import variance_components
 from reprostats.stats.icc import icc
 from reprostats.stats.measurement import measurement_error
-from reprostats.study.results import is_completed
+from reprostats.study.results import is_completed, with_reason
 
 if TYPE_CHECKING:
     import altair as alt
@@ -197,7 +197,7 @@ def _chosen(results: pd.DataFrame, condition: str | None) -> pd.DataFrame:
         if name not in results.columns:
             raise unknown_name("column", name, map(str, results.columns), where="results")
     if "condition" not in results.columns:
-        return results
+        return results.assign(condition="results")
     known = list(dict.fromkeys(results["condition"].astype(str)))
     if condition is None and len(known) > 1:
         raise InputError(
@@ -213,7 +213,7 @@ def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.Da
     """Return values of shape (cases, runs), and how many cases are not complete."""
     known = [name for name in dict.fromkeys(every["metric"]) if name]
     if metric not in known:
-        raise unknown_name("metric", metric, known)
+        raise with_reason(unknown_name("metric", metric, known), every)
     rows = well[well["metric"] == metric]
     if set(rows["case"]) == {WHOLE}:
         raise InputError(f"{metric!r} was measured once a run, not by case: use median_ci or anova")
@@ -227,10 +227,8 @@ def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.Da
     complete = wide.loc[np.isfinite(wide.to_numpy()).all(axis=1)]
     for number, noun in zip(complete.shape, ("complete case", "run"), strict=True):
         if number < 2:  # noqa: PLR2004
-            raise InputError(
-                f"there is {count(number, noun)} of {metric!r} that completed; "
-                f"at least 2 are needed"
-            )
+            few = f"{metric!r} has {count(number, noun)} that completed; at least 2 are needed."
+            raise with_reason(InputError(few), every)
     return complete, len(wide) - len(complete)
 
 

@@ -445,7 +445,9 @@ class TestBadInput:
         assert list(tmp_path.iterdir()) == []
 
     def test_callable_that_is_no_function(self, tmp_path):
-        with pytest.raises(InputError, match="must be a plain function, not partial"):
+        with pytest.raises(
+            InputError, match="must be a plain function, not partial; give constant"
+        ):
             study(functools.partial(trials.constant), tmp_path)
 
     @pytest.mark.parametrize("levels", [{"device": "cuda:7"}, {"tf32": True}])

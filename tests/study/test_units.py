@@ -1,5 +1,6 @@
 """Parts of the engine that need no worker."""
 
+import argparse
 import functools
 import math
 import os
@@ -19,6 +20,7 @@ from reprostats.records.record import TrialRecord
 from reprostats.seeds import seed_sequence
 from reprostats.sources import SOURCES, STREAMS, complete_levels, environment
 from reprostats.study.code import code_dependencies, function_name
+from reprostats.study.identity import plain_config
 from reprostats.study.outcome import check_doubles, has_diverged, metric_rows
 from reprostats.study.plan import Condition, PlannedTrial
 from reprostats.study.streams import Streams, global_states
@@ -326,3 +328,36 @@ def test_worker_environment_keeps_the_rest_of_the_shell(monkeypatch):
     variables = environment(complete_levels({}))
     assert variables["SOMETHING"] == "else"
     assert "ATEN_CPU_CAPABILITY" not in variables
+
+
+class TestHints:
+    def test_arguments_of_a_command_line(self):
+        with pytest.raises(InputError, match=r"not Namespace\. Use vars\(args\)"):
+            plain_config(argparse.Namespace(rate=0.1))
+        with pytest.raises(InputError, match=r"config\['args'\] = .* Use vars\(args\)"):
+            plain_config({"args": argparse.Namespace(rate=0.1)})
+        assert plain_config(vars(argparse.Namespace(rate=0.1))) == {"rate": 0.1}
+
+    def test_partial(self):
+        with pytest.raises(InputError, match="not partial; give uses_default itself, and the val"):
+            function_name(functools.partial(uses_default, rate=3))
+
+    def test_method(self):
+        with pytest.raises(InputError, match="not method; write a function that makes its Model"):
+            function_name(Model().forward)
+
+    @pytest.mark.parametrize("value", ["0.9", True, np.True_, b"1"])
+    def test_what_only_looks_like_a_number(self, value):
+        with pytest.raises(InputError, match=r"metric 'dice' is .* return float\(\.\.\.\) of it"):
+            metric_rows({"dice": value})
+
+    def test_numbers_of_other_libraries_are_numbers(self):
+        values = [np.float32(0.5), torch.tensor(0.5), torch.tensor([0.5]), 1, np.int64(1)]
+        assert [metric_rows({"x": value})[0][2] for value in values] == [0.5, 0.5, 0.5, 1.0, 1.0]
+
+    @pytest.mark.parametrize("name", ["seed", "random_state"])
+    def test_one_seed_for_all(self, name):
+        with pytest.raises(InputError, match="name init, batch_order, augmentation, dropout or sp"):
+            list(Condition(varied={name: [0, 1]}).settings())
+        with pytest.raises(InputError, match="each random stream has a seed of its own"):
+            Streams({"init": 1}).generator(name)
