@@ -117,8 +117,6 @@ class ForeignRows:
     ----------
     table
         The reserved columns of this module, and a column for every field.
-    roles
-        The field of each role that the format itself fixes.
     assumed
         Sentences on what was taken for granted.
     configured
@@ -127,7 +125,6 @@ class ForeignRows:
     """
 
     table: pd.DataFrame
-    roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
     configured: bool = False
 

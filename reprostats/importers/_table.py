@@ -72,15 +72,15 @@ def as_results(
     """
     said = list(rows.assumed)
     foreign = _of_study(rows.table, answers, path)
-    roles = _roles(foreign, rows, answers, path, said)
-    table = pd.DataFrame({"condition": _algorithms(foreign, roles["algorithm"], path, said)})
-    table = table.join(foreign[list(RESERVED)])
+    roles = _roles(foreign, answers, path, said, configured=rows.configured)
+    algorithms = _algorithms(foreign, roles["algorithm"], path, said)
+    foreign = foreign[algorithms.notna()].reset_index(drop=True)
+    table = foreign[list(RESERVED)].assign(condition=algorithms.dropna().to_numpy())
     for role in ("run", "fold"):
         if roles[role]:
             table[_column(role, roles)] = _levels(foreign[roles[role][0]])
     if rows.configured:
         table = table.join(_settings(foreign, table, roles))
-    table = table[table["condition"].notna()].reset_index(drop=True)
     table = _without_copies(_seed_of_folds(table, said), foreign, path, said)
     table = _folds_or_splits(_numbered_repeats(table, path, said), said)
     return _finished(table, said), tuple(said)
@@ -98,18 +98,12 @@ def _of_study(table: pd.DataFrame, answers: Answers, path: Path) -> pd.DataFrame
         what = f"{path} holds {len(studies)} studies, whose results cannot be compared."
         raise QuestionError(what, "study", studies)
     kept = table[table[STUDY].isin(answers.study or studies)]
-    return kept.dropna(axis=1, how="all").reindex(columns=_with_reserved(kept)).reset_index(
-        drop=True
-    )  # fmt: skip
-
-
-def _with_reserved(table: pd.DataFrame) -> list[str]:
-    """Name the columns that hold something, and the reserved ones in any case."""
-    return [str(name) for name in table if name in RESERVED or table[name].notna().any()]
+    filled = [name for name in kept if name in RESERVED or kept[name].notna().any()]
+    return kept[filled].reset_index(drop=True)
 
 
 def _roles(
-    table: pd.DataFrame, rows: ForeignRows, answers: Answers, path: Path, said: list[str]
+    table: pd.DataFrame, answers: Answers, path: Path, said: list[str], *, configured: bool
 ) -> dict[str, tuple[str, ...]]:
     told = {
         "run": (answers.run,) if answers.run else (),
@@ -118,14 +112,9 @@ def _roles(
     }
     roles: dict[str, tuple[str, ...]] = {}
     for role, names in told.items():
-        if names == (NONE,):
-            roles[role] = ()
-        elif not names and role in rows.roles:
-            roles[role] = rows.roles[role]
-        else:
-            roles[role] = find_role(role, table, names, path)
+        roles[role] = () if names == (NONE,) else find_role(role, table, names, path)
     if not roles["algorithm"] and not told["algorithm"]:
-        roles["algorithm"] = _guessed_algorithm(table, rows, roles, path)
+        roles["algorithm"] = _guessed_algorithm(table, roles, path, configured=configured)
     for role, fields in roles.items():
         if fields and fields != (role,):
             said.append(_role_sentence(role, fields))
@@ -152,14 +141,14 @@ def _without_run(table: pd.DataFrame, has_folds: bool) -> str:
 
 
 def _guessed_algorithm(
-    table: pd.DataFrame, rows: ForeignRows, roles: dict[str, tuple[str, ...]], path: Path
+    table: pd.DataFrame, roles: dict[str, tuple[str, ...]], path: Path, *, configured: bool
 ) -> tuple[str, ...]:
     """Take the name of folders or files; else ask, where something was configured differently."""
     if "name" in table and _n_levels(table["name"].dropna()) > 1:
         return ("name",)
     known = {*roles["run"], *roles["fold"], "name", *RESERVED}
     varied = [str(name) for name in table if name not in known and _n_levels(table[name]) > 1]
-    if rows.configured and varied:
+    if configured and varied:
         what = f"{path}: it is not known what the algorithm is."
         raise QuestionError(what, "algorithm", [*varied, NONE])
     return ()
@@ -298,8 +287,8 @@ def _two_values(rows: pd.DataFrame, foreign: pd.DataFrame, path: Path) -> InputE
     )
     sources = dict.fromkeys([first[SOURCE], second[SOURCE]])
     return InputError(
-        f"{path}: two values of {first[METRIC]!r} for {', '.join(place)}: {first[VALUE]:g} and "
-        f"{second[VALUE]:g} (in {' and '.join(sources)}).{hint}"
+        f"{path}: two values of {first[METRIC]!r} for {', '.join(place)}: {float(first[VALUE])} "
+        f"and {float(second[VALUE])} (in {' and '.join(sources)}).{hint}"
     )
 
 

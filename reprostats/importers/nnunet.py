@@ -2,7 +2,8 @@
 
 The form is that of ``nnunetv2/evaluation/evaluate_predictions.py``: ``metric_per_case`` holds for
 each case its files and the metrics of each label; a label that is absent from truth and prediction
-has NaN. nnU-Net keeps no seed: the folds of a trainer are one cross-validation.
+has NaN. nnU-Net keeps no seed: the folds of a trainer are one cross-validation, unless the name of
+the trainer, or of a folder above its data set, tells one (``nnUNetTrainer_seed1``, ``results_s2``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from reprostats.errors import InputError
 from reprostats.importers._base import Importer, Run
-from reprostats.importers._files import by_number, mapping, number, read_json, read_text
+from reprostats.importers._files import by_number, mapping, number, read_json, read_text, split_name
 
 _FOLD = re.compile(r"fold_(\d+)$")
 # Sizes of masks, from which the metrics were made.
@@ -46,7 +47,7 @@ class NnUNet(Importer):
                 f"Left out: {', '.join(left)}. Folders of a cross-validation repeat the cases of "
                 "the folds, and fold_all was validated on its own training cases."
             )
-        return [_fold(fold) for fold in folds]
+        return [_fold(fold, path) for fold in folds]
 
 
 def _folds(path: Path) -> list[Path]:
@@ -58,11 +59,13 @@ def _folds(path: Path) -> list[Path]:
     return by_number(p for p in numbered if any((p / name).exists() for name in began))
 
 
-def _fold(folder: Path) -> Run:
+def _fold(folder: Path, root: Path) -> Run:
     trainer = folder.resolve().parent
     found = _FOLD.search(folder.name)
-    fields = {"algorithm": trainer.name, "fold": found.group(1) if found else None}
-    run = Run(folder, fields, study=trainer.parent.name)
+    fields: dict[str, Any] = {"fold": found.group(1) if found else None}
+    for part in folder.relative_to(root).parts[:-2]:
+        fields |= split_name(part)[0]
+    run = Run(folder, fields | _repeat(trainer.name), study=trainer.parent.name)
     summary = folder / "validation" / "summary.json"
     if not summary.is_file():
         run.fail("there is no validation/summary.json: its training or validation did not end")
@@ -70,6 +73,13 @@ def _fold(folder: Path) -> Run:
     run.source = summary
     run.cases = _cases(summary)
     return run
+
+
+def _repeat(trainer: str) -> dict[str, str]:
+    """Tell the seed in the name of a trainer from the algorithm."""
+    name, double, configuration = trainer.partition("__")
+    numbered, word = split_name(name)
+    return {**numbered, "algorithm": f"{word}{double}{configuration}" if numbered else trainer}
 
 
 def _summary_alone(path: Path) -> Run:

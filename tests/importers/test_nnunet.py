@@ -64,6 +64,22 @@ def test_one_cross_validation_is_one_training(trainers):
     assert answers["runs"] == answers["runs and cases"] == "undetermined"
 
 
+@pytest.mark.parametrize(
+    "place", ["results_seed{}/Dataset001/T__plans__2d", "Dataset001/T_seed{}__plans__2d"]
+)
+def test_repeats_by_folders_or_trainers(tmp_path, place):
+    """nnU-Net has no seed; who repeats a training gives folders or trainers a number."""
+    for seed in (0, 1):
+        for fold, cases in CASES.items():
+            validation = tmp_path / place.format(seed) / f"fold_{fold}" / "validation"
+            write(validation, summary(cases, offset=seed / 100))
+    table = read_results(tmp_path).table
+    assert table["condition"].unique().tolist() == ["T__plans__2d"]
+    assert table["seed"].unique().tolist() == [0, 1]
+    (spread,) = verdict(read_results(tmp_path), metric="dice").of("spread")
+    assert spread.n_runs == 2
+
+
 def test_command(trainers, tmp_path, capsys):
     assert main(["verdict", str(trainers), "--metric", "dice", "--out", str(tmp_path / "o")]) == 0
     said = capsys.readouterr().out
