@@ -120,7 +120,7 @@ def equivalence_power(shift: float, df: float, alpha: float) -> float:
     Examples
     --------
     >>> round(equivalence_power(3.0, 20, 0.05), 3)
-    0.775
+    0.783
     """
     return max(0.0, 2 * float(stats.t.cdf(shift - float(stats.t.isf(alpha, df)), df)) - 1)
 
