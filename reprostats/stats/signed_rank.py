@@ -14,7 +14,7 @@ from scipy import special, stats
 from reprostats.errors import InputError
 from reprostats.stats.checks import as_numbers, check_choice, check_confidence_level, check_finite
 from reprostats.stats.paired import Alternative, as_pairs
-from reprostats.stats.precision import without_noise
+from reprostats.stats.precision import power_of_two, without_noise
 
 Floats = NDArray[np.float64]
 
@@ -211,6 +211,7 @@ def _interval(differences: Floats, tail: float) -> tuple[float, float, float]:
 
 def _is_skewed(values: Floats) -> bool:
     """Test symmetry about an unknown median, at a level of 1 %, after Miao, Gel and Gastwirth."""
+    values = values / power_of_two(values)
     middle = float(np.median(values))
     spread = math.sqrt(math.pi / 2) * float(np.abs(values - middle).mean())
     distance = math.sqrt(len(values)) * abs(float(values.mean()) - middle)
