@@ -85,7 +85,7 @@ def read_results(
         an algorithm; ``"none"``: all results are of one algorithm.
     run, fold
         The field that numbers the trainings of an algorithm (its seed), and the folds of a
-        cross-validation; ``"none"``: there is none.
+        cross-validation; ``"none"``: there is none. Run ``"rows"``: each row of a table is one.
     case, label
         The column of the case and of the class, in tables.
     metric

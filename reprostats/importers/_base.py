@@ -24,7 +24,7 @@ from reprostats.errors import InputError
 from reprostats.records.record import COMPLETED, WHOLE
 
 FAILED = "failed"
-NONE, COLUMNS = "none", "columns"  # answers instead of the name of a field
+NONE, COLUMNS, ROWS = "none", "columns", "rows"  # answers instead of the name of a field
 # Columns of foreign rows that no file has: the names of others never begin with a bracket.
 STUDY, TRAINING, SOURCE = "(study)", "(training)", "(source)"
 STATUS, REASON = "(status)", "(reason)"

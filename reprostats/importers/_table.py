@@ -17,6 +17,7 @@ from reprostats.importers._base import (
     NONE,
     REASON,
     RESERVED,
+    ROWS,
     SOURCE,
     STATUS,
     STUDY,
@@ -277,19 +278,25 @@ def _two_values(rows: pd.DataFrame, foreign: pd.DataFrame, path: Path) -> InputE
     first, second = rows.iloc[0], rows.iloc[1]
     place = [f"{name} {first[name]}" for name in _places(rows) if pd.notna(first[name])]
     place += [] if first[CASE] == WHOLE else [f"case {first[CASE]}"]
-    both = foreign.loc[rows.index[:2]].astype(str)
-    differing = [str(name) for name in both if _n_levels(both[name]) > 1 and name not in RESERVED]
-    hint = (
-        f" They differ in {', '.join(differing)}: say if one is the algorithm, the run, the fold "
-        "or the case."
-        if differing
-        else ""
-    )
+    hint = _difference(foreign.loc[rows.index[:2]].astype(str))
     sources = dict.fromkeys([first[SOURCE], second[SOURCE]])
-    return InputError(
+    message = (
         f"{path}: two values of {first[METRIC]!r} for {', '.join(place)}: {float(first[VALUE])} "
         f"and {float(second[VALUE])} (in {' and '.join(sources)}).{hint}"
     )
+    has_run = "seed" in rows or "repeat" in rows or first[TRAINING] != ""
+    if hint or has_run or first[CASE] != WHOLE or len(sources) > 1:
+        return InputError(message)
+    return QuestionError(f"{message} Is each row a training of its own?", "run", [ROWS])
+
+
+def _difference(both: pd.DataFrame) -> str:
+    """Say in which fields two rows differ, if they do."""
+    names = [str(name) for name in both if _n_levels(both[name]) > 1 and name not in RESERVED]
+    if not names:
+        return ""
+    which = "say if one is the algorithm, the run, the fold or the case."
+    return f" They differ in {', '.join(names)}: {which}"
 
 
 def _numbered_repeats(table: pd.DataFrame, path: Path, said: list[str]) -> pd.DataFrame:

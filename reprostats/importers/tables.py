@@ -16,6 +16,7 @@ from reprostats.importers._base import (
     NONE,
     REASON,
     RESERVED,
+    ROWS,
     SOURCE,
     STATUS,
     STUDY,
@@ -116,6 +117,8 @@ class _Table:
     def rows(self, named: dict[str, str]) -> pd.DataFrame:
         """Return the rows; the name of the file tells what no column does."""
         self._drop_summaries()
+        if self.answers.run == ROWS:
+            self.table = self.table.assign(**{ROWS: [str(n) for n in range(len(self.table))]})
         for name in ("seed", "fold", "run", "name"):
             if name in named and not self._has(name):
                 self.table = self.table.assign(**{name: named[name]})

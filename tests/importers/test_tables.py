@@ -105,6 +105,14 @@ class TestRoles:
         told = read_results(write(odd), metric_column="what", value_column="number")
         assert set(told.table["metric"]) == {"Dice"}
 
+    def test_each_row_may_be_a_training(self, write):
+        file = write("model,dice\nunet,0.9\nunet,0.8\nfcn,0.7\nfcn,0.7\n")
+        with pytest.raises(QuestionError, match=r"of its own\? Say which: run='rows'"):
+            read_results(file)
+        compared = verdict(read_results(file, run="rows"), metric="dice").of("better")
+        assert {v.runs for v in compared} == {"nested"}
+        assert len(read_results(file, run="rows").table) == 4
+
     def test_status_of_trainings(self, write):
         status = ["crashed" if m == "fcn" and s == 2 else "finished"
                   for m, s in zip(LONG["model"], LONG["seed"], strict=True)]  # fmt: skip
