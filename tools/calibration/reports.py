@@ -3,7 +3,7 @@
 The trials are those that each experiment plans. Their values are drawn instead of trained: a value
 is the sum of a case, of what the seeds do, of condition x case, of what the computing does beside
 the seeds (nothing, if the trial is deterministic), and a residual. All conditions are equal; or all
-differ from the baseline by the margin. Then the report's verdicts are asked. A study errs if one of
+differ from the baseline by the margin. Then the report's comparisons are asked. A study errs if one of
 its comparisons finds a difference, or equivalence at the margin.
 """
 
@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from reprostats import Study, verdict
+from reprostats import Study
 from reprostats.experiments import counting, data_parallel, monte_carlo, reconstruction
 from reprostats.experiments import repeatability as repeatable
 from reprostats.experiments.data_parallel_parameters import DataParallelParameters, baseline_of
@@ -27,7 +27,8 @@ from reprostats.sources import STREAMS
 from reprostats.stats.algorithms import GENERALISATIONS, GeneraliseTo
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.recorded_table import RecordedTrial, results_table
-from reprostats.verdicts.comparison import Comparison
+from reprostats.verdicts.comparison import ask_comparison
+from reprostats.verdicts.evidence import gather
 
 REPORTS = {  # whether their metric is measured by case
     "Monte-Carlo cross-validation": True,
@@ -169,18 +170,16 @@ def simulated_results(
 def errs(simulated: Simulated, truth: Truth, generator: np.random.Generator) -> tuple[bool, bool]:
     """Tell whether one study errs, and whether it makes any comparison at all."""
     results = simulated_results(simulated, truth, generator)
-    report = verdict(
+    evidence = gather(
         results,
-        metric=simulated.metric,
+        simulated.metric,
         margin=MARGIN * simulated.seed_sd,
         baseline=simulated.baseline,
     )
     asked = [
         v
-        for v in report.verdicts
-        if isinstance(v, Comparison)
-        and v.generalise_to == truth.generalise_to
-        and np.isfinite(v.p_value)
+        for v in ask_comparison(evidence)
+        if v.generalise_to == truth.generalise_to and np.isfinite(v.p_value)
     ]
     if truth.difference:
         return any(v.equivalent for v in asked), bool(asked)
