@@ -3,8 +3,8 @@
 The trials are those that each experiment plans. Their values are drawn instead of trained: a value
 is the sum of a case, of what the seeds do, of condition x case, of what the computing does beside
 the seeds (nothing, if the trial is deterministic), and a residual. All conditions are equal; or all
-differ from the baseline by the margin. Then the report's comparisons are asked. A study errs if one of
-its comparisons finds a difference, or equivalence at the margin.
+differ from the baseline by the margin. Then the report's comparisons are asked. A study errs if one
+of them finds a difference, or equivalence at the margin.
 """
 
 from __future__ import annotations
