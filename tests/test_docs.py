@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
-EXECUTED = ("results_table.md", "verdicts.md")
+EXECUTED = ("results_table.md", "studies.md", "verdicts.md")
 
 
 @pytest.mark.parametrize("name", EXECUTED)
