@@ -33,16 +33,22 @@ def train(trial):
 EDITED = SOURCE.replace("RATE * x", "RATE + x")
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where the module is written: one folder, so that all tests share a fork server."""
+    return tmp_path_factory.mktemp("source")
+
+
 @pytest.fixture
-def written(tmp_path, monkeypatch):
+def written(place, tmp_path, monkeypatch):
     """Load source as a module, always of the same name; return a study of its function."""
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(place)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     config = {"log": str(tmp_path / "log"), "fail": False}
 
     def load(source=SOURCE, **settings):
-        (tmp_path / "edited.py").write_text(source)
+        (place / "edited.py").write_text(source)
         importlib.invalidate_caches()
         sys.modules.pop("edited", None)
         train = importlib.import_module("edited").train
