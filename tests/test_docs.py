@@ -15,6 +15,7 @@ EXECUTED = (
     pytest.param("commands.md", marks=pytest.mark.slow),
     "results_of_other_tools.md",
     "results_table.md",
+    "studies.md",
     "verdicts.md",
 )
 # The `python` of an example is the one that runs the tests.

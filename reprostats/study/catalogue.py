@@ -158,12 +158,16 @@ def describe_study(folder: Path) -> Iterator[str]:
     values = trial_values(results)
     values = values[is_completed(values)]
     for condition, rows in values.groupby("condition", sort=False):
-        measured = [
-            f"{metric} {rows[metric].mean():.4g} (SD {rows[metric].std():.2g})"
-            for metric in metrics_of(results)
-            if rows[metric].notna().any()
-        ]
-        yield f"{condition}: {len(rows)} completed; mean {', '.join(measured)}"
+        means = [_mean(metric, rows[metric]) for metric in metrics_of(results)]
+        yield f"{condition}: {len(rows)} completed; {', '.join(filter(None, means))}"
+
+
+def _mean(metric: str, values: pd.Series[float]) -> str:
+    """Say the mean of a metric over trials, and how far they spread; empty if it has no value."""
+    if values.isna().all():
+        return ""
+    spread = f" (SD {values.std():.2g})" if values.count() > 1 else ""
+    return f"mean {metric} {values.mean():.4g}{spread}"
 
 
 def export_study(folder: Path, file: Path, *, everything: bool = False) -> list[str]:

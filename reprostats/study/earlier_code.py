@@ -20,6 +20,7 @@ from reprostats.records.by_digest import intact_content, path_of, write_by_diges
 from reprostats.records.checksum import canonical_json
 from reprostats.records.files import LOCK, has_record, is_of_record, write_record
 from reprostats.records.record import Adoption, TrialRecord
+from reprostats.sources import SOURCES
 from reprostats.study.folder import intact_record, recorded_identities, trial_folder
 from reprostats.study.notices import warn_of_earlier_code
 from reprostats.study.plan import PlannedTrial
@@ -96,9 +97,9 @@ def _how_new(earlier: EarlierTrial) -> tuple[str, int]:
 
 
 def _apart_from_code(trial: PlannedTrial | TrialRecord) -> str:
-    return canonical_json(
-        [trial.function, trial.config, dict(trial.levels), trial.repeat, trial.fold]
-    )
+    """Return what makes a trial beside its code; sources that it does not know at their default."""
+    levels = {source.name: source.default for source in SOURCES.values()} | dict(trial.levels)
+    return canonical_json([trial.function, trial.config, levels, trial.repeat, trial.fold])
 
 
 def changed_code(folder: Path, before: str, now: str) -> list[str] | None:
@@ -125,15 +126,22 @@ def changed_code(folder: Path, before: str, now: str) -> list[str] | None:
 
 
 def what_changed(folder: Path, earlier: Iterable[EarlierTrial]) -> list[str] | None:
-    """Name what changed since any of some trials was recorded; None if it is not known."""
-    pairs = {(each.record.code, each.trial.code) for each in earlier}
+    """Name what changed since any of some trials was recorded; None if it is not known.
+
+    Beside the code that is each source of variability that reprostats did not know then.
+    """
     names: set[str] = set()
-    for before, now in pairs:
+    for before, now, sources in {_difference(each) for each in earlier}:
         changed = changed_code(folder, before, now)
         if changed is None:
             return None
-        names |= set(changed)
+        names |= {*changed, *sources}
     return sorted(names)
+
+
+def _difference(earlier: EarlierTrial) -> tuple[str, str, tuple[str, ...]]:
+    new = earlier.trial.levels.keys() - earlier.record.levels.keys()
+    return earlier.record.code, earlier.trial.code, tuple(f"source {name}" for name in sorted(new))
 
 
 def keep_or_announce(
@@ -184,7 +192,7 @@ def adopt_trial(folder: Path, earlier: EarlierTrial) -> None:
     adoption = Adoption(
         code=earlier.record.code,
         trial=earlier.identity,
-        changed=changed_code(folder, earlier.record.code, earlier.trial.code),
+        changed=what_changed(folder, [earlier]),
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     with FileLock(target / LOCK):
@@ -199,5 +207,11 @@ def adopt_trial(folder: Path, earlier: EarlierTrial) -> None:
         # Last: a trial counts as recorded once its record is there.
         write_record(
             target,
-            earlier.record.model_copy(update={"code": earlier.trial.code, "adopted": steps}),
+            earlier.record.model_copy(
+                update={
+                    "code": earlier.trial.code,
+                    "levels": dict(earlier.trial.levels),
+                    "adopted": steps,
+                }
+            ),
         )

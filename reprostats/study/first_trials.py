@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from reprostats.errors import ReprostatsError
+from reprostats.errors import InputError
 from reprostats.records.files import read_record
 from reprostats.records.record import RAN_THROUGH, TrialRecord
 from reprostats.study.folder import trial_folder
@@ -21,7 +21,7 @@ _DECIDING = 3
 """As many conditions, the first of the plan, say whether a study goes on."""
 
 
-class FirstTrialsFailedError(ReprostatsError):
+class FirstTrialsFailedError(InputError):
     """The first trials of a study failed, and none has run through."""
 
 

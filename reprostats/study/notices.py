@@ -140,7 +140,7 @@ def warn_of_earlier_code(name: str, number: int, changed: Sequence[str] | None) 
     what = "not known; it was not recorded what they ran" if changed is None else ", ".join(changed)
     trials = "1 recorded trial" if number == 1 else f"{number} recorded trials"
     warn(
-        f"the code changed: {trials} of {name!r} no longer count and are run again (changed: "
-        f"{what}). If the change does not matter to the results, stop, and keep them with "
+        f"{trials} of {name!r} no longer count and are run again, because of what changed since "
+        f"then: {what}. If that does not matter to the results, stop, and keep them with "
         "run(adopt=True)."
     )

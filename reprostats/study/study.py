@@ -323,7 +323,8 @@ class Study(RecordedStudy):
         identities = [trial.identity for trial in missing]
         done |= recorded_trials(self.folder, identities)
         idle.look(done.values())
-        warn_of_unchosen_seeds(self.name, python, done.values())
+        if python:
+            warn_of_unchosen_seeds(self.name, python, done.values())
         warn_of_mixed_environments(self.name, self.folder, done.values())
         return self._write(done)
 

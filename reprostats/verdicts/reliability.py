@@ -225,9 +225,9 @@ def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.Da
     lost = [trial for trial in well["trial"].unique() if trial not in wide.columns]
     wide = wide.reindex(columns=[*wide.columns, *lost])
     complete = wide.loc[np.isfinite(wide.to_numpy()).all(axis=1)]
-    for number, noun in zip(complete.shape, ("complete case", "run"), strict=True):
+    for number, noun in zip(complete.shape, ("complete case", "completed run"), strict=True):
         if number < 2:  # noqa: PLR2004
-            few = f"{metric!r} has {count(number, noun)} that completed; at least 2 are needed."
+            few = f"{metric!r} has {count(number, noun)}; at least 2 are needed."
             raise with_reason(InputError(few), every)
     return complete, len(wide) - len(complete)
 

@@ -223,7 +223,7 @@ def test_report(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_report_of_what_cannot_be_counted_says_why(tmp_path, monkeypatch):
-    """A trial whose data cannot be counted is a row with its reason."""
+    """The study stops after the first trials, with their reason."""
     monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
     parameters = counting.CountingParameters(**SHORT, trials=2, frame_margin=40, workers=1)
     with pytest.raises(InputError, match="margin of 40 pixels leaves no counting frame"):

@@ -46,4 +46,4 @@ def seeded_study(folder: Path, **settings) -> Study:
 
 def ran(study: Study, **settings):
     """Run a study; return its results."""
-    return study.run(**{"workers": 1, "progress": False, **settings})
+    return study.run(**{"workers": 1, "progress": False, "keep_going": True, **settings})

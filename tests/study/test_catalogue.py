@@ -69,18 +69,17 @@ class TestPlace:
     def test_of_an_earlier_version_is_found_where_it_was(
         self, recorded, tmp_path, monkeypatch, capsys
     ):
-        monkeypatch.setattr(paths, "earlier_runs", lambda: [recorded.parents[1]])
-        monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path))
+        shutil.copytree(recorded.parents[1], tmp_path / "old")
+        monkeypatch.setattr(paths, "earlier_runs", lambda: [tmp_path / "old"])
+        monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path / "new"))
+        own = tmp_path / "new" / "studies" / "scattered"
         found = Study(trials.scattered, varied={"init": [1, 2, 3]})
-        assert found.folder == recorded
+        assert found.folder == tmp_path / "old" / "studies" / "scattered"
         assert len(found.results()) == 3
         found.run()
-        assert (
-            f"Move this folder to {tmp_path / 'studies' / 'scattered'}" in capsys.readouterr().out
-        )
+        assert f"Move this folder to {own} to have it" in capsys.readouterr().out
         # Another function of this name is another project's.
-        other = Study(trials.constant, name="scattered")
-        assert other.folder == tmp_path / "studies" / "scattered"
+        assert Study(trials.constant, name="scattered").folder == own
 
 
 def test_list(runs, capsys):

@@ -9,7 +9,8 @@ import pytest
 
 from reprostats import Study
 from reprostats.records.record import TrialRecord
-from reprostats.study.earlier_code import changed_code
+from reprostats.sources import SOURCES, Switch, register
+from reprostats.study.earlier_code import changed_code, keep_or_announce
 
 SOURCE = """
 from pathlib import Path
@@ -32,16 +33,22 @@ def train(trial):
 EDITED = SOURCE.replace("RATE * x", "RATE + x")
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where the module is written: one folder, so that all tests share a fork server."""
+    return tmp_path_factory.mktemp("source")
+
+
 @pytest.fixture
-def written(tmp_path, monkeypatch):
+def written(place, tmp_path, monkeypatch):
     """Load source as a module, always of the same name; return a study of its function."""
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(place)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     config = {"log": str(tmp_path / "log"), "fail": False}
 
     def load(source=SOURCE, **settings):
-        (tmp_path / "edited.py").write_text(source)
+        (place / "edited.py").write_text(source)
         importlib.invalidate_caches()
         sys.modules.pop("edited", None)
         train = importlib.import_module("edited").train
@@ -73,7 +80,7 @@ def test_changed_code_is_announced_before_it_is_trained_again(written, tmp_path)
         run(written(EDITED))
     assert runs(tmp_path) == 4
     said = str(caught[0].message)
-    assert "(changed: edited:Net.forward)" in said
+    assert "changed since then: edited:Net.forward. If" in said
     assert "run(adopt=True)" in said
     assert caught[0].filename == __file__
     run(written(EDITED))  # once
@@ -85,7 +92,7 @@ def test_values_and_files_are_named_too(written, tmp_path):
     data.write_text("1")
     run(written(files=[data]))
     data.write_text("2")
-    with pytest.warns(UserWarning, match=rf"changed: file {data}, value edited:RATE\)"):
+    with pytest.warns(UserWarning, match=rf"then: file {data}, value edited:RATE\."):
         run(written(SOURCE.replace("RATE = 1", "RATE = 2"), files=[data]))
 
 
@@ -106,7 +113,7 @@ def test_what_changed_since_a_version_without_a_list_is_not_known(written, tmp_p
     run(written())
     for path in (tmp_path / "s" / "code").iterdir():
         path.unlink()
-    with pytest.warns(UserWarning, match="changed: not known; it was not recorded"):
+    with pytest.warns(UserWarning, match="since then: not known; it was not recorded"):
         run(written(EDITED))
 
 
@@ -152,6 +159,29 @@ def test_adopted_again_it_is_the_trial_that_ran(written, tmp_path):
     assert runs(tmp_path) == 2
     assert set(results["adopted"]) == {"edited:Net.forward, value edited:RATE"}
     assert len(study.record(study.trials[0].identity).adopted) == 1
+
+
+class NewSource(Switch):
+    name = "new_source"
+    meaning = "nothing"
+
+    def apply(self, level):
+        pass
+
+
+def test_a_source_that_reprostats_has_since_is_named_and_adopted_over(written, tmp_path):
+    run(written())
+    study = written()
+    register(NewSource())
+    try:
+        later = written()
+        with pytest.warns(UserWarning, match="since then: source new_source"):
+            keep_or_announce("train", study.folder, later.trials, (), adopt=False)
+        keep_or_announce("train", study.folder, later.trials, (), adopt=True)
+        assert set(later.results()["adopted"]) == {"source new_source"}
+        assert len(later.results()) == 2
+    finally:
+        SOURCES.pop("new_source")
 
 
 def test_failed_trials_are_not_adopted(written, tmp_path):

@@ -89,6 +89,11 @@ class TestCompleted:
         with pytest.raises(InputError, match=r"no trial completed.*2 of 2\): failed, no file"):
             completed(results)
 
+    def test_metric_that_only_failed_trials_lack_says_why(self):
+        results = table(status=["failed", "failed", "ok", "ok"], reason="no file")
+        with pytest.raises(InputError, match=r"unknown metric.*'hd'.*\(1 of 1\): failed, no file"):
+            completed(results, "hd")
+
     def test_reason_counts_trials_and_not_rows(self):
         results = table(status=["failed", "failed", "ok", "ok"], reason=["r", "r", "", ""])
         assert commonest_reason(results).startswith("1 of 2 trials did not complete")

@@ -257,7 +257,9 @@ class TestFailures:
         assert reason in rows["reason"].iloc[0]
 
     def test_what_cannot_be_recorded_is_said(self, tmp_path):
-        results = study(trials.unwritable, tmp_path, repeats=6).run(workers=1, progress=False)
+        results = study(trials.unwritable, tmp_path, repeats=6).run(
+            workers=1, progress=False, keep_going=True
+        )
         reasons = results.drop_duplicates("trial").set_index("repeat")["reason"]
         assert "fingerprints.weights" in reasons[0]
         assert "\\udcff" in reasons[1]

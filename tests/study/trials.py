@@ -40,8 +40,8 @@ def environment(trial):
         "omp": int(os.environ["OMP_NUM_THREADS"]),
         "hash": hash("text"),
         "isa": {torch.backends.cpu.get_cpu_capability(): 1.0},
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "cublas": "CUBLAS_WORKSPACE_CONFIG" in os.environ,
+        "deterministic": float(torch.are_deterministic_algorithms_enabled()),
+        "cublas": float("CUBLAS_WORKSPACE_CONFIG" in os.environ),
     }
 
 
@@ -58,7 +58,7 @@ def vandal(trial):
     found = {
         "threads": torch.get_num_threads(),
         "variable": float("VANDAL" in os.environ),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "deterministic": float(torch.are_deterministic_algorithms_enabled()),
         "draw": torch.rand(1).item(),
         "dtype": float(torch.get_default_dtype() is torch.float64),
     }

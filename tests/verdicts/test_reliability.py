@@ -101,6 +101,15 @@ class TestInput:
         with pytest.raises(InputError, match="unknown condition 'e'"):
             reliability(table, condition="e")
 
+    @pytest.mark.parametrize("metric", ["dice", "hd"])
+    def test_too_few_or_none_says_why(self, metric):
+        results = pd.DataFrame({
+            "trial": ["a", "b"], "metric": ["dice", ""], "case": "all", "value": [0.9, None],
+            "status": ["diverged", "failed"], "reason": ["", "no file"],
+        })  # fmt: skip
+        with pytest.raises(InputError, match=r"2 of 2 trials did not complete; the commonest"):
+            reliability(results, metric)
+
     def test_metric(self, values):
         with pytest.raises(InputError, match="unknown metric 'dcie'; did you mean 'dice'"):
             reliability(results(values), "dcie")
@@ -111,9 +120,9 @@ class TestInput:
             reliability(table, "accuracy")
 
     def test_too_few(self, values):
-        with pytest.raises(InputError, match="there is 1 run of 'dice'"):
+        with pytest.raises(InputError, match="'dice' has 1 completed run"):
             reliability(results(values[:, :1]))
-        with pytest.raises(InputError, match="there is 1 complete case of 'dice'"):
+        with pytest.raises(InputError, match="'dice' has 1 complete case"):
             reliability(results(values[:1]))
 
     def test_column(self, values):
