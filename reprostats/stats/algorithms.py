@@ -35,13 +35,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_confidence_level
+from reprostats.errors import InputError
+from reprostats.stats.checks import check_choice, check_confidence_level, is_between
 from reprostats.stats.comparable_runs import (
     comparable,
     distinct_runs,
@@ -225,7 +225,7 @@ def compare_matrices(
     >>> compared["difference"].round(3).tolist()
     [0.1]
     """
-    _check_options(runs, generalise_to, margin, confidence_level)
+    _check_options(runs, generalise_to, adjustment, margin, confidence_level)
     pairs = pairs_of(list(matrices), baseline)
     question = _Question(
         runs,
@@ -338,7 +338,7 @@ def _numbers(contrast: Contrast, sd_df: int, question: _Question) -> dict[str, o
     strict = replace(contrast, strict=True)
     bounds = strict if question.adjusted_level > _USUAL_LEVEL else contrast
     low_adjusted, high_adjusted = bounds.interval(question.adjusted_level)
-    margin = math.nan if question.margin is None else question.margin
+    margin = math.nan if question.margin is None else float(question.margin)
     by_hillis = question.generalise_to == "runs and cases"
     numbers: dict[str, object] = {
         "se": contrast.se,
@@ -430,14 +430,13 @@ def _has_shared(runs: pd.DataFrame, levels: pd.DataFrame | None) -> bool:
 
 
 def _check_options(
-    runs: object, generalise_to: object, margin: object, confidence_level: float
+    runs: object, generalise_to: object, adjustment: object, margin: object, confidence_level: float
 ) -> None:
-    if runs not in ("nested", "crossed"):
-        raise unknown_name("relation of runs", runs, ("nested", "crossed"))
-    if generalise_to not in GENERALISATIONS:
-        raise unknown_name("generalise_to", generalise_to, GENERALISATIONS)
+    check_choice(runs, get_args(Runs), name="relation of runs")
+    check_choice(generalise_to, GENERALISATIONS, name="generalise_to")
+    check_choice(adjustment, get_args(Adjustment), name="adjustment")
     check_confidence_level(confidence_level)
-    if margin is not None and not (isinstance(margin, int | float) and 0 < margin < math.inf):
+    if margin is not None and not is_between(margin, 0, math.inf):
         raise InputError(
             f"margin must be a number above 0, in the unit of the value, not {margin!r}: it is the "
             "largest difference that does not matter, whatever its direction."

@@ -75,13 +75,33 @@ def check_positive(**numbers: object) -> None:
             raise InputError(f"{name} is {number!r:.60}; it must be above 0 and finite")
 
 
-def check_integer(value: object, least: int, *, name: str) -> None:
-    """Refuse what is no integer, or too small.
+def check_not_negative(**numbers: object) -> None:
+    """Refuse a number below 0, or infinite.
 
     Raises
     ------
     InputError
-        If the value is no integer of at least ``least``; 2.0 is one, True is not.
+        If a number is no real number from 0 on; the message has its name.
+
+    Examples
+    --------
+    >>> check_not_negative(cost=-1)
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: cost is -1; it must be 0 or more and finite
+    """
+    for name, number in numbers.items():
+        if not is_between(number, 0, math.inf, from_low=True):
+            raise InputError(f"{name} is {number!r:.60}; it must be 0 or more and finite")
+
+
+def check_integer(value: object, least: int, *, name: str, most: float = math.inf) -> None:
+    """Refuse what is no integer, too small or too large.
+
+    Raises
+    ------
+    InputError
+        If the value is no integer from ``least`` to ``most``; 2.0 is one, True is not.
 
     Examples
     --------
@@ -93,6 +113,8 @@ def check_integer(value: object, least: int, *, name: str) -> None:
     whole = not isinstance(value, bool) and isinstance(value, Real) and value == value // 1
     if not whole or not is_between(value, least - 1, math.inf):
         raise InputError(f"{name} is {value!r:.60}; it must be an integer of at least {least}")
+    if not is_between(value, least - 1, most + 1):
+        raise InputError(f"{name} is {value!r:.60}; at most {most:,} is possible")
 
 
 def as_numbers(values: ArrayLike | pd.DataFrame, *, name: str) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ vary: they count once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -37,7 +37,7 @@ def pairs_of(names: Sequence[object], baseline: object) -> list[tuple[object, ob
         raise InputError("there is one algorithm; at least two are compared.")
     if baseline is None:
         return list(combinations(names, 2))
-    if baseline not in names:
+    if not isinstance(baseline, Hashable) or baseline not in dict.fromkeys(names):
         raise unknown_name("baseline", baseline, map(str, names))
     return [(name, baseline) for name in names if name != baseline]
 

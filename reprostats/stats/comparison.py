@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import combinations, pairwise, permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from reprostats.errors import InputError, unknown_name
+from reprostats.errors import InputError
 from reprostats.stats.aggregates import (
     ENDS,
     Improvement,
@@ -40,7 +40,15 @@ from reprostats.stats.aggregates import (
     MiddleMean,
     ShareAbove,
 )
-from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
+from reprostats.stats.checks import (
+    as_numbers,
+    check_finite,
+    check_table,
+    column_of,
+    count,
+    is_between,
+    labels_of,
+)
 from reprostats.stats.precision import power_of_two, without_noise
 
 Floats = NDArray[np.float64]
@@ -216,6 +224,8 @@ def performance_profile(
     places = (
         _even_places(scores) if thresholds is None else as_numbers(thresholds, name="thresholds")
     )
+    if places.ndim != 1:
+        raise InputError(f"thresholds has shape {places.shape}; it must be (n,)")
     check_finite(places, name="thresholds")
     rows = []
     for name, values in scores.items():
@@ -263,7 +273,8 @@ def critical_difference(
         As `probability_of_improvement`, or with fewer than three algorithms, for which
         `wilcoxon_test` is meant.
     """
-    check_confidence_level(1 - significance_level)
+    if not is_between(significance_level, 0, 1):
+        raise InputError(f"significance_level is {significance_level!r:.60}; it must lie in (0, 1)")
     scores = _scores(table, value, algorithm, case, run)
     if len(scores) < 3:  # noqa: PLR2004
         raise InputError(
@@ -308,36 +319,32 @@ def _even_places(scores: Mapping[str, Floats]) -> Floats:
 
 def _scores(table: pd.DataFrame, value: str, algorithm: str, case: str, run: str) -> Scores:
     """Read a long table into an array of shape (cases, runs) for each algorithm."""
-    columns = [value, algorithm, case, run]
-    for name in columns:
-        if name not in table.columns:
-            raise unknown_name("column", name, map(str, table.columns))
-    for one, other in pairwise(sorted([algorithm, case, run])):
-        if one == other:
-            raise InputError(f"column {one!r} is named twice; case and run must be told apart")
-    keys = [algorithm, case, run]
-    doubled = table.duplicated(keys)
+    check_table(table)
+    values = column_of(table, value)
+    labels = {name: labels_of(table, name) for name in (algorithm, case, run)}
+    if len(labels) < 3:  # noqa: PLR2004
+        raise InputError("algorithm, case and run must be three columns, to be told apart")
+    rows = pd.DataFrame(labels).set_axis(["algorithm", "case", "run"], axis=1)
+    doubled = rows.duplicated()
     if doubled.any():
-        first = table.loc[doubled, keys].iloc[0].tolist()
+        first = rows[doubled].iloc[0].tolist()
         raise InputError(
             f"algorithm {first[0]!r} has more than one value for case {first[1]!r} and run "
             f"{first[2]!r}; values of one run on one case are not independent: average them, or "
             "name the column of the runs"
         )
-    cases = list(dict.fromkeys(table[case]))
+    rows["value"] = as_numbers(values, name=f"column {value!r}")
+    cases = list(dict.fromkeys(rows["case"]))
     if len(cases) < 2:  # noqa: PLR2004
         raise InputError(f"there is {count(len(cases), 'case')}; at least 2 are needed")
     return {
-        str(name): _complete(rows, value, case, run, cases, str(name))
-        for name, rows in table.groupby(algorithm, sort=False, observed=True)
+        str(name): _complete(part, cases, str(name))
+        for name, part in rows.groupby("algorithm", sort=False, observed=True)
     }
 
 
-def _complete(
-    rows: pd.DataFrame, value: str, case: str, run: str, cases: list[object], name: str
-) -> Floats:
-    numbers = as_numbers(rows[value], name=f"column {value!r}")
-    wide = rows.assign(**{value: numbers}).pivot_table(value, case, run, sort=False, dropna=False)
+def _complete(rows: pd.DataFrame, cases: list[object], name: str) -> Floats:
+    wide = rows.pivot_table("value", "case", "run", sort=False, dropna=False)
     scores = wide.reindex(cases).to_numpy()
     bad = np.argwhere(~np.isfinite(scores))
     if bad.size:

@@ -23,8 +23,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import check_confidence_level, check_integer, is_between
+from reprostats.errors import InputError
+from reprostats.stats.checks import (
+    check_choice,
+    check_confidence_level,
+    check_integer,
+    check_truth,
+    is_between,
+)
 from reprostats.stats.paired import as_pairs
 from reprostats.stats.precision import without_noise
 from reprostats.stats.proportion import wilson_interval
@@ -33,6 +39,7 @@ Interval = Literal["score", "bootstrap"]
 Conclusion = Literal["not significant", "significant, not meaningful", "significant and meaningful"]
 
 _EVEN = 0.5
+_MOST_RESAMPLES = 1_000_000
 
 
 def probability_of_outperforming(
@@ -91,9 +98,10 @@ def probability_of_outperforming(
     check_confidence_level(confidence_level)
     if not is_between(meaningful, _EVEN, 1):
         raise InputError(f"meaningful is {meaningful!r}; it must lie between 0.5 and 1")
-    if interval not in get_args(Interval):
-        raise unknown_name("interval", interval, get_args(Interval))
-    check_integer(resamples, 1, name="resamples")
+    check_choice(interval, get_args(Interval), name="interval")
+    check_truth(higher_is_better, name="higher_is_better")
+    check_integer(resamples, 1, name="resamples", most=_MOST_RESAMPLES)
+    check_integer(seed, 0, name="seed")
     pairs = as_pairs(first, second)
     # Differences that are rounding alone are ties.
     signs = np.sign(without_noise(pairs[:, 0] - pairs[:, 1], pairs))
@@ -173,7 +181,7 @@ def _score(wins: NDArray[np.float64], confidence_level: float) -> tuple[float, f
 def _bootstrap(
     wins: NDArray[np.float64], resamples: int, seed: int, confidence_level: float
 ) -> tuple[float, float]:
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(int(seed))
     means = [generator.choice(wins, len(wins)).mean() for _ in range(resamples)]
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])

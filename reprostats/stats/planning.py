@@ -13,6 +13,7 @@ from reprostats.stats.checks import (
     check_confidence_level,
     check_integer,
     check_positive,
+    check_truth,
     is_between,
 )
 from reprostats.stats.median import lower_rank
@@ -62,12 +63,12 @@ def repeats_for_mean(
     _check_probability(assurance=assurance)
     tail = (1 - confidence_level) / 2
 
-    def reached(n: int) -> float:
-        largest_sd = math.sqrt(2 * special.gammaincinv((n - 1) / 2, assurance) / (n - 1)) * sd
+    def reached(n: int) -> float:  # in units of sd, which may be huge
+        largest_sd = math.sqrt(2 * special.gammaincinv((n - 1) / 2, assurance) / (n - 1))
         return float(-special.stdtrit(n - 1, tail) * largest_sd / math.sqrt(n))
 
-    n = _smallest(lambda n: reached(n) <= half_width, 2)
-    return pd.DataFrame([{"n": n, "half_width": reached(n), "assurance": assurance}])
+    n = _smallest(lambda n: reached(n) <= float(half_width) / float(sd), 2)
+    return pd.DataFrame([{"n": n, "half_width": reached(n) * float(sd), "assurance": assurance}])
 
 
 def repeats_for_median(
@@ -146,7 +147,8 @@ def cases_for_paired_power(
     >>> int(cases_for_paired_power(effect=0.5, power=0.8)["n"].iloc[0])
     34
     """
-    check_positive(effect=abs(effect))
+    _check_effect(effect)
+    check_truth(two_sided, name="two_sided")
     _check_probability(power=power, significance_level=significance_level)
     tail = significance_level / (2 if two_sided else 1)
 
@@ -199,7 +201,7 @@ def subjects_for_icc(
     """
     check_positive(half_width=half_width)
     check_confidence_level(confidence_level)
-    if icc != 0 and not is_between(icc, 0, 1):
+    if not is_between(icc, 0, 1, from_low=True):
         raise InputError(f"icc is {icc!r}; it must be 0 or more and less than 1")
     check_integer(n_raters, 2, name="n_raters")
     z = -float(special.ndtri((1 - confidence_level) / 2))
@@ -226,6 +228,12 @@ def _smallest(enough: Callable[[int], bool], least: int) -> int:
         between = (low + high) // 2
         low, high = (low, between) if between >= least and enough(between) else (between, high)
     return high
+
+
+def _check_effect(effect: object) -> None:
+    """Refuse an effect that is 0 or no finite number; its sign is its direction."""
+    if not is_between(effect, -math.inf, math.inf) or effect == 0:
+        raise InputError(f"effect is {effect!r:.60}; it must be a finite number other than 0")
 
 
 def _check_probability(**numbers: float) -> None:

@@ -10,18 +10,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import check_confidence_level, check_integer, is_between
+from reprostats.stats.checks import (
+    check_choice,
+    check_confidence_level,
+    check_integer,
+    check_not_negative,
+    check_positive,
+    is_between,
+)
 from reprostats.stats.equivalence import equivalence_power
 from reprostats.stats.mean_squares import Runs, mean_squares
 from reprostats.stats.run_table import matrices_of, relation_of
 
 _PAIR = 2
+_MOST_TRAININGS, _MOST_CASES = 10_000, 10_000_000
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,8 @@ def comparison_variances(
     >>> round(pilot.run**0.5, 3), round(pilot.pair**0.5, 3), round(pilot.residual**0.5, 3)
     (0.024, 0.004, 0.008)
     """
+    if runs is not None:
+        check_choice(runs, get_args(Runs), name="relation of runs")
     by_name = matrices_of(table, value, algorithm, run, case)
     relation = relation_of(by_name) if runs is None else runs
     matrices = list(by_name.values())
@@ -178,8 +189,8 @@ def plan_comparison(
     """
     _check(variances, difference, margin, power, training_cost, case_cost)
     check_confidence_level(confidence_level)
-    check_integer(max_trainings, _PAIR, name="max_trainings")
-    check_integer(max_cases, _PAIR, name="max_cases")
+    check_integer(max_trainings, _PAIR, name="max_trainings", most=_MOST_TRAININGS)
+    check_integer(max_cases, _PAIR, name="max_cases", most=_MOST_CASES)
     alpha = 1 - confidence_level
 
     def reached(n_runs: int, n_cases: int) -> float:
@@ -231,16 +242,13 @@ def _check(
         raise InputError(f"the difference or margin is {wanted!r}; it must be above 0.")
     if not is_between(power, 0, 1):
         raise InputError(f"power is {power!r}; it must lie between 0 and 1.")
-    for name, number in (
-        ("training_cost", training_cost),
-        ("case_cost", case_cost),
-        ("the variance of runs", variances.run),
-        ("the variance of algorithm x case", variances.pair),
-    ):
-        if number != 0 and not is_between(number, 0, math.inf):
-            raise InputError(f"{name} is {number!r}; it must be 0 or more and finite.")
-    if not is_between(variances.residual, 0, math.inf):
-        raise InputError(f"the residual variance is {variances.residual!r}; it must be above 0.")
+    check_not_negative(training_cost=training_cost, case_cost=case_cost)
+    if not isinstance(variances, ComparisonVariances):
+        raise InputError(
+            f"variances is {variances!r:.60}; it must be what comparison_variances gives."
+        )
+    check_not_negative(**{"variances.run": variances.run, "variances.pair": variances.pair})
+    check_positive(**{"variances.residual": variances.residual})
 
 
 def _check_complete(matrices: list[pd.DataFrame], runs: Runs) -> None:

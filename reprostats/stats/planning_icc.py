@@ -9,12 +9,14 @@ from reprostats.errors import InputError
 from reprostats.stats.checks import (
     check_confidence_level,
     check_integer,
+    check_not_negative,
     check_positive,
     is_between,
 )
 from reprostats.stats.pivotal import mean_square_draws
 
 _PAIR = 2
+_MOST = 100_000  # raters or subjects
 _STUDIES = 128  # over which the half-width is averaged
 _DRAWS = 2048  # for the interval of each; `reprostats.icc` takes twice as many
 
@@ -78,18 +80,12 @@ def plan_icc(
      n_raters  n_subjects  half_width  cost  cheapest
             6          25       0.099   145      True
     """
-    if icc != 0 and not is_between(icc, 0, 1):
+    if not is_between(icc, 0, 1, from_low=True):
         raise InputError(f"icc is {icc!r}; it must be 0 or more and less than 1")
-    for name, number in {
-        "rater_ratio": rater_ratio,
-        "rater_cost": rater_cost,
-        "subject_cost": subject_cost,
-    }.items():
-        if number != 0:
-            check_positive(**{name: number})
+    check_not_negative(rater_ratio=rater_ratio, rater_cost=rater_cost, subject_cost=subject_cost)
     check_positive(half_width=half_width)
-    check_integer(max_raters, _PAIR, name="max_raters")
-    check_integer(max_subjects, _PAIR, name="max_subjects")
+    check_integer(max_raters, _PAIR, name="max_raters", most=_MOST)
+    check_integer(max_subjects, _PAIR, name="max_subjects", most=_MOST)
     check_confidence_level(confidence_level)
 
     def reached(n_raters: int, n_subjects: int) -> float:

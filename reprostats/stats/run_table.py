@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_table, column_of, labels_of
+from reprostats.errors import InputError
+from reprostats.stats.checks import as_numbers, check_table, column_of, labels_of, names_in
 from reprostats.stats.mean_squares import Runs
+
+_LARGEST = 1e140  # whose square, times the number of values, is a number of float64
 
 
 def matrices_of(
@@ -20,10 +22,16 @@ def matrices_of(
     """Return the values of each algorithm: one row a run, one column a case."""
     check_table(table)
     values = as_numbers(column_of(table, value), name=f"column {value!r}")
+    if np.nanmax(np.abs(values[np.isfinite(values)]), initial=0.0) > _LARGEST:
+        raise InputError(f"column {value!r} holds values beyond {_LARGEST:g}; divide them")
     columns = [algorithm, run, *([] if case is None else [case])]
     rows = pd.DataFrame({name: labels_of(table, name) for name in columns}).assign(
         **{value: values}
     )
+    for name in columns:
+        if rows[name].isna().any():
+            row = int(np.flatnonzero(rows[name].isna())[0])
+            raise InputError(f"row {row}: column {name!r} is empty")
     if case is None:
         case = "case"
         rows[case] = "all"
@@ -69,21 +77,18 @@ def levels_of(
     InputError
         If there is no such column, or a run has two levels.
     """
-    if isinstance(run_factors, str):
-        raise InputError(f"run_factors is a list of columns, as [{run_factors!r}].")
-    for name in run_factors:
-        if name not in table:
-            raise unknown_name("column", name, map(str, table.columns), where="table")
-    if not run_factors:
+    factors = names_in(run_factors, name="run_factors")
+    if not factors:
         return None
-    rows = table[[algorithm, run, *run_factors]].drop_duplicates()
+    columns = [algorithm, run, *factors]
+    rows = pd.DataFrame({name: labels_of(table, name) for name in columns}).drop_duplicates()
     if (doubled := rows.duplicated([algorithm, run])).any():
         first = rows[doubled].iloc[0]
         raise InputError(
             f"run {first[run]!r} of {first[algorithm]!r} has two levels of "
-            f"{' or '.join(run_factors)}; each run has one."
+            f"{' or '.join(factors)}; each run has one."
         )
     return {
-        name: part.set_index(run)[list(run_factors)]
+        name: part.set_index(run)[factors]
         for name, part in rows.groupby(algorithm, sort=False, observed=True)
     }

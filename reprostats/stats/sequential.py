@@ -35,12 +35,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, check_positive
+from reprostats.stats.checks import (
+    as_numbers,
+    check_confidence_level,
+    check_finite,
+    check_positive,
+    is_between,
+)
 from reprostats.stats.precision import power_of_two, rounding
 
 Floats = NDArray[np.float64]
 
 _AT_LEAST = 2
+_EFFECT_SIZES = (0.001, 1000)
 _NO_SPREAD = "the values of the first stage are equal: they show no spread"
 _LARGEST_T = 1e150  # its square does not overflow, and is as good as infinite
 
@@ -161,7 +168,7 @@ def confidence_sequence(
     Raises
     ------
     InputError
-        If a value is not finite, there is none, or ``effect_size`` is not above 0.
+        If a value is not finite, there is none, or ``effect_size`` is not between 0.001 and 1000.
 
     Notes
     -----
@@ -181,7 +188,11 @@ def confidence_sequence(
     [[5.0, 0.01, 0.03], [6.0, 0.015, 0.026]]
     """
     check_confidence_level(confidence_level)
-    check_positive(effect_size=effect_size)
+    if not is_between(effect_size, *_EFFECT_SIZES):
+        low, high = _EFFECT_SIZES
+        raise InputError(
+            f"effect_size is {effect_size!r:.60}; it must lie between {low} and {high}"
+        )
     given = _finite_values(values, "values")
     if not len(given):
         raise InputError("values has no value; at least one is needed")
@@ -191,15 +202,11 @@ def confidence_sequence(
     growth = np.asarray(1 + n * effect_size**2, dtype=np.float64)
     reach = _reach(n, growth, errors, 1 - confidence_level)
     e_values = np.exp(log_evidence(means, errors, n, growth))
+    with np.errstate(over="ignore"):  # limits beyond the numbers of float64 are infinite
+        limits = {"ci_low": (means - reach) * unit, "ci_high": (means + reach) * unit}
+    p_values = np.minimum(1.0, 1 / np.maximum.accumulate(e_values))
     return pd.DataFrame(
-        {
-            "n": n,
-            "mean": means * unit,
-            "ci_low": (means - reach) * unit,
-            "ci_high": (means + reach) * unit,
-            "e_value": e_values,
-            "p_value": np.minimum(1.0, 1 / np.maximum.accumulate(e_values)),
-        }
+        {"n": n, "mean": means * unit, **limits, "e_value": e_values, "p_value": p_values}
     )
 
 

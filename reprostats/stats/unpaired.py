@@ -10,8 +10,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_confidence_level, check_finite, count
+from reprostats.errors import InputError
+from reprostats.stats.checks import (
+    as_numbers,
+    check_choice,
+    check_confidence_level,
+    check_finite,
+    count,
+)
 from reprostats.stats.paired import Alternative, noncentrality_interval, open_ends
 from reprostats.stats.precision import centre, power_of_two, rounding
 
@@ -82,8 +88,7 @@ def unpaired_ttest(
           0.023   0.002    0.043      1.72
     """
     check_confidence_level(confidence_level)
-    if alternative not in get_args(Alternative):
-        raise unknown_name("alternative", alternative, get_args(Alternative))
+    check_choice(alternative, get_args(Alternative), name="alternative")
     sides = two_samples(first, second)
     unit = power_of_two(np.concatenate(sides))
     scaled = [side / unit for side in sides]

@@ -224,7 +224,7 @@ class TestRunFactors:
 
     @pytest.mark.parametrize("factors", ["split", ["splits"]])
     def test_bad_columns(self, factors):
-        with pytest.raises(InputError, match=r"is a list of columns|did you mean 'split'"):
+        with pytest.raises(InputError, match=r"must be a list of names|did you mean 'split'"):
             self.compared(self.table(), run_factors=factors)
 
 

@@ -244,7 +244,7 @@ class TestRefusal:
             function(table, **NAMES)
 
     def test_the_same_column_twice(self, function):
-        with pytest.raises(InputError, match="named twice"):
+        with pytest.raises(InputError, match="must be three columns"):
             function(scores(random_scores((3, 4, 3))), **(NAMES | {"run": "case"}))
 
     def test_a_missing_case(self, function):

@@ -111,8 +111,8 @@ CALLS: dict[str, dict[str, Any]] = {
         "table": TABLE, **NAMES, "thresholds": [0.0, 1.0], "confidence_level": 0.95,
     },
     "plan_icc": {
-        "icc": 0.5, "rater_ratio": 0.5, "half_width": 0.6, "rater_cost": 1.0, "subject_cost": 0.1,
-        "max_raters": 3, "max_subjects": 8, "confidence_level": 0.95,
+        "icc": 0.5, "rater_ratio": 0.5, "half_width": 2.0, "rater_cost": 1.0, "subject_cost": 0.1,
+        "max_raters": 2, "max_subjects": 3, "confidence_level": 0.95,
     },
     "plan_comparison": {
         "variances": reprostats.ComparisonVariances(1.0, 1.0, 1.0), "difference": 2.0, "power": 0.8,
