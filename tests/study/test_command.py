@@ -40,7 +40,7 @@ def reason(results, repeat: int) -> tuple[str, str]:
 def test_the_python_of_the_study_has_a_placeholder(tmp_path):
     study = seeded_study(tmp_path)
     script = ["{python}", "train.py", "--seed", "{init}", "--out", "{folder}"]
-    other = command_study(tmp_path, script, folder=tmp_path / "other")
+    other = command_study(tmp_path, script)
     assert ran(other)["value"].tolist() == ran(study)["value"].tolist()
     own = other.function.own_environment()
     assert own == {"program": sys.executable}

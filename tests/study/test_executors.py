@@ -349,7 +349,7 @@ def test_full_disk_stops_the_run_and_loses_nothing(tmp_path):
     full.touch()
     study = Study(trials.fills_the_disk, config={"full": str(full)}, repeats=3,
                   folder=tmp_path / "s")  # fmt: skip
-    with pytest.raises(WorkerError, match="could not be run or recorded"):
+    with pytest.raises(WorkerError, match="could not be recorded"):
         study.run(workers=1, progress=False)
     before = study.results()
     assert before["repeat"].unique().tolist() == [0]

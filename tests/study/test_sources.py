@@ -220,7 +220,7 @@ class TestTrial:
 
 def test_choice_that_is_not_asked_for_is_warned_of(tmp_path):
     study = Study(trials.constant, varied={"dtype": ["float32", "float64"]}, folder=tmp_path)
-    with pytest.warns(UserWarning, match=r"never used by 'constant': dtype\. .*trial\.level"):
+    with pytest.warns(UserWarning, match=r"not used by .*'constant': dtype\. .*trial\.level"):
         study.run(workers=1, progress=False)
 
 

@@ -51,7 +51,7 @@ def test_names_stay_names(tmp_path, capsys):
     ("content", "message"),
     [
         ("", "is empty"),
-        ("trial,metric\n1,dice\n", "there is no column 'value'"),
+        ("trial,metric\n1,dice\n", "no column holds numbers that could be a metric"),
         ('trial,metric,value\n1,dice,"0,9"\n', "row 0, column value: '0,9' is no number"),
     ],
 )
@@ -66,7 +66,7 @@ def test_bad_file_is_one_message(tmp_path, capsys, content, message):
 
 def test_missing_path(tmp_path, capsys):
     assert main(["verdict", str(tmp_path / "none.csv"), "--metric", "dice"]) == 1
-    assert "none.csv: cannot be read" in capsys.readouterr().err
+    assert "none.csv: there is no such file or folder" in capsys.readouterr().err
 
 
 def test_parquet(tmp_path, capsys):
