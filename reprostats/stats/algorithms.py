@@ -60,7 +60,7 @@ from reprostats.stats.family import Adjustment, adjust_p_values
 from reprostats.stats.mean_squares import Floats, Runs
 from reprostats.stats.pooled import Pooled, pooled
 from reprostats.stats.run_means import shared_levels
-from reprostats.stats.run_table import levels_of, matrices_of, relation_of
+from reprostats.stats.run_table import check_squares, levels_of, matrices_of, relation_of
 from reprostats.stats.stand_in import StandIn, Trainings, over_trainings
 
 GeneraliseTo = Literal["cases", "runs", "runs and cases"]
@@ -173,6 +173,7 @@ def compare_algorithms(
     runs and cases: 0.095, -0.013 to 0.203
     """
     matrices = matrices_of(table, value, algorithm, run, case)
+    check_squares(matrices)
     if runs is None:  # for these networks on other cases it makes no difference
         runs = "nested" if generalise_to == "cases" else relation_of(matrices)
     return compare_matrices(

@@ -27,7 +27,7 @@ from reprostats.stats.checks import (
 )
 from reprostats.stats.equivalence import equivalence_power
 from reprostats.stats.mean_squares import Runs, mean_squares
-from reprostats.stats.run_table import matrices_of, relation_of
+from reprostats.stats.run_table import check_squares, matrices_of, relation_of
 
 _PAIR = 2
 _MOST_TRAININGS, _MOST_CASES = 10_000, 10_000_000
@@ -108,6 +108,7 @@ def comparison_variances(
     if runs is not None:
         check_choice(runs, get_args(Runs), name="relation of runs")
     by_name = matrices_of(table, value, algorithm, run, case)
+    check_squares(by_name)
     relation = relation_of(by_name) if runs is None else runs
     matrices = list(by_name.values())
     _check_complete(matrices, relation)

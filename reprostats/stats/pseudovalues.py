@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import count, is_between
+from reprostats.errors import InputError
+from reprostats.stats.checks import check_table, count, is_between, labels_of
 
 Statistic = Callable[[pd.DataFrame], float]
 
@@ -89,8 +89,9 @@ def pseudovalues(
     >>> compared[["difference", "se"]].round(3).to_numpy().tolist()
     [[0.375, 0.125]]
     """
-    if table.empty:
-        raise InputError("the table has no rows")
+    check_table(table)
+    if not callable(statistic):
+        raise InputError(f"statistic is {statistic!r:.60}; it must be a function of rows of a run")
     for name in (algorithm, run, case):
         _check_column(table, name)
     parts = []
@@ -134,8 +135,6 @@ def _number(statistic: Statistic, rows: pd.DataFrame, where: str) -> float:
 
 
 def _check_column(table: pd.DataFrame, name: Hashable) -> None:
-    if name not in table:
-        raise unknown_name("column", name, map(str, table.columns), where="table")
-    if table[name].isna().any():
-        row = int(np.flatnonzero(table[name].isna())[0])
+    if (empty := labels_of(table, name).isna()).any():
+        row = int(np.flatnonzero(empty)[0])
         raise InputError(f"column {name!r} is empty in row {row}")

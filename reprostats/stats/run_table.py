@@ -22,8 +22,6 @@ def matrices_of(
     """Return the values of each algorithm: one row a run, one column a case."""
     check_table(table)
     values = as_numbers(column_of(table, value), name=f"column {value!r}")
-    if np.nanmax(np.abs(values[np.isfinite(values)]), initial=0.0) > _LARGEST:
-        raise InputError(f"column {value!r} holds values beyond {_LARGEST:g}; divide them")
     columns = [algorithm, run, *([] if case is None else [case])]
     rows = pd.DataFrame({name: labels_of(table, name) for name in columns}).assign(
         **{value: values}
@@ -46,6 +44,20 @@ def matrices_of(
         name: part.set_index([run, case])[value].unstack(case)  # noqa: PD010 - keeps empty rows
         for name, part in rows.groupby(algorithm, sort=False, observed=True)
     }
+
+
+def check_squares(matrices: Mapping[Any, pd.DataFrame]) -> None:
+    """Refuse values whose squares are beyond the numbers of float64.
+
+    Raises
+    ------
+    InputError
+        If there is one.
+    """
+    for name, matrix in matrices.items():
+        values = matrix.to_numpy(dtype=np.float64)
+        if np.abs(values[np.isfinite(values)]).max(initial=0.0) > _LARGEST:
+            raise InputError(f"algorithm {name!r} has values beyond {_LARGEST:g}; divide them")
 
 
 def relation_of(matrices: Mapping[Any, pd.DataFrame]) -> Runs:

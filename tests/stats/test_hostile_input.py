@@ -124,6 +124,10 @@ CALLS: dict[str, dict[str, Any]] = {
         "interval": "bootstrap", "resamples": 20, "seed": 0, "confidence_level": 0.95,
     },
     "probability_of_improvement": {"table": TABLE, **NAMES, "confidence_level": 0.95},
+    "pseudovalues": {
+        "table": TABLE, "statistic": lambda rows: float(len(rows)),
+        "algorithm": "model", "run": "run", "case": "case",
+    },
     "repeated_measures_anova": {
         "table": CELLS, "value": "dice", "subject": "case", "within": ["model"], "between": [],
         "method": "univariate",

@@ -77,7 +77,7 @@ class TestInput:
             lambda: subjects_for_icc(icc=0.5, n_raters=2, half_width=value),
             lambda: cases_for_paired_power(effect=0 if value == -1 else value),
         ):
-            with pytest.raises(InputError, match="must be above 0|other than 0"):
+            with pytest.raises(InputError, match=r"must be above 0|other than 0"):
                 call()
 
     def test_probability(self):
