@@ -121,7 +121,7 @@ def read_results(
     'case' is the case.
     'seed' is the run; trainings of two algorithms with one seed are taken as a pair.
     'model' is the algorithm.
-    A higher value is better of 'dice'.
+    Of 'dice', a higher value is better.
     """
     place = Path(path)
     if not place.exists():

@@ -379,5 +379,5 @@ def _metric_sentences(table: pd.DataFrame) -> list[str]:
     for better, word in words.items():
         known = [repr(name) for name in names if metric_of(name).higher_is_better is better]
         if known:
-            said.append(f"A {word} value is better of {_some(known)}.")
+            said.append(f"Of {_some(known)}, a {word} value is better.")
     return said
