@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from deepsig import aso
-from deepsig.aso import compute_violation_ratio
 
 HERE = Path(__file__).parent
 SIZES = [(5, 5), (5, 10), (10, 10), (8, 20), (20, 20), (25, 10), (40, 40), (20, 5)]
@@ -23,6 +21,9 @@ SHIFTS = (0.0, 0.5, 1.0)
 
 def main() -> None:
     """Compare two samples in every design."""
+    from deepsig import aso
+    from deepsig.aso import compute_violation_ratio
+
     generator = np.random.default_rng(20260401)
     rows = []
     for number, (n, m) in enumerate(SIZES):

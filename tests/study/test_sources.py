@@ -251,7 +251,8 @@ STRANGER = """
 
 
     def train(trial):
-        return {"half_of_the_smallest": (torch.full((1,), SMALLEST) / 2).item() > 0}
+        half = torch.full((1,), SMALLEST) / 2
+        return {"half_of_the_smallest": float(half.item() > 0)}
 """
 SCRIPT = """
     import json
