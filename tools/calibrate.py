@@ -15,13 +15,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
-from calibration import aggregates, agreement, algorithms, order, raters
+from calibration import aggregates, agreement, algorithms, order, raters, reports
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "data" / "measured"
 PAGE = ROOT / "docs" / "calibration.md"
 PARTS = {
     "algorithms": algorithms,
+    "reports": reports,
     "agreement": agreement,
     "raters": raters,
     "aggregates": aggregates,
