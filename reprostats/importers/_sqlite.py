@@ -46,6 +46,11 @@ class Database:
             raise InputError(f"{self.file}: cannot be read as expected ({error}).") from None
 
 
+def databases_in(folder: Path, names: Iterable[str]) -> list[Path]:
+    """List the databases with these tables in a folder, however deep."""
+    return [file for file in sorted(folder.rglob("*.db")) if has_tables(file, names)]
+
+
 def has_tables(file: Path, names: Iterable[str]) -> bool:
     """Tell whether a file is a database with these tables."""
     try:

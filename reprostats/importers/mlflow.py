@@ -23,7 +23,7 @@ from reprostats.importers._files import (
     read_text,
     read_yaml,
 )
-from reprostats.importers._sqlite import Database, has_tables
+from reprostats.importers._sqlite import Database, databases_in, has_tables
 from reprostats.importers._tabular import first_columns, numbers_in, read_table
 
 _PARENT = "mlflow.parentRunId"
@@ -58,7 +58,7 @@ class MLflow(Importer):
         """Tell whether a store of runs or an exported table is there."""
         if path.is_file():
             return has_tables(path, _TABLES) or _is_export(path)
-        return len(_databases(path)) + len(_stores(path)) > 0
+        return len(databases_in(path, _TABLES)) + len(_stores(path)) > 0
 
     def runs(self, path: Path, assumed: list[str]) -> Iterable[Run]:
         """Give each run that is neither deleted nor the mean of others."""
@@ -95,15 +95,11 @@ def _run(kept: _Kept, others: Mapping[str, _Kept]) -> Run:
 def _kept(path: Path) -> Iterable[_Kept]:
     if path.is_file():
         return _of_database(path) if has_tables(path, _TABLES) else _of_export(path)
-    databases, stores = _databases(path), _stores(path)
+    databases, stores = databases_in(path, _TABLES), _stores(path)
     if len(databases) + len(stores) > 1:
         names = ", ".join(map(str, [*databases, *stores]))
         raise InputError(f"{path} holds several stores of MLflow; name one of them: {names}.")
     return _of_database(databases[0]) if databases else _of_store(stores[0], path.resolve())
-
-
-def _databases(path: Path) -> list[Path]:
-    return [file for file in sorted(path.rglob("*.db")) if has_tables(file, _TABLES)]
 
 
 def _stores(path: Path) -> list[Path]:

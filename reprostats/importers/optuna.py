@@ -14,7 +14,7 @@ from reprostats.errors import InputError, QuestionError
 from reprostats.importers._base import NONE, Answers, ForeignRows, Importer, Run, rows_of_runs
 from reprostats.importers._files import parse_json
 from reprostats.importers._roles import is_seed
-from reprostats.importers._sqlite import Database, has_tables
+from reprostats.importers._sqlite import Database, databases_in, has_tables
 from reprostats.importers._tabular import first_columns, numbers_in, read_table
 
 _TABLES = ("studies", "trials", "trial_params", "trial_values", "trial_intermediate_values")
@@ -34,7 +34,7 @@ class Optuna(Importer):
         """Tell whether a database of studies or a table of trials is there."""
         if path.is_file():
             return has_tables(path, _TABLES) or _is_table(path)
-        return bool(_databases(path))
+        return bool(databases_in(path, _TABLES))
 
     def read(self, path: Path, answers: Answers) -> ForeignRows:
         """Read every trial; steps are folds only where the caller says so."""
@@ -56,14 +56,10 @@ def _is_table(path: Path) -> bool:
     return columns >= {_NUMBER, "state"} and any(name.startswith("params_") for name in columns)
 
 
-def _databases(path: Path) -> list[Path]:
-    return [file for file in sorted(path.rglob("*.db")) if has_tables(file, _TABLES)]
-
-
 def _of_path(path: Path, with_steps: bool, assumed: list[str]) -> list[Run]:
     if path.is_file() and _is_table(path):
         return _of_table(path)
-    databases = [path] if path.is_file() else _databases(path)
+    databases = [path] if path.is_file() else databases_in(path, _TABLES)
     if len(databases) > 1:
         names = ", ".join(map(str, databases))
         raise InputError(f"{path} holds several databases of Optuna; name one of them: {names}.")
@@ -167,6 +163,7 @@ def _of_table(path: Path) -> list[Run]:
     table = read_table(path)
     heads = [str(n) for n in table if n == "value" or str(n).startswith("values_")]
     values = {head: numbers_in(table[head], path, head) for head in heads}
+    numbers = numbers_in(table[_NUMBER], path, _NUMBER)
     runs = []
     for row, cells in enumerate(table.to_dict("records")):
         fields = {
@@ -174,7 +171,7 @@ def _of_table(path: Path) -> list[Run]:
             for name, cell in cells.items()
             if str(name).startswith(("params_", "user_attrs_")) and not cell.startswith(("{", "["))
         }
-        run = _trial(path, int(numbers_in(table[_NUMBER], path, _NUMBER)[row]), cells["state"], "")
+        run = _trial(path, int(numbers[row]), cells["state"], "")
         run.fields = {_NUMBER: cells[_NUMBER], **fields}
         run.metrics = {h.removeprefix("values_"): float(values[h][row]) for h in heads if cells[h]}
         runs.append(run)

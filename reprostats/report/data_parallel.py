@@ -1,8 +1,9 @@
 """What more workers do to segmentation: the tables and figures of Guedria's thesis.
 
-Everything here takes a results table (`reprostats.study.results.results_table`) of trainings with
-``world_size`` data-parallel workers, whose cases are patients, with one more column: ``policy``,
-the name of the policy of the learning rate. The value of a training is its mean over patients.
+Everything here takes a results table (`reprostats.study.recorded_table.results_table`) of trainings
+with ``world_size`` data-parallel workers, whose cases are patients, with one more column:
+``policy``, the name of the policy of the learning rate. The value of a training is its mean over
+patients.
 
 Figures and tables are those of chapters 3 and 6 (HAL tel-03011791), each point with its trainings
 and an interval.

@@ -1,6 +1,7 @@
 """Does training repeat? The tables of Alahmari et al. (2020) beside those of every report.
 
-Everything here takes the results table of a study (`reprostats.study.results.results_table`).
+Everything here takes the results table of a study
+(`reprostats.study.recorded_table.results_table`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from scipy import special
@@ -18,6 +18,7 @@ from reprostats.stats.checks import (
 )
 from reprostats.stats.median import lower_rank
 
+_PAIR = 2
 _LARGEST = 10_000_000
 
 
@@ -214,6 +215,56 @@ def subjects_for_icc(
     return pd.DataFrame([{"n": n, "half_width": reached(n)}])
 
 
+def smallest_between(enough: Callable[[int], bool], low: int, high: int) -> int:
+    """Return the smallest n above ``low`` that is enough, if ``high`` is and every larger one is.
+
+    Examples
+    --------
+    >>> smallest_between(lambda n: n * n >= 50, 1, 100)
+    8
+    """
+    while high - low > 1:
+        between = (low + high) // 2
+        low, high = (low, between) if enough(between) else (between, high)
+    return high
+
+
+def cheapest_plan(
+    reached: Callable[[int, int], float],
+    enough: Callable[[float], bool],
+    cost: Callable[[int, int], float],
+    most: tuple[int, int],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    """Return for each number of one thing the fewest of another that are enough, and the cheapest.
+
+    Parameters
+    ----------
+    reached
+        What so many of both reach; more of the second never make it worse.
+    enough
+        Whether that is enough.
+    cost
+        Of so many of both.
+    most
+        The most that are possible of both; at least two are needed of each.
+    columns
+        Names of the two numbers and of what they reach.
+
+    Returns
+    -------
+    DataFrame
+        ``columns``, ``cost`` and ``cheapest``; a row for each number of the first that can do.
+    """
+    rows = []
+    for first in range(_PAIR, most[0] + 1):
+        if enough(reached(first, most[1])):
+            second = smallest_between(lambda n: enough(reached(first, n)), _PAIR - 1, most[1])  # noqa: B023
+            rows.append((first, second, reached(first, second), cost(first, second)))
+    plan = pd.DataFrame(rows, columns=[*columns, "cost"])
+    return plan.assign(cheapest=plan.index == (plan["cost"].idxmin() if len(plan) else -1))
+
+
 def _smallest(enough: Callable[[int], bool], least: int) -> int:
     """Return the smallest n that is enough, if every larger one is."""
     high = least
@@ -223,11 +274,7 @@ def _smallest(enough: Callable[[int], bool], least: int) -> int:
             raise InputError(
                 f"more than {_LARGEST:,} would be needed; ask for less precision or power"
             )
-    low = high // 2
-    while high - low > 1:
-        between = (low + high) // 2
-        low, high = (low, between) if between >= least and enough(between) else (between, high)
-    return high
+    return smallest_between(enough, max(high // 2, least - 1), high)
 
 
 def _check_effect(effect: object) -> None:

@@ -27,6 +27,7 @@ from reprostats.stats.checks import (
 )
 from reprostats.stats.equivalence import equivalence_power
 from reprostats.stats.mean_squares import Runs, mean_squares
+from reprostats.stats.planning import cheapest_plan
 from reprostats.stats.run_table import check_squares, matrices_of, relation_of
 
 _PAIR = 2
@@ -197,18 +198,13 @@ def plan_comparison(
     def reached(n_runs: int, n_cases: int) -> float:
         return _power(variances, n_runs, n_cases, difference, margin, alpha)
 
-    rows = []
-    for n_runs in range(_PAIR, max_trainings + 1):
-        if reached(n_runs, max_cases) < power:
-            continue
-        low, high = _PAIR - 1, max_cases
-        while high - low > 1:  # more cases never make the power smaller
-            middle = (low + high) // 2
-            low, high = (low, middle) if reached(n_runs, middle) >= power else (middle, high)
-        cost = 2 * n_runs * training_cost + high * case_cost
-        rows.append((n_runs, high, reached(n_runs, high), cost))
-    plan = pd.DataFrame(rows, columns=["n_runs", "n_cases", "power", "cost"])
-    return plan.assign(cheapest=plan.index == (plan["cost"].idxmin() if len(plan) else -1))
+    return cheapest_plan(
+        reached,
+        lambda found: found >= power,
+        lambda n_runs, n_cases: 2 * n_runs * training_cost + n_cases * case_cost,
+        (int(max_trainings), int(max_cases)),
+        ["n_runs", "n_cases", "power"],
+    )
 
 
 def _power(

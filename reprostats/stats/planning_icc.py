@@ -14,6 +14,7 @@ from reprostats.stats.checks import (
     is_between,
 )
 from reprostats.stats.pivotal import mean_square_draws
+from reprostats.stats.planning import cheapest_plan
 
 _PAIR = 2
 _MOST = 100_000  # raters or subjects
@@ -91,19 +92,13 @@ def plan_icc(
     def reached(n_raters: int, n_subjects: int) -> float:
         return _half_width(icc, rater_ratio, n_raters, n_subjects, confidence_level)
 
-    rows = []
-    for n_raters in range(_PAIR, int(max_raters) + 1):
-        if reached(n_raters, int(max_subjects)) > half_width:
-            continue
-        low, high = _PAIR - 1, int(max_subjects)
-        while high - low > 1:
-            middle = (low + high) // 2
-            enough = reached(n_raters, middle) <= half_width
-            low, high = (low, middle) if enough else (middle, high)
-        cost = n_raters * rater_cost + high * subject_cost
-        rows.append((n_raters, high, reached(n_raters, high), cost))
-    plan = pd.DataFrame(rows, columns=["n_raters", "n_subjects", "half_width", "cost"])
-    return plan.assign(cheapest=plan.index == (plan["cost"].idxmin() if len(plan) else -1))
+    return cheapest_plan(
+        reached,
+        lambda width: width <= half_width,
+        lambda n_raters, n_subjects: n_raters * rater_cost + n_subjects * subject_cost,
+        (int(max_raters), int(max_subjects)),
+        ["n_raters", "n_subjects", "half_width"],
+    )
 
 
 def _half_width(

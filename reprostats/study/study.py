@@ -253,7 +253,7 @@ class Study(RecordedStudy):
         Returns
         -------
         pandas.DataFrame
-            See `reprostats.study.results.results_table`. The file ``results.parquet`` in the
+            See `reprostats.study.recorded_table.results_table`. The file ``results.parquet`` in the
             study's folder holds it too, and beside it every other trial that is recorded there.
 
         Raises

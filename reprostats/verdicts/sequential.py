@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from reprostats.errors import InputError, unknown_name
@@ -267,20 +268,18 @@ def _last_look(
 ) -> _Look:
     if not len(differences):
         return _Look()
-    against_zero, against_low, against_high = (
-        confidence_sequence(
-            differences - mean, effect_size=effect_size, confidence_level=1 - alpha
+
+    def last(mean: float) -> pd.Series[float]:
+        shifted = differences - mean
+        return confidence_sequence(
+            shifted, effect_size=effect_size, confidence_level=1 - alpha
         ).iloc[-1]
-        for mean in (0.0, *((-margin, margin) if math.isfinite(margin) else (0.0, 0.0)))
-    )
-    inside = abs(against_zero["mean"]) < margin
-    return _Look(
-        against_zero["mean"],
-        against_zero["ci_low"],
-        against_zero["ci_high"],
-        min(1.0, 1 / against_zero["e_value"]),
-        min(1.0, 1 / min(against_low["e_value"], against_high["e_value"])) if inside else 1.0,
-    )
+
+    now = last(0.0)
+    inside = abs(now["mean"]) < margin
+    least = min(last(-margin)["e_value"], last(margin)["e_value"]) if inside else 1.0
+    p_value, p_equivalence = min(1.0, 1 / now["e_value"]), min(1.0, 1 / least)
+    return _Look(now["mean"], now["ci_low"], now["ci_high"], p_value, p_equivalence)
 
 
 def _differences(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
