@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,13 @@ import pandas as pd
 from reprostats.errors import InputError, unknown_name
 from reprostats.stats.mean_squares import Floats, Runs
 
+Name = TypeVar("Name", bound=Hashable)
+
 _AT_LEAST = 2
 _SAME = 1e-12  # relative difference below which two runs are the same up to rounding
 
 
-def pairs_of(names: Sequence[object], baseline: object) -> list[tuple[object, object]]:
+def pairs_of(names: Sequence[Name], baseline: object) -> list[tuple[Name, Name]]:
     """Return the algorithms that are compared: all pairs, or each other one with the baseline.
 
     Raises

@@ -39,14 +39,17 @@ def with_more_trainings(
 
 
 def _added(trials: Sequence[PlannedTrial], number: int) -> list[PlannedTrial]:
-    varied = _varied(trials)
-    added: list[PlannedTrial] = []
-    for step in range(1, number + 1):
-        for trial in _last_training(trials):
-            levels = {name: max(_seeds(trials, name)) + step for name in varied}
-            repeat = trial.repeat if varied else trial.repeat + step
-            added.append(replace(trial, levels={**trial.levels, **levels}, repeat=repeat))
-    return added
+    largest = {name: max(_seeds(trials, name)) for name in _varied(trials)}
+    last = _last_training(trials)
+    return [
+        replace(
+            trial,
+            levels={**trial.levels, **{name: seed + step for name, seed in largest.items()}},
+            repeat=trial.repeat if largest else trial.repeat + step,
+        )
+        for step in range(1, number + 1)
+        for trial in last
+    ]
 
 
 def _varied(trials: Sequence[PlannedTrial]) -> list[str]:

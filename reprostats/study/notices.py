@@ -22,16 +22,17 @@ _PARTS = ("python", "machine", "packages")
 def warn(text: str) -> None:
     """Warn at the line of the caller's code that called this package."""
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith("reprostats."):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        "reprostats."
+    ):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, stacklevel=level)
 
 
 def say(text: str) -> None:
-    """Print a sentence; nothing for an empty one."""
-    if text:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+    """Print a sentence at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 class IdleSources:

@@ -14,7 +14,6 @@ import pandas as pd
 from reprostats import paths
 from reprostats.errors import InputError, PlanOnlyError, unknown_name
 from reprostats.records.checksum import digest
-from reprostats.records.files import read_record
 from reprostats.records.record import TrialRecord
 from reprostats.sources import SOURCES, Level
 from reprostats.study.checks import checked_limit, checked_name, checked_workers, named_conditions
@@ -154,6 +153,8 @@ class Study(RecordedStudy):
             self.planned |= planned_trials(before, condition, *planned_code, folds, remote=remote)
         if isinstance(function, Command):
             self.planned = with_levels_that_reach(function, self.planned)
+        # Of a study that adds trainings: those that were planned before any was seen.
+        self._first_stage = {name: count_trainings(each) for name, each in self.planned.items()}
 
     @classmethod
     def from_command(
@@ -283,24 +284,25 @@ class Study(RecordedStudy):
             be read.
         """
         limit = checked_limit(time_limit) or self.time_limit
+        workers = checked_workers(workers)
         if os.environ.get("REPROSTATS_PLAN_ONLY"):
             raise PlanOnlyError(str(self.preview(workers=workers, executor=executor)))
         if isinstance(self.function, Command):
             warn_of_idle_seeds(self.function, self.conditions.values())
-        how = Running(
-            checked_workers(workers) or default_workers(self.trials), executor, limit, progress
-        )
+        how = Running(workers or default_workers(self.trials), executor, limit, progress)
         run = partial(self._run, how, adopt=adopt, keep_going=keep_going)
         results = run(retry=retry)
         if until is None:
             return results
-        first_stage = {name: count_trainings(trials) for name, trials in self.planned.items()}
-        while (stop := until.look(results, first_stage)).more:
-            self.planned |= with_more_trainings(self.planned, stop.more)
+        # Refuses at once trainings that are not independent, which no rule may count.
+        with_more_trainings(self.planned, dict.fromkeys(self.planned, 1))
+        while True:
+            self._stop = until.look(results, self._first_stage)
+            if not self._stop.more:
+                return results
+            self.planned |= with_more_trainings(self.planned, self._stop.more)
             del self.trials  # made anew from what is planned
             results = run(retry=False)
-        self._stop = stop
-        return results
 
     def _run(self, how: Running, *, retry: bool, adopt: bool, keep_going: bool) -> pd.DataFrame:
         """Run what is planned and has no record yet."""
@@ -330,10 +332,10 @@ class Study(RecordedStudy):
 
     def _prepare_folder(self, *, show: bool) -> None:
         """Write what the code is made of; say once where trials are recorded by default."""
-        if self._where:
-            if self.folder.is_relative_to(paths.runs()):
-                paths.hide_from_git(paths.runs())
-            say(self._where if show else "")
+        if self._where and self.folder.is_relative_to(paths.runs()):
+            paths.hide_from_git(paths.runs())
+        if self._where and show:
+            say(self._where)
             self._where = ""
         write_code(self.folder, self._code)
 
@@ -358,12 +360,11 @@ class Study(RecordedStudy):
         """
         done = self._recorded()
         if not done:
+            self._prepare_folder(show=False)
             first = self.trials[0]
             how = Running(1, executor, self.time_limit, progress=False)
             how.run(self._tasks([first], self.time_limit), self.name)
-            done[first.identity] = read_record(
-                trial_folder(self.folder, first.identity), TrialRecord
-            )
+            done[first.identity] = self.record(first.identity)
         return Preview.of(
             {name: [each.identity for each in trials] for name, trials in self.planned.items()},
             {i: record.seconds for i, record in done.items() if record.completed},
@@ -415,10 +416,13 @@ class Study(RecordedStudy):
         return known[identity]
 
     def _tasks(self, trials: Iterable[PlannedTrial], time_limit: float | None) -> list[Task]:
+        planned = list(trials)
+        if not planned:  # what workers need takes git and hashes
+            return []
         setup = worker_setup(self.function, self._functions, self.files, self.folder)
         return [
             Task(trial, trial_folder(self.folder, trial.identity), setup, time_limit)
-            for trial in trials
+            for trial in planned
         ]
 
 

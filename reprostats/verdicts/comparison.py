@@ -78,6 +78,9 @@ class Comparison(Verdict):
         What the data cannot answer, and why.
     untrained
         Which of the two did not learn.
+    sequential
+        Whether the numbers are those of a rule that added trainings until they decided: they hold
+        at every look and for all pairs together.
     """
 
     question = "better"
@@ -103,6 +106,7 @@ class Comparison(Verdict):
     has_cases: bool = True
     sd: float = math.nan
     shared: Mapping[str, int] = field(default_factory=dict)
+    sequential: bool = False
 
     @property
     def asked(self) -> str:
@@ -340,10 +344,6 @@ def _share_seeds(labels: list[list[str]]) -> bool:
 def _comparison(
     row: Mapping[Any, Any], evidence: Evidence, untrained: tuple[str, ...]
 ) -> Comparison:
-    numbers = {
-        name: float(row[name])
-        for name in ("difference", "ci_low", "ci_high", "p_value", "p_adjusted", "margin")
-    }
     pair = (str(row["first"]), str(row["second"]))
     return Comparison(
         first=pair[0],
@@ -352,7 +352,12 @@ def _comparison(
         generalise_to=row["generalise_to"],
         runs=row["runs"],
         higher_is_better=evidence.metric.higher_is_better,
-        **numbers,
+        difference=float(row["difference"]),
+        ci_low=float(row["ci_low"]),
+        ci_high=float(row["ci_high"]),
+        p_value=float(row["p_value"]),
+        p_adjusted=float(row["p_adjusted"]),
+        margin=float(row["margin"]),
         p_equivalence=float(row["p_equivalence_adjusted"]),
         n_runs=(int(row["n_runs_first"]), int(row["n_runs_second"])),
         n_cases=int(row["n_cases"]),

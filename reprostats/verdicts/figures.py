@@ -103,17 +103,19 @@ def difference_figure(evidence: Evidence, comparisons: list[Comparison]) -> Figu
     pairs = list(dict.fromkeys(rows["pair"]))
     panels = [_panel(layers, rows, pair) for pair in pairs]
     chart = alt.vconcat(*panels, spacing=12).resolve_scale(x="shared")
-    return Figure("differences", chart, _difference_caption(evidence))
+    return Figure("differences", chart, _difference_caption(evidence, comparisons))
 
 
-def _difference_caption(evidence: Evidence) -> str:
+def _difference_caption(evidence: Evidence, comparisons: list[Comparison]) -> str:
     level = f"{evidence.confidence_level:.0%}"
     every = "for these networks on new cases, for new trainings on these cases, and for both"
     holds_for = every if evidence.has_cases else "for new trainings"
+    kind = f"{level} intervals, not adjusted for the number of pairs: {holds_for}"
+    if any(comparison.sequential for comparison in comparisons):
+        kind = f"{level} intervals, which hold at every look and for all pairs together"
     caption = (
         "Differences between conditions, first minus second. Points are estimates, lines their "
-        f"{level} intervals, not adjusted for the number of pairs: {holds_for}. The black line is "
-        "no difference."
+        f"{kind}. The black line is no difference."
     )
     if evidence.margin is not None:
         caption += f" Dashed lines are the margin of {evidence.margin:g}."

@@ -98,7 +98,7 @@ class FixedWidth(Verdict):
     @property
     def sentence(self) -> str:
         """The interval, and where the number of trainings comes from."""
-        if self.obstacle:
+        if self.obstacle and self.answer != YES:
             return obstacle_in_words(self.obstacle, self.condition)
         if not math.isfinite(self.needed):
             return (

@@ -16,7 +16,7 @@ from reprostats.verdicts import phrases
 from reprostats.verdicts.references import REFERENCES, Reference
 from reprostats.verdicts.run_facts import RunFacts
 
-COMPARISONS = ("welch", "paired_runs", "cases", "runs_and_cases")
+COMPARISONS = ("welch", "paired_runs", "sequence", "cases", "runs_and_cases")
 """The ways in which conditions may have been compared."""
 
 _USUAL_LEVEL = 0.95
@@ -293,6 +293,11 @@ _COMPARED = {
     "paired_runs": (
         "Trainings of two conditions with the same seed were compared in pairs with Student's t "
         "test [@student1908], which holds for new trainings on the same cases."
+    ),
+    "sequence": (
+        "Pairs of trainings were added until a confidence sequence of their mean difference "
+        "decided [@lai1976; @wang2025]; its intervals hold at every look and, with Bonferroni's "
+        "level, for all pairs of conditions, for new trainings on the same cases."
     ),
     "cases": (
         "For the trained networks as they are, conditions were compared over cases in pairs with "

@@ -111,6 +111,19 @@ _ARTICLES = (
         journal="Statistics in Medicine", volume="33", number="2", pages="330–360", year="2014",
     ),
     _article(
+        "lai1976", "Lai, 1976",
+        author="Lai, Tze Leung",
+        title="On confidence sequences",
+        journal="The Annals of Statistics", volume="4", number="2", pages="265–280", year="1976",
+    ),
+    _article(
+        "wang2025", "Wang and Ramdas, 2025",
+        author="Wang, Hongjian and Ramdas, Aaditya",
+        title="Anytime-valid t-tests and confidence sequences for {Gaussian} means with unknown "
+        "variance",
+        journal="Sequential Analysis", volume="44", number="1", pages="56–110", year="2025",
+    ),
+    _article(
         "patterson1971", "Patterson and Thompson, 1971",
         author="Patterson, H. D. and Thompson, R.",
         title="Recovery of inter-block information when block sizes are unequal",

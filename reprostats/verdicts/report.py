@@ -378,18 +378,21 @@ def _analysis(
     """Say what was done with the results, for the methods section."""
     kinds = {"cases": "cases", "runs and cases": "runs_and_cases"}
     done = {
-        kinds.get(c.generalise_to, "paired_runs" if c.runs == "crossed" else "welch")
+        "sequence"
+        if c.sequential
+        else kinds.get(c.generalise_to, "paired_runs" if c.runs == "crossed" else "welch")
         for c in comparisons
         if math.isfinite(c.p_value)
     }
+    ordinary = done - {"sequence"}
     pairs = {(c.first, c.second) for c in comparisons}
     shared = tuple(evidence.shared_sources(evidence.conditions))
     return Analysis(
         evidence.metric.name,
         n_conditions=len(evidence.conditions),
         comparisons=tuple(sorted(done)),
-        equivalence_margin=evidence.margin if done else None,
-        adjustment="holm" if len(pairs) > 1 and done else None,
+        equivalence_margin=evidence.margin if ordinary else None,
+        adjustment="holm" if len(pairs) > 1 and ordinary else None,
         confidence_level=evidence.confidence_level,
         variance_components=has_components,
         median_interval=not shared,

@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reprostats.errors import InputError, unknown_name
+from reprostats.errors import InputError
 from reprostats.stats.checks import check_integer, check_positive
+from reprostats.stats.comparable_runs import pairs_of
 from reprostats.stats.sequential import confidence_sequence
 from reprostats.verdicts._base import UNDETERMINED, YES, Answer, Verdict, counted, number
 from reprostats.verdicts.comparison import Comparison, baseline_of, with_interval
 from reprostats.verdicts.evidence import Evidence
 from reprostats.verdicts.stopping import (
+    ONE_SEED,
     Obstacle,
     Stop,
     StoppingRule,
@@ -85,6 +86,17 @@ class SequentialDecision(Verdict):
     confidence_level: float
     obstacle: tuple[Obstacle, str] = ("", "")
 
+    def turned(self) -> SequentialDecision:
+        """Return the same with first and second exchanged."""
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=-self.difference,
+            ci_low=-self.ci_high,
+            ci_high=-self.ci_low,
+        )
+
     @property
     def asked(self) -> str:
         """The question."""
@@ -93,6 +105,8 @@ class SequentialDecision(Verdict):
     @property
     def shown(self) -> Shown:
         """What the interval shows."""
+        if self.obstacle[0] == ONE_SEED:
+            return "nothing"
         if self.ci_low > 0 or self.ci_high < 0:
             return "difference"
         inside = -self.margin < self.ci_low and self.ci_high < self.margin
@@ -106,7 +120,7 @@ class SequentialDecision(Verdict):
     @property
     def sentence(self) -> str:
         """The interval, and why training stopped."""
-        if self.obstacle[0]:
+        if self.obstacle[0] and self.shown == "nothing":
             return obstacle_in_words(*self.obstacle)
         said = {
             "difference": "They differ",
@@ -186,15 +200,9 @@ class SequentialComparison(StoppingRule):
         return Stop(self, tuple(verdicts), more)
 
     def _pairs(self, evidence: Evidence) -> list[tuple[str, str]]:
-        names = evidence.conditions
-        if self.baseline is not None and self.baseline not in names:
-            raise unknown_name("baseline", self.baseline, names)
-        if len(names) < _PAIR:
+        if len(evidence.conditions) < _PAIR:
             raise InputError("there is one condition; a comparison needs at least two.")
-        baseline = self.baseline or baseline_of(evidence)
-        if baseline is None:
-            return list(combinations(names, 2))
-        return [(name, baseline) for name in names if name != baseline]
+        return pairs_of(evidence.conditions, self.baseline or baseline_of(evidence))
 
     def _verdict(
         self,
@@ -208,7 +216,10 @@ class SequentialComparison(StoppingRule):
         alpha = (1 - self.confidence_level) / n_pairs  # Bonferroni
         margin = math.nan if self.margin is None else self.margin
         look = _last_look(differences, margin, self.effect_size, alpha)
-        obstacles = [(obstacle(evidence, name), name) for name in pair]
+        obstacles = [
+            (ONE_SEED if evidence.held_seeds.get(name) else obstacle(evidence, name), name)
+            for name in pair
+        ]
         return SequentialDecision(
             *pair,
             evidence.metric.name,
@@ -236,11 +247,13 @@ class SequentialComparison(StoppingRule):
 
     def restated(self, comparison: Comparison, stop: Stop) -> Comparison:
         """Return what the rule knows for new trainings; nothing is known of the rest."""
-        decisions = [v for v in stop.verdicts if isinstance(v, SequentialDecision)]
-        for decision in decisions:
-            same = (decision.first, decision.second) == (comparison.first, comparison.second)
-            if same and comparison.generalise_to == "runs" and decision.metric == comparison.metric:
-                return _as_comparison(decision, comparison)
+        decided = [v for v in stop.verdicts if isinstance(v, SequentialDecision)]
+        asked = (comparison.first, comparison.second, comparison.metric)
+        for decision in (either for v in decided for either in (v, v.turned())):
+            same = (decision.first, decision.second, decision.metric) == asked
+            if same and comparison.generalise_to == "runs":
+                one_seed = decision.obstacle[0] == ONE_SEED
+                return comparison if one_seed else _as_comparison(decision, comparison)
         return replace(
             comparison,
             ci_low=math.nan,
@@ -303,5 +316,6 @@ def _as_comparison(decision: SequentialDecision, comparison: Comparison) -> Comp
         n_runs=(decision.n, decision.n),
         alpha=1 - decision.confidence_level,
         sd=decision.sd,
+        sequential=True,
         note="",
     )

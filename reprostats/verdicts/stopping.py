@@ -22,7 +22,9 @@ from reprostats.verdicts._base import Verdict
 from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence, gather
 
-Obstacle = Literal["", "no values", "copies"]
+Obstacle = Literal["", "no values", "copies", "one seed"]
+
+ONE_SEED: Obstacle = "one seed"
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,16 @@ def obstacle_in_words(why: Obstacle, condition: str) -> str:
     Examples
     --------
     >>> obstacle_in_words("copies", "U-Net")
-    'Trainings of U-Net are bit for bit the same: more of them would show no other seed.'
+    'Some trainings of U-Net are bit for bit the same: more of them would show no other seed.'
     """
     if why == "copies":
         return (
-            f"Trainings of {condition} are bit for bit the same: more of them would show no other "
-            "seed."
+            f"Some trainings of {condition} are bit for bit the same: more of them would show no "
+            "other seed."
+        )
+    if why == ONE_SEED:
+        return (
+            f"Trainings of {condition} have one seed that another condition varies: they are one "
+            "draw of it, however many they are."
         )
     return f"No training of {condition} has values that can be used: see why trials failed."

@@ -154,6 +154,13 @@ def _comparison_note(comparisons: Sequence[Comparison], *, by_case: bool) -> str
         )
     if paired:
         holds_for += " Trainings that share their seeds are pairs."
+    if any(comparison.sequential for comparison in comparisons):
+        return (
+            "Difference: first minus second. Trainings were added until differences for new "
+            "trainings on these cases were decided: interval and p of runs are those of a "
+            "confidence sequence, which hold at every look and for all pairs together "
+            "(Bonferroni). Nothing else was decided in that way."
+        )
     margin = comparisons[0].margin if comparisons else math.nan
     stated = f"within the margin of {margin:g}" if math.isfinite(margin) else "no margin was stated"
     return (

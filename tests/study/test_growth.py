@@ -75,6 +75,20 @@ class TestRunUntil:
         other = Study(trials.scattered, **options).run(until=rule, progress=False)
         assert one.equals(other)
 
+    def test_a_second_run_of_the_same_study_keeps_its_first_stage(self, tmp_path):
+        study = Study(trials.scattered, varied={"init": range(4)}, folder=tmp_path / "s")
+        rule = FixedWidthInterval(metric="dice", half_width=0.01)
+        study.run(until=rule, progress=False)
+        first = study.report(metric="dice").of("trainings added")[0]
+        study.run(until=rule, progress=False)
+        assert study.report(metric="dice").of("trainings added")[0] == first
+        assert first.n_first == 4
+
+    def test_trainings_that_are_not_independent_are_never_counted(self, tmp_path):
+        study = Study(trials.scattered, varied={"init": [0, 1]}, repeats=2, folder=tmp_path / "s")
+        with pytest.raises(InputError, match="share a level of 'init'"):
+            study.run(until=FixedWidthInterval(metric="dice", half_width=1.0), progress=False)
+
     def test_what_was_trained_is_kept_where_no_training_can_be_added(self, tmp_path):
         study = Study(trials.scattered, varied={"threads": [1, 2]}, folder=tmp_path / "s")
         rule = FixedWidthInterval(metric="dice", half_width=1e-6)

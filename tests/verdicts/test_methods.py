@@ -34,6 +34,7 @@ def keys(methods: Methods) -> list[str]:
 
 
 CITED = {
+    "sequence": {"lai1976", "wang2025"},
     "welch": {"welch1947"},
     "paired_runs": {"student1908"},
     "cases": {"student1908"},

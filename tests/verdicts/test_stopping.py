@@ -115,6 +115,26 @@ class TestSequentialComparison:
         stop = rule.look(results(a=a, b=b, c=c), FIRST)
         assert stop.more == {"c": 1, "b": 1}
 
+    def test_one_copy_among_the_trainings_does_not_hide_what_is_decided(self):
+        one = [0.90, 0.91, 0.905, 0.902, 0.908, 0.908]
+        other = [0.80, 0.812, 0.803, 0.805, 0.801, 0.804]
+        table = results(a=one, b=other)
+        table["weights_sha256"] = [*"uvwxyy", *"abcdef"]
+        found = self.rule.look(table, FIRST).verdicts[0]
+        assert found.answer == YES
+        assert "They differ after 5 pairs" in found.sentence
+
+    def test_repeats_of_one_seed_decide_nothing(self):
+        one = [0.90, 0.91, 0.905, 0.902, 0.908]
+        other = [0.80, 0.812, 0.803, 0.805, 0.801]
+        table = results(a=one, b=other).assign(repeat=[*range(5)] * 2)
+        table["init"] = [0] * 5 + [0, 1, 2, 3, 4]
+        stop = self.rule.look(table, FIRST)
+        assert (stop.more, stop.verdicts[0].answer) == ({}, UNDETERMINED)
+        assert "one draw" in stop.verdicts[0].sentence
+        better = verdict(table, metric="dice", stop=stop).of("better")
+        assert {v.answer for v in better} == {UNDETERMINED}
+
     def test_copies_stop_because_more_of_them_show_nothing(self):
         table = results(a=[0.9, 0.9, 0.9], b=[0.8, 0.81, 0.82])
         table["weights_sha256"] = ["same"] * 3 + ["x", "y", "z"]
@@ -151,6 +171,23 @@ class TestReport:
         for_new_trainings = next(v for v in report.of("better") if v.generalise_to == "runs")
         assert for_new_trainings.p_value == report.of("trainings added")[0].p_value
         assert any("as if their number had been fixed" in note for note in report.notes)
+
+    def test_a_pair_that_is_asked_the_other_way_round_has_the_same_answer(self):
+        table = results(a=[*self.one], b=[*self.other])
+        stop = SequentialComparison(metric="dice", baseline="a").look(table, FIRST)
+        asked = verdict(table, metric="dice", stop=stop).of("better")[0]
+        decided = stop.verdicts[0]
+        assert (asked.first, decided.first) == ("a", "b")
+        assert (asked.ci_low, asked.p_value) == (-decided.ci_high, decided.p_value)
+
+    def test_methods_and_notes_name_the_confidence_sequence(self):
+        table = results(a=[*self.one], b=[*self.other])
+        stop = SequentialComparison(metric="dice").look(table, FIRST)
+        report = verdict(table, metric="dice", stop=stop)
+        assert "confidence sequence" in report.methods.text
+        assert "Student" not in report.methods.text
+        assert "Holm" not in report.tables["comparisons"].note
+        assert "hold at every look" in report.figures["differences"].caption
 
     def test_another_metric_is_not_decided_by_the_rule(self):
         table = results(a=[*self.one], b=[*self.other])
