@@ -184,7 +184,7 @@ def _verdict(options: argparse.Namespace) -> None:
         baseline=options.baseline,
         trivial_value=options.trivial_value,
         higher_is_better=options.higher_is_better,
-        losses=kept_losses(folder, map(str, results.table.get("trial", ()))),
+        losses=kept_losses(folder, map(str, results.table["trial"].unique())),
         facts=read_facts(folder, results.table) if is_study(options.path) else None,
     )
     print(report)

@@ -27,10 +27,13 @@ from reprostats.importers._base import (
     ForeignRows,
 )
 from reprostats.importers._roles import find_role, is_seed
+from reprostats.importers._tabular import is_missing
 from reprostats.metrics.registry import metric_of
 from reprostats.records.record import COMPLETED, WHOLE
 from reprostats.sources import SOURCES
 from reprostats.study.results import (
+    ADOPTED,
+    CODE,
     FINGERPRINT,
     IDENTITY,
     MEASURED,
@@ -40,7 +43,7 @@ from reprostats.study.results import (
     check_results,
 )
 
-_TAKEN = {*IDENTITY, *MEASURED, *SOURCES, "seed", "code"}
+_TAKEN = {*IDENTITY, *MEASURED, *SOURCES, "seed", CODE, ADOPTED}
 _MOST_NAMED = 5
 _ROUNDED = 1e-9
 
@@ -195,7 +198,7 @@ def _column(role: str, roles: dict[str, tuple[str, ...]]) -> str:
 
 def _levels(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return whole numbers as such, however they were written, and all else as text."""
-    texts = column.map(lambda cell: None if pd.isna(cell) else str(as_cell(cell)).strip())
+    texts = column.map(lambda cell: None if is_missing(cell) else str(as_cell(cell)).strip())
     numbers = pd.to_numeric(texts, errors="coerce")
     plain = numbers.abs() < 2**53
     if (plain & (numbers % 1 == 0) | texts.isna()).all():

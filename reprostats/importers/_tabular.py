@@ -93,7 +93,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
     text = read_text(path)
     lines = text.splitlines()
     if not text.strip() or "\0" in text:
-        raise InputError(f"{path}: {'holds bytes that are no text' if text else 'is empty'}.")
+        raise InputError(
+            f"{path}: {'holds bytes that are no text' if text.strip() else 'is empty'}."
+        )
     names, separator = _cells(next(line for line in lines if line.strip()))
     if double := [name for name in names if name.strip() and names.count(name) > 1]:
         raise InputError(f"{path}: two columns are called {double[0]!r}.")
@@ -109,12 +111,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _read_parquet(path: Path) -> pd.DataFrame:
     table = pd.read_parquet(path)
     table.columns = table.columns.map(str)
-    texts = {name: column.map(lambda cell: "" if _is_missing(cell) else str(cell))
+    texts = {name: column.map(lambda cell: "" if is_missing(cell) else str(cell))
              for name, column in table.items()}  # fmt: skip
     return pd.DataFrame(texts)
 
 
-def _is_missing(cell: Any) -> bool:
+def is_missing(cell: Any) -> bool:
+    """Tell whether a cell is empty; a list never is."""
     return cell is None or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))
 
 

@@ -22,6 +22,7 @@ class Studies(Importer):
 
     name = "study"
     title = "trials of a study"
+    rank = -1  # what a trial wrote into its folder is no other format
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it has trials."""
@@ -37,6 +38,7 @@ class Trainings(Importer):
 
     name = "train"
     title = "trainings of 'reprostats train'"
+    rank = -1  # what a trial wrote into its folder is no other format
 
     def recognises(self, path: Path) -> bool:
         """Tell whether a training is recorded in it or in a folder of it."""

@@ -45,7 +45,7 @@ class ScikitLearn(Importer):
         )
         if pickles := [file.name for file in files_of(path, _PICKLES)]:
             assumed.append(f"Never read, because a pickle can run code: {', '.join(pickles)}.")
-        assumed += not_read(path, [*tables], _SUFFIXES)
+        assumed += not_read(path, files_of(path, _SUFFIXES), _SUFFIXES)
         places = [file.with_suffix("") for file in tables]
         named = fields_of_paths(places, path if path.is_dir() else path.parent)
         for (file, table), fields in zip(tables.items(), named, strict=True):

@@ -32,8 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from reprostats.errors import unknown_name
-from reprostats.stats.checks import check_confidence_level, check_integer
+from reprostats.stats.checks import check_choice, check_confidence_level, check_integer
 from reprostats.stats.contrast import Contrast, Part
 from reprostats.stats.mean_squares import interaction
 from reprostats.stats.proportion import wilson_interval
@@ -44,7 +43,7 @@ IntervalName = Literal["jackknife", "stratified bootstrap"]
 INTERVALS: tuple[IntervalName, ...] = ("jackknife", "stratified bootstrap")
 ENDS = (0.0, 1.0)
 
-_SEVERAL = 2
+_SEVERAL, _MOST_RESAMPLES = 2, 1_000_000
 _TRIMMED = 0.25  # of the values, on either side of the middle half
 _CELLS_AT_ONCE = 1_000_000
 
@@ -137,7 +136,7 @@ class Interval:
     n_resamples: int
     seed: int
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Refuse what is no interval.
 
         Raises
@@ -146,9 +145,8 @@ class Interval:
             If the name is not known, the level not between 0 and 1, or a number no integer.
         """
         check_confidence_level(self.confidence_level)
-        if self.name not in INTERVALS:
-            raise unknown_name("interval", self.name, INTERVALS)
-        check_integer(self.n_resamples, _SEVERAL, name="n_resamples")
+        check_choice(self.name, INTERVALS, name="interval")
+        check_integer(self.n_resamples, _SEVERAL, name="n_resamples", most=_MOST_RESAMPLES)
         check_integer(self.seed, 0, name="seed")
 
     def of(self, aggregate: Aggregate, *sides: Floats) -> tuple[float, float, float]:
@@ -194,11 +192,11 @@ class Interval:
     def _resampled(self, aggregate: Aggregate, sides: Sequence[Floats]) -> tuple[float, float]:
         if min(side.shape[1] for side in sides) < _SEVERAL:
             return math.nan, math.nan
-        generator = np.random.default_rng(self.seed)
+        generator = np.random.default_rng(int(self.seed))
         cells = math.prod(side.shape[1] for side in sides) * len(sides[0])
         found = [
             aggregate.value(*(_runs_drawn(side, size, generator) for side in sides))
-            for size in _blocks(self.n_resamples, max(_CELLS_AT_ONCE // cells, 1))
+            for size in _blocks(int(self.n_resamples), max(_CELLS_AT_ONCE // cells, 1))
         ]
         tail = (1 - self.confidence_level) / 2
         low, high = np.quantile(np.concatenate(found), [tail, 1 - tail])

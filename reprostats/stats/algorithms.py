@@ -72,7 +72,6 @@ COLUMNS = (
     "n_runs_second", "n_cases", "generalise_to", "note",
 )  # fmt: skip
 
-_AT_LEAST = 2
 _USUAL_LEVEL = 0.95
 
 

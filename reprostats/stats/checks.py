@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,8 +96,8 @@ def check_not_negative(**numbers: object) -> None:
             raise InputError(f"{name} is {number!r:.60}; it must be 0 or more and finite")
 
 
-def check_integer(value: object, least: int, *, name: str, most: float = math.inf) -> None:
-    """Refuse what is no integer, too small or too large.
+def check_integer(value: Any, least: int, *, name: str, most: float = math.inf) -> int:
+    """Return an integer; refuse what is none, too small or too large.
 
     Raises
     ------
@@ -115,6 +116,7 @@ def check_integer(value: object, least: int, *, name: str, most: float = math.in
         raise InputError(f"{name} is {value!r:.60}; it must be an integer of at least {least}")
     if not is_between(value, least - 1, most + 1):
         raise InputError(f"{name} is {value!r:.60}; at most {most:,} is possible")
+    return int(value)
 
 
 def as_numbers(values: ArrayLike | pd.DataFrame, *, name: str) -> NDArray[np.float64]:
@@ -298,6 +300,27 @@ def labels_of(table: pd.DataFrame, name: Hashable) -> pd.Series:
     if labels.dtype == object:
         check_hashable(labels, name=f"column {name!r}")
     return labels
+
+
+def check_no_empty(labels: Mapping[Any, pd.Series]) -> None:
+    """Refuse columns of labels in which one is missing.
+
+    Raises
+    ------
+    InputError
+        With the position of the row and the name of the column.
+
+    Examples
+    --------
+    >>> check_no_empty({"model": pd.Series(["a", None])})
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: row 1: column 'model' is empty
+    """
+    for name, column in labels.items():
+        if column.isna().any():
+            row = int(np.flatnonzero(column.isna())[0])
+            raise InputError(f"row {row}: column {name!r} is empty")
 
 
 def check_hashable(labels: Iterable[object], *, name: str) -> None:

@@ -43,6 +43,7 @@ from reprostats.stats.aggregates import (
 from reprostats.stats.checks import (
     as_numbers,
     check_finite,
+    check_no_empty,
     check_table,
     column_of,
     count,
@@ -122,7 +123,6 @@ def probability_of_improvement(
         b      a         0.25
     """
     method = Interval(interval, confidence_level, n_resamples, seed)
-    method.check()
     scores = _scores(table, value, algorithm, case, run)
     if len(scores) < 2:  # noqa: PLR2004
         raise InputError(f"there is {count(len(scores), 'algorithm')}; at least 2 are needed")
@@ -135,7 +135,8 @@ def probability_of_improvement(
     for first, second in permutations(scores, 2):
         estimate, low, high = found[first, second]
         runs = [scores[name].shape[1] for name in (first, second)]
-        notes = [method.note(min(runs)), _ALL_ALIKE if estimate in ENDS else ""]
+        by_wilson = interval == "jackknife" and estimate in ENDS
+        notes = [method.note(min(runs)), _ALL_ALIKE if by_wilson else ""]
         note = "; ".join(filter(None, notes))
         rows.append((first, second, estimate, low, high, len(scores[first]), *runs, note))
     return pd.DataFrame(rows, columns=list(_OF_PAIRS))
@@ -172,7 +173,6 @@ def interquartile_mean(
         As `probability_of_improvement`.
     """
     method = Interval(interval, confidence_level, n_resamples, seed)
-    method.check()
     rows = []
     for name, values in _scores(table, value, algorithm, case, run).items():
         unit = power_of_two(values)
@@ -219,7 +219,6 @@ def performance_profile(
         As `probability_of_improvement`.
     """
     method = Interval(interval, confidence_level, n_resamples, seed)
-    method.check()
     scores = _scores(table, value, algorithm, case, run)
     places = (
         _even_places(scores) if thresholds is None else as_numbers(thresholds, name="thresholds")
@@ -333,6 +332,7 @@ def _scores(table: pd.DataFrame, value: str, algorithm: str, case: str, run: str
             f"{first[2]!r}; values of one run on one case are not independent: average them, or "
             "name the column of the runs"
         )
+    check_no_empty(labels)
     rows["value"] = as_numbers(values, name=f"column {value!r}")
     cases = list(dict.fromkeys(rows["case"]))
     if len(cases) < 2:  # noqa: PLR2004

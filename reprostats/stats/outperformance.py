@@ -100,8 +100,8 @@ def probability_of_outperforming(
         raise InputError(f"meaningful is {meaningful!r}; it must lie between 0.5 and 1")
     check_choice(interval, get_args(Interval), name="interval")
     check_truth(higher_is_better, name="higher_is_better")
-    check_integer(resamples, 1, name="resamples", most=_MOST_RESAMPLES)
-    check_integer(seed, 0, name="seed")
+    resamples = check_integer(resamples, 1, name="resamples", most=_MOST_RESAMPLES)
+    seed = check_integer(seed, 0, name="seed")
     pairs = as_pairs(first, second)
     # Differences that are rounding alone are ties.
     signs = np.sign(without_noise(pairs[:, 0] - pairs[:, 1], pairs))
@@ -109,7 +109,7 @@ def probability_of_outperforming(
     if interval == "score":
         low, high = _score(wins, confidence_level)
     else:
-        low, high = _bootstrap(wins, int(resamples), seed, confidence_level)
+        low, high = _bootstrap(wins, resamples, seed, confidence_level)
     row = {
         "probability": float(wins.mean()),
         "ci_low": low,
@@ -181,7 +181,7 @@ def _score(wins: NDArray[np.float64], confidence_level: float) -> tuple[float, f
 def _bootstrap(
     wins: NDArray[np.float64], resamples: int, seed: int, confidence_level: float
 ) -> tuple[float, float]:
-    generator = np.random.default_rng(int(seed))
+    generator = np.random.default_rng(seed)
     means = [generator.choice(wins, len(wins)).mean() for _ in range(resamples)]
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])

@@ -191,8 +191,10 @@ def plan_comparison(
     """
     _check(variances, difference, margin, power, training_cost, case_cost)
     check_confidence_level(confidence_level)
-    check_integer(max_trainings, _PAIR, name="max_trainings", most=_MOST_TRAININGS)
-    check_integer(max_cases, _PAIR, name="max_cases", most=_MOST_CASES)
+    most = (
+        check_integer(max_trainings, _PAIR, name="max_trainings", most=_MOST_TRAININGS),
+        check_integer(max_cases, _PAIR, name="max_cases", most=_MOST_CASES),
+    )
     alpha = 1 - confidence_level
 
     def reached(n_runs: int, n_cases: int) -> float:
@@ -202,7 +204,7 @@ def plan_comparison(
         reached,
         lambda found: found >= power,
         lambda n_runs, n_cases: 2 * n_runs * training_cost + n_cases * case_cost,
-        (int(max_trainings), int(max_cases)),
+        most,
         ["n_runs", "n_cases", "power"],
     )
 

@@ -85,8 +85,10 @@ def plan_icc(
         raise InputError(f"icc is {icc!r}; it must be 0 or more and less than 1")
     check_not_negative(rater_ratio=rater_ratio, rater_cost=rater_cost, subject_cost=subject_cost)
     check_positive(half_width=half_width)
-    check_integer(max_raters, _PAIR, name="max_raters", most=_MOST)
-    check_integer(max_subjects, _PAIR, name="max_subjects", most=_MOST)
+    most = (
+        check_integer(max_raters, _PAIR, name="max_raters", most=_MOST),
+        check_integer(max_subjects, _PAIR, name="max_subjects", most=_MOST),
+    )
     check_confidence_level(confidence_level)
 
     def reached(n_raters: int, n_subjects: int) -> float:
@@ -96,7 +98,7 @@ def plan_icc(
         reached,
         lambda width: width <= half_width,
         lambda n_raters, n_subjects: n_raters * rater_cost + n_subjects * subject_cost,
-        (int(max_raters), int(max_subjects)),
+        most,
         ["n_raters", "n_subjects", "half_width"],
     )
 

@@ -32,8 +32,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from reprostats.errors import InputError, unknown_name
-from reprostats.stats.checks import as_numbers, check_integer, count, is_one_of, labels_of, names_in
+from reprostats.errors import InputError
+from reprostats.stats.checks import (
+    as_numbers,
+    check_choice,
+    check_integer,
+    count,
+    is_one_of,
+    labels_of,
+    names_in,
+)
 from reprostats.stats.f_distribution import f_upper_tail
 from reprostats.stats.factors import response
 from reprostats.stats.precision import centre, power_of_two, rounding
@@ -166,8 +174,7 @@ def repeated_measures_anova(
     """
     if not is_one_of(method, (None, "univariate", "mixed")):
         raise InputError(f"method is {method!r}; it must be 'univariate' or 'mixed'")
-    if df not in DEGREES_OF_FREEDOM:
-        raise unknown_name("degrees of freedom", df, DEGREES_OF_FREEDOM)
+    check_choice(df, DEGREES_OF_FREEDOM, name="degrees of freedom")
     used = _read(table, value, subject, within, between)
     sizes = [used[name].nunique() for name in within]
     missing = used[subject].nunique() * math.prod(sizes) - len(used)

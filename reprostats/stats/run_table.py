@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError
-from reprostats.stats.checks import as_numbers, check_table, column_of, labels_of, names_in
+from reprostats.stats.checks import (
+    as_numbers,
+    check_no_empty,
+    check_table,
+    column_of,
+    labels_of,
+    names_in,
+)
 from reprostats.stats.mean_squares import Runs
 
 _LARGEST = 1e140  # whose square, times the number of values, is a number of float64
@@ -23,13 +30,10 @@ def matrices_of(
     check_table(table)
     values = as_numbers(column_of(table, value), name=f"column {value!r}")
     columns = [algorithm, run, *([] if case is None else [case])]
-    rows = pd.DataFrame({name: labels_of(table, name) for name in columns}).assign(
-        **{value: values}
-    )
-    for name in columns:
-        if rows[name].isna().any():
-            row = int(np.flatnonzero(rows[name].isna())[0])
-            raise InputError(f"row {row}: column {name!r} is empty")
+    labels = {name: labels_of(table, name) for name in columns}
+    check_no_empty(labels)
+    rows = pd.DataFrame(labels)
+    rows[value] = values
     if case is None:
         case = "case"
         rows[case] = "all"

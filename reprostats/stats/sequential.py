@@ -201,8 +201,8 @@ def confidence_sequence(
     means, errors = _running(given / unit)
     growth = np.asarray(1 + n * effect_size**2, dtype=np.float64)
     reach = _reach(n, growth, errors, 1 - confidence_level)
-    e_values = np.exp(log_evidence(means, errors, n, growth))
-    with np.errstate(over="ignore"):  # limits beyond the numbers of float64 are infinite
+    with np.errstate(over="ignore"):  # what is beyond the numbers of float64 is infinite
+        e_values = np.exp(log_evidence(means, errors, n, growth))
         limits = {"ci_low": (means - reach) * unit, "ci_high": (means + reach) * unit}
     p_values = np.minimum(1.0, 1 / np.maximum.accumulate(e_values))
     return pd.DataFrame(

@@ -46,6 +46,7 @@ COLUMNS = (
 )  # fmt: skip
 
 _SEVERAL = 2
+_MOST_RESAMPLES = 1_000_000
 _FEW = 5  # below, limits of equal algorithms are below 0.2 in more than 5 %; docs/calibration.md
 _NEITHER = 0.5  # the ratio of equal distributions, where it is 0/0
 
@@ -112,8 +113,8 @@ def almost_stochastic_order(
     [['a', 'b', 0.0], ['b', 'a', 1.0]]
     """
     check_confidence_level(confidence_level)
-    check_integer(n_resamples, _SEVERAL, name="n_resamples")
-    check_integer(seed, 0, name="seed")
+    n_resamples = check_integer(n_resamples, _SEVERAL, name="n_resamples", most=_MOST_RESAMPLES)
+    seed = check_integer(seed, 0, name="seed")
     scores = _scores(matrices_of(table, value, algorithm, run, case))
     pairs = list(combinations(scores, 2))
     # The bootstrap of a pair serves both directions: one ratio is 1 minus the other.
@@ -174,7 +175,8 @@ def _scores(matrices: Mapping[Any, pd.DataFrame]) -> dict[Any, Floats]:
         if bad.size:
             run, case = matrix.index[bad[0][0]], cases[bad[0][1]]
             raise InputError(f"algorithm '{name}', run {run} has no finite value for case {case}")
-        scores[name] = values.mean(axis=1)
+        unit = power_of_two(values)  # sums of huge values overflow
+        scores[name] = unit * (values / unit).mean(axis=1)
     return scores
 
 

@@ -99,6 +99,8 @@ def _merge(options: argparse.Namespace) -> None:
 
     one, other = find_study(options.one), find_study(options.other)
     machines = options.machines or _where_they_differ(one, other)
+    if len(set(machines)) == 1:
+        raise InputError(f"--machines: two different names are needed, not {machines[0]!r} twice.")
     into = Path(options.into)
     if into.name == options.into:
         into = paths.study(options.into)

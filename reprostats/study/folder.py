@@ -106,8 +106,7 @@ def read_study(folder: Path) -> pd.DataFrame:
         studies = sorted(path.parent.name for path in folder.glob("*/trials"))
         hint = f" It holds studies: {', '.join(studies)}; name one of them." if studies else ""
         raise InputError(
-            f"{folder} is not the folder of a study (it holds no folder 'trials'), and no training "
-            f"is recorded in it.{hint}"
+            f"{folder} is not the folder of a study (it holds no folder 'trials').{hint}"
         )
     nothing = pd.DataFrame(columns=_PLACE)
     table = _whole_table(folder, nothing, {})

@@ -61,6 +61,7 @@ def serve(connection: Connection) -> None:
     os.environ.clear()
     os.environ.update(setup["variables"])
     _write_to(Path(setup["log"]))
+    adopt_orphans()  # before the function is loaded: what it leaves is this worker's
     try:
         function = load_function(setup)
         environment = _record_environment(function, setup)
@@ -73,7 +74,6 @@ def serve(connection: Connection) -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    adopt_orphans()
     own = children()  # what loading the function has started stays
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared

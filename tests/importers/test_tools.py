@@ -175,6 +175,17 @@ def test_hydra():
     assert failed["trial"].tolist() == ["fcn, seed 1"]
 
 
+def test_a_list_in_a_configuration_is_a_level(tmp_path):
+    shutil.copytree(FILES / "hydra", tmp_path / "hydra")
+    for number, file in enumerate(sorted(tmp_path.rglob("config.yaml"))):
+        file.write_text(f"{file.read_text()}betas: [0.9, {0.99 + 0.001 * (number % 2)}]\n")
+    results = read_results(tmp_path / "hydra")
+    assert (
+        by_training(results, "dice").keys()
+        == by_training(read_results(FILES / "hydra"), "dice").keys()
+    )
+
+
 def test_monai():
     values = by_training(read_results(FILES / "monai"), "mean_dice/class0")
     known = {k: dice(*k[:3], int(k[3][-1])) for k in grid(("case_0", "case_1"))}

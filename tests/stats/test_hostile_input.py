@@ -23,13 +23,17 @@ TABLE = pd.DataFrame(
 ).assign(dice=RNG.normal(size=24))
 CELLS = TABLE.groupby(["case", "model"], as_index=False)["dice"].mean()
 NAMES = {"value": "dice", "algorithm": "model", "case": "case", "run": "run"}
+AGGREGATE = {
+    "confidence_level": 0.95, "interval": "stratified bootstrap", "n_resamples": 20, "seed": 0,
+}  # fmt: skip
 LABELS = {"first": list("aabbab"), "second": list("abbbab")}
 
 # Of every function, arguments that work; in them one at a time is replaced.
 CALLS: dict[str, dict[str, Any]] = {
     "ComparisonVariances": {"run": 1.0, "pair": 1.0, "residual": 1.0, "runs": "nested"},
     "almost_stochastic_order": {
-        "table": TABLE, "value": "dice", "algorithm": "model", "run": "run", "n_resamples": 20,
+        "table": TABLE, "value": "dice", "algorithm": "model", "run": "run", "case": "case",
+        "n_resamples": 20, "seed": 0,
     },
     "adjust_p_values": {"p_values": [0.01, 0.2], "method": "holm"},
     "anova": {"table": TABLE, "formula": "dice ~ C(model)", "typ": 2},
@@ -76,7 +80,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "ratings": np.array([FIRST, SECOND]).reshape(2, 4, 2), "form": "ICC(A,1)",
         "confidence_level": 0.95, "mask": [True, False],
     },
-    "interquartile_mean": {"table": TABLE, **NAMES, "confidence_level": 0.95},
+    "interquartile_mean": {"table": TABLE, **NAMES, **AGGREGATE},
     "krippendorff_alpha": {
         "ratings": [[1, 2], [2, 2], [3, 3]], "level": "interval", "confidence_level": 0.95,
     },
@@ -108,7 +112,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "test_train_ratio": 0.0,
     },
     "performance_profile": {
-        "table": TABLE, **NAMES, "thresholds": [0.0, 1.0], "confidence_level": 0.95,
+        "table": TABLE, **NAMES, "thresholds": [0.0, 1.0], **AGGREGATE,
     },
     "plan_icc": {
         "icc": 0.5, "rater_ratio": 0.5, "half_width": 2.0, "rater_cost": 1.0, "subject_cost": 0.1,
@@ -123,14 +127,14 @@ CALLS: dict[str, dict[str, Any]] = {
         "first": FIRST, "second": SECOND, "meaningful": 0.75, "higher_is_better": True,
         "interval": "bootstrap", "resamples": 20, "seed": 0, "confidence_level": 0.95,
     },
-    "probability_of_improvement": {"table": TABLE, **NAMES, "confidence_level": 0.95},
+    "probability_of_improvement": {"table": TABLE, **NAMES, **AGGREGATE},
     "pseudovalues": {
         "table": TABLE, "statistic": lambda rows: float(len(rows)),
         "algorithm": "model", "run": "run", "case": "case",
     },
     "repeated_measures_anova": {
         "table": CELLS, "value": "dice", "subject": "case", "within": ["model"], "between": [],
-        "method": "univariate",
+        "method": "mixed", "df": "satterthwaite",
     },
     "repeats_for_mean": {
         "half_width": 0.5, "sd": 1.0, "confidence_level": 0.95, "assurance": 0.5,

@@ -181,6 +181,9 @@ def test_merged_studies_have_the_machine_as_a_factor(runs, tmp_path, capsys):
     report = verdict(merged, metric="dice", margin=0.1)
     assert str(report.of("completed")[0].answer) == "yes"
     assert main(["merge", "scattered", str(other), "both"]) == 1
+    twice = ["merge", "scattered", str(other), "third", "--machines", "lab", "lab"]
+    assert main(twice) == 1
+    assert not (runs / "studies" / "third").exists()
     assert "is there already" in capsys.readouterr().err
     assert main(["merge", "scattered", "scattered", "more"]) == 1
     assert "cannot be merged with itself" in capsys.readouterr().err

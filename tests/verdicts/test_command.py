@@ -27,6 +27,10 @@ def test_of_a_file(table, tmp_path, capsys):
 def test_of_the_folder_of_a_study(tmp_path, capsys):
     study = Study(trials.streams, varied={"init": [1, 2]}, folder=tmp_path)
     study.run(workers=1, progress=False)
+    place = tmp_path / "trials" / study.trials[0].identity / "lightning_logs" / "version_0"
+    place.mkdir(parents=True)
+    (place / "metrics.csv").write_text("epoch,step,val_dice\n0,9,0.5\n")
+    (place / "hparams.yaml").write_text("{}\n")
     assert main(["verdict", str(tmp_path), "--metric", "init"]) == 0
     assert "All 2 trials completed" in capsys.readouterr().out
 
