@@ -94,8 +94,9 @@ def report_on_script(parameters: YourOwnParameters) -> Report:
     InputError
         If the file of the study is wrong, or no trial completed.
     """
-    with chdir(parameters.place):
-        file, study = read_study_file(Path(parameters.study))
+    path = parameters.place / parameters.study
+    with chdir(path.parent):
+        file, study = read_study_file(Path(path.name))
         study.run(workers=parameters.workers)
         return study.report(**file.asked)
 

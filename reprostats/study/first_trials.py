@@ -30,9 +30,10 @@ class FirstTrials:
 
     A study stops if the first trials of its first three conditions, or of all if it has fewer, have
     failed and no trial has run through, in this run or an earlier one. Which these are follows
-    from the plan alone, so that it does not matter which trial ends first: conditions that
-    cannot run on a machine stop no study whose first one can. A trial that diverged has run
-    through: its function did what it should. Trials that were killed or ran too long have not.
+    from the plan and what is recorded, so that it does not matter which trial ends first:
+    conditions that cannot run on a machine stop no study whose first one can. A trial that diverged
+    has run through: its function did what it should. Trials that were killed or ran too long have
+    not.
 
     Parameters
     ----------

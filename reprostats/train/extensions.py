@@ -43,6 +43,7 @@ NAMES: dict[str, dict[str, str]] = {
         "lars": "reprostats.learning.lars:LARS",
     },
     "schedule": {},
+    "function": {},
     "strategy": {
         "single": "reprostats.learning.strategies:Single",
         "virtual": "reprostats.learning.strategies:VirtualWorkers",
