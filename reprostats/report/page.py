@@ -57,8 +57,9 @@ dl.verdicts > div { border-left: 5px solid #8b949e; padding: .35rem .8rem; margi
 dl.verdicts > .yes { border-color: #009e73; }
 dl.verdicts > .no { border-color: #d55e00; }
 dl.verdicts > .undetermined { border-color: #e69f00; }
+/* JupyterLab floats the terms and descriptions of lists in outputs. */
+dl.verdicts dt, dl.verdicts dd { float: none; width: auto; margin: 0; }
 dl.verdicts dt { font-weight: 600; }
-dl.verdicts dd { margin: 0; }
 .answer { font-weight: 700; }
 """
 
