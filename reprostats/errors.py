@@ -58,6 +58,10 @@ class QuestionError(InputError):
         super().__init__(f"{what} Say which: {python} (on the command line {typed}).")
 
 
+class UnportableError(InputError):
+    """A computation has no form whose bits are the same on every machine."""
+
+
 class DamagedFileError(ReprostatsError):
     """A file that this package wrote no longer holds what was written."""
 

@@ -1,0 +1,85 @@
+"""Numbers added into places: embeddings, indices, scattering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reprostats.errors import UnportableError
+from reprostats.portable_arithmetic.sums import added_into_places
+from reprostats.portable_arithmetic.table import implements
+
+aten = torch.ops.aten
+Adding = Callable[[Tensor], Tensor]
+
+
+def _added(values: Tensor, add: Adding) -> Tensor:
+    """Add numbers into places of which each may take all of them."""
+    return added_into_places(values, values.numel(), add)
+
+
+@implements(aten.embedding_dense_backward.default)
+def embedding_backward(
+    gradient: Tensor, indices: Tensor, num_weights: int, padding_idx: int, scale_by_freq: bool
+) -> Tensor:
+    """Add the gradients of a word's places into its row."""
+    if scale_by_freq:
+        raise UnportableError("an embedding with scale_grad_by_freq has no portable form.")
+    flat, rows = indices.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
+    if padding_idx >= 0:
+        rows = rows.masked_fill((flat == padding_idx)[:, None], 0.0)
+    return _added(
+        rows,
+        lambda exact: exact.new_zeros(num_weights, rows.shape[1]).index_add_(0, flat, exact),
+    )
+
+
+@implements(aten.index_add.default)
+def index_add(
+    values: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
+) -> Tensor:
+    """Add slices into places, together with what was there."""
+    scaled = source if alpha == 1 else source * alpha
+    if not values.is_floating_point():
+        return torch.index_add(values, dim, index, scaled)
+    zeros = torch.zeros_like(values, dtype=torch.float64)
+    return values + _added(scaled, lambda exact: zeros.index_add_(dim, index, exact))
+
+
+@implements(aten.scatter_add.default)
+def scatter_add(values: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """Add numbers into places, together with what was there."""
+    if not values.is_floating_point():
+        return torch.scatter_add(values, dim, index, source)
+    part = source[tuple(map(slice, index.shape))]
+    zeros = torch.zeros_like(values, dtype=torch.float64)
+    return values + _added(part, lambda exact: zeros.scatter_add_(dim, index, exact))
+
+
+@implements(aten.index_put.default, aten._unsafe_index_put.default)
+def index_put(
+    values: Tensor, indices: Sequence[Tensor | None], source: Tensor, accumulate: bool = False
+) -> Tensor:
+    """Put numbers into places, or add them to what is there."""
+    chosen: Any = list(indices)
+    if not accumulate or not values.is_floating_point():
+        put: Tensor = aten.index_put(values, chosen, source, accumulate)
+        return put
+    zeros = torch.zeros_like(values, dtype=torch.float64)
+    spread = source.expand(values[tuple(slice(None) if i is None else i for i in chosen)].shape)
+    return values + _added(spread, lambda exact: aten.index_put(zeros, chosen, exact, True))
+
+
+@implements(aten._index_put_impl_.default, aten.index_put_.default)
+def index_put_(
+    values: Tensor,
+    indices: Sequence[Tensor | None],
+    source: Tensor,
+    accumulate: bool = False,
+    unsafe: bool = False,  # noqa: ARG001 - an argument of the operation
+) -> Tensor:
+    """As `index_put`, in place."""
+    return values.copy_(index_put(values, indices, source, accumulate))
