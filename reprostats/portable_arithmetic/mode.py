@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode_stack,
+)
 from torch.utils._pytree import tree_leaves
 
 import reprostats.portable_arithmetic.operations  # noqa: F401 - fills the table
@@ -93,6 +96,12 @@ class PortableMode(TorchDispatchMode):
                 f"operation {name_of(operation)} has no portable form. {called_at()}"
             )
         return result
+
+
+def current_mode() -> PortableMode | None:
+    """Return the portable arithmetic that is in effect, or None."""
+    modes = _get_current_dispatch_mode_stack()
+    return next((mode for mode in reversed(modes) if isinstance(mode, PortableMode)), None)
 
 
 def is_without_data(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

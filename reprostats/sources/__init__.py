@@ -44,6 +44,7 @@ from reprostats.sources.initialiser import Initialiser
 from reprostats.sources.instruction_set import InstructionSet, instruction_sets
 from reprostats.sources.matmul_precision import MatmulPrecision
 from reprostats.sources.memory_fill import MemoryFill
+from reprostats.sources.operand_bits import OperandBits
 from reprostats.sources.streams import SEED_BITS, GlobalStream, Stream
 from reprostats.sources.tf32 import Tf32
 from reprostats.sources.threads import Threads
@@ -130,6 +131,7 @@ for _source in (
     InstructionSet(),
     HashSeed(),
     Deterministic(),
+    OperandBits(),
     MemoryFill(),
     CudnnBenchmark(),
     Tf32(),

@@ -237,7 +237,12 @@ def _environment(facts: RunFacts) -> Iterator[str]:
         yield f"Hardware: {hardware}."
     switched = phrases.deterministic_algorithms(facts)
     if switched == "varied":
-        yield "PyTorch's deterministic algorithms were on in some trials and off in others."
+        yield "The arithmetic differed between trials, in the source 'deterministic'."
+    elif switched == "portable":
+        yield (
+            "All trials were computed in portable arithmetic, whose results do not depend on the "
+            "processor or the number of threads."
+        )
     elif switched:
         yield f"PyTorch's deterministic algorithms were {switched}."
     if versions := phrases.code_versions(facts):

@@ -12,6 +12,8 @@ from reprostats.verdicts.run_facts import RunFacts
 
 _MOST = 8  # values that are listed before the others are counted
 
+_SWITCHED: dict[bool | str, str] = {True: "on", False: "off", "portable": "portable"}
+
 
 def varied_sources(facts: RunFacts) -> str | None:
     """Name the sources that were varied, with their numbers of levels; those together in one.
@@ -76,10 +78,10 @@ def hyperparameters(facts: RunFacts) -> str | None:
 
 
 def deterministic_algorithms(facts: RunFacts) -> str | None:
-    """Say whether PyTorch's deterministic algorithms were on, off or varied."""
+    """Say whether PyTorch's deterministic algorithms were on, off, portable or varied."""
     if facts.deterministic is None:
         return None
-    return "varied" if len(facts.deterministic) > 1 else "on" if facts.deterministic[0] else "off"
+    return "varied" if len(facts.deterministic) > 1 else _SWITCHED[facts.deterministic[0]]
 
 
 def processors(facts: RunFacts) -> str | None:

@@ -81,7 +81,8 @@ class RunFacts:
     augmentation, loss, optimiser, network, framework
         As the trial function described them.
     deterministic
-        Whether PyTorch's deterministic algorithms were on; both values if that was varied. What
+        Whether PyTorch's deterministic algorithms were on, or ``"portable"`` where arithmetic was
+        the same as on every machine; several values if that was varied. What
         another program does of that is not known.
     devices
         Devices that PyTorch used, such as ``"cpu"`` and ``"cuda:0"``.
@@ -129,7 +130,7 @@ class RunFacts:
     optimiser: str | None = None
     network: str | None = None
     framework: str | None = None
-    deterministic: tuple[bool, ...] | None = None
+    deterministic: tuple[bool | str, ...] | None = None
     devices: tuple[str, ...] | None = None
     machines: tuple[Machine, ...] | None = None
     packages: Mapping[str, tuple[str, ...]] | None = None
@@ -190,7 +191,7 @@ def gather_run_facts(
         **_of_config([record.config for record in every]),
         **_of_data([record.description for record in well]),
         **_of_machines(described),
-        deterministic=_known(bool(r.effective.get("deterministic", r.levels.get("deterministic")))
+        deterministic=_known(r.effective.get("deterministic", r.levels.get("deterministic"))
                              for r in every if "deterministic" in {*r.effective, *r.levels}
                              and in_process is not False),
         devices=_known(str(r.effective["device"]) for r in well if "device" in r.effective),

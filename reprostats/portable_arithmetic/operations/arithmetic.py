@@ -13,7 +13,7 @@ from torch import Tensor
 
 from reprostats.errors import UnportableError
 from reprostats.portable_arithmetic import elementary
-from reprostats.portable_arithmetic.elementary import elementwise
+from reprostats.portable_arithmetic.elementary import elementwise, inverse, square_root
 from reprostats.portable_arithmetic.table import implements
 
 aten = torch.ops.aten
@@ -118,7 +118,7 @@ def reciprocal(values: Tensor) -> Tensor:
 @implements(aten.rsqrt.default)
 def inverse_root(values: Tensor) -> Tensor:
     """Return 1 / sqrt(x), in float64."""
-    return elementwise(lambda x, _: x.sqrt_().reciprocal_(), values)
+    return elementwise(lambda x, double: inverse(square_root(x, double)), values)
 
 
 @implements(aten.addcmul.default)
@@ -145,7 +145,7 @@ def power(base: Tensor, exponent: Number) -> Tensor:
     if not base.is_floating_point() and exponent == int(exponent):
         return torch.pow(base, exponent)
     if exponent == 0.5:  # noqa: PLR2004 - a root
-        return torch.sqrt(base)
+        return elementwise(square_root, base)
     if exponent == int(exponent) and abs(exponent) <= _MOST_FACTORS:
         return elementwise(lambda x, _: _whole_power(x, int(exponent)), base)
     return elementwise(
@@ -173,7 +173,7 @@ def size(values: Tensor) -> Tensor:
     if not is_complex(values):
         return torch.abs(values)
     wide = values.to(torch.complex128)
-    return squared_size(wide).sqrt_().to(values.real.dtype)
+    return square_root(squared_size(wide)).to(values.real.dtype)
 
 
 @implements(aten.sgn.default)
@@ -230,9 +230,10 @@ def _whole_power(x: Tensor, exponent: int) -> Tensor:
     result = torch.ones_like(x)
     for _ in range(abs(exponent)):
         result.mul_(x)
-    return result if exponent >= 0 else result.reciprocal_()
+    return result if exponent >= 0 else inverse(result)
 
 
+implements(aten.sqrt.default)(lambda values: elementwise(square_root, values))
 for _name in ("exp", "log", "expm1", "log1p", "tanh", "sigmoid", "erf", "erfc", "sin", "cos"):
     _function = getattr(elementary, _name)
     implements(getattr(aten, _name).default)(

@@ -62,11 +62,16 @@ class _Draw:
         """Return float64 numbers of mean 0 and variance 1, by Box and Muller's formula."""
         pairs = (count + 1) // 2
         above = 1 - self.uniform(pairs)  # from above 0 to 1
-        radius = elementwise(elementary.log, above).mul_(-2).sqrt_()
+        radius = elementwise(_radius, above)
         angle = self.uniform(pairs)
         cosine = elementwise(lambda x, _: elementary.cos_of_turns(x), angle).mul_(radius)
         sine = elementwise(lambda x, _: elementary.sin_of_turns(x), angle).mul_(radius)
         return torch.cat([cosine, sine])[:count]
+
+
+def _radius(share: Tensor, double: bool) -> Tensor:
+    """Return how far from 0 the share of a normal pair lies."""
+    return elementary.square_root(elementary.log(share, double).mul_(-2))
 
 
 def _placed(values: Tensor, shape: Size, **kind: Any) -> Tensor:

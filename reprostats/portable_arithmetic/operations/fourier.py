@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from reprostats.portable_arithmetic.elementary import cos_of_turns, sin_of_turns
+from reprostats.portable_arithmetic.elementary import cos_of_turns, sin_of_turns, square_root
 from reprostats.portable_arithmetic.products import matrix_product
 from reprostats.portable_arithmetic.table import implements
 
@@ -57,7 +57,7 @@ def _scaled(values: Tensor, lengths: Sequence[int], normalization: int) -> Tenso
     if normalization == _BY_LENGTH:
         return values / torch.full_like(values, length)
     if normalization == _BY_ROOT:
-        root = torch.full_like(values, length, dtype=torch.float64).sqrt_()
+        root = square_root(torch.full_like(values, length, dtype=torch.float64))
         return (values / root).to(values.dtype)
     return values
 

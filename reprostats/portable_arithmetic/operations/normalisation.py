@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from reprostats.portable_arithmetic.elementary import inverse as inverse_of
+from reprostats.portable_arithmetic.elementary import square_root
 from reprostats.portable_arithmetic.sums import average, divided, total
 from reprostats.portable_arithmetic.table import implements
 
@@ -28,8 +30,12 @@ def _standardise(values: Tensor, dims: tuple[int, ...], eps: float) -> _Standard
     middle = average(values, dims, keepdim=True)
     deviation = values - middle
     spread = average(deviation * deviation, dims, keepdim=True)
-    inverse = (spread + eps).sqrt_().reciprocal_()
+    inverse = _inverse_root(spread + eps)
     return _Standardised(deviation.mul_(inverse), middle, inverse, spread)
+
+
+def _inverse_root(variance: Tensor) -> Tensor:
+    return inverse_of(square_root(variance))
 
 
 def _scaled(
@@ -75,7 +81,7 @@ def batch_norm(
     if not training:
         assert running_mean is not None  # noqa: S101 - PyTorch has checked it
         assert running_var is not None  # noqa: S101
-        inverse = (running_var.to(torch.float64) + eps).sqrt_().reciprocal_()
+        inverse = _inverse_root(running_var.to(torch.float64) + eps)
         standard = (values - running_mean.to(torch.float64).reshape(shape)).mul_(
             inverse.reshape(shape)
         )
@@ -152,7 +158,7 @@ def batch_norm_backward(
         assert running_mean is not None  # noqa: S101 - PyTorch has checked it
         assert running_var is not None  # noqa: S101
         middle = running_mean.to(torch.float64)
-        inverse = (running_var.to(torch.float64) + eps).sqrt_().reciprocal_()
+        inverse = _inverse_root(running_var.to(torch.float64) + eps)
     middle, inverse = middle.reshape(shape), inverse.reshape(shape)
     wide = gradient.to(torch.float64)
     standard = (values - middle).mul_(inverse)

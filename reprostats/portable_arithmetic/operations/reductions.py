@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reprostats.portable_arithmetic import elementary
-from reprostats.portable_arithmetic.elementary import elementwise
+from reprostats.portable_arithmetic.elementary import elementwise, square_root
 from reprostats.portable_arithmetic.exact import on_grid
 from reprostats.portable_arithmetic.operations.arithmetic import is_complex, size
 from reprostats.portable_arithmetic.sums import all_dims, average, total
@@ -52,7 +52,7 @@ def standard_deviation(
     values: Tensor, dims: Dims = None, *, correction: float | None = None, keepdim: bool = False
 ) -> Tensor:
     """Return standard deviations along dimensions."""
-    return _moments(values, dims, correction, keepdim)[0].sqrt_().to(values.dtype)
+    return square_root(_moments(values, dims, correction, keepdim)[0]).to(values.dtype)
 
 
 @implements(aten.var_mean.correction)
@@ -99,7 +99,7 @@ def norm(
     if order == 1:
         return total(sizes, dims, keepdim).to(kind)
     if order == 2:  # noqa: PLR2004 - the usual one
-        return total(sizes * sizes, dims, keepdim).sqrt_().to(kind)
+        return square_root(total(sizes * sizes, dims, keepdim)).to(kind)
     raised = elementwise(elementary.power, sizes, torch.full_like(sizes, order))
     summed = total(raised, dims, keepdim)
     return elementwise(elementary.power, summed, torch.full_like(summed, 1 / order)).to(kind)

@@ -42,7 +42,7 @@ hardtanh_backward
 threshold threshold_backward nextafter
 """
 _ROUNDED_ONCE = """
-_prelu_kernel _prelu_kernel_backward leaky_relu leaky_relu_backward neg sqrt
+_prelu_kernel _prelu_kernel_backward leaky_relu leaky_relu_backward neg
 """
 
 for _name in " ".join([_MOVED, _MADE, _COMPARED, _ROUNDED_ONCE]).split():
