@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
 
+from reprostats.addresses import load_jsonschema
 from reprostats.errors import InputError, ReprostatsError, unknown_name
 from reprostats.files import write_atomically
 
@@ -135,6 +136,7 @@ def execute(notebook: Path, values: Mapping[str, Any], folder: Path) -> list[Pat
     """
     if not notebook.is_file():
         raise InputError(f"there is no notebook {notebook}.")
+    load_jsonschema()  # before papermill does
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -194,6 +196,7 @@ def as_page(notebook: Path) -> str:
 
     Progress bars (what was written to standard error) are left out.
     """
+    load_jsonschema()
     import nbformat
     from nbconvert import HTMLExporter
 

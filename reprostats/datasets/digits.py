@@ -6,11 +6,12 @@ import gzip
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn import datasets
+from numpy.typing import NDArray
 
 from reprostats import paths
 from reprostats.errors import DamagedFileError, NotAvailableError, unknown_name
@@ -50,19 +51,33 @@ def load_digits() -> LabelledImages:
 
     Every fifth image of a class is a test image, so the division is the same everywhere.
     """
-    bunch = datasets.load_digits()
-    images = np.kron(bunch.images / 16, np.ones((3, 3)))
-    rank = np.zeros(len(bunch.target), dtype=int)
+    pixels, target = _scikit_learns()
+    images = np.kron(pixels / 16, np.ones((3, 3)))
+    rank = np.zeros(len(target), dtype=int)
     for digit in range(10):
-        (members,) = np.nonzero(bunch.target == digit)
+        (members,) = np.nonzero(target == digit)
         rank[members] = np.arange(len(members))
     test = rank % _TEST_SHARE == _TEST_SHARE - 1
     return LabelledImages(
         _as_images(images[~test]),
-        torch.from_numpy(bunch.target[~test]),
+        torch.from_numpy(target[~test]),
         _as_images(images[test]),
-        torch.from_numpy(bunch.target[test]),
+        torch.from_numpy(target[test]),
     )
+
+
+def _scikit_learns() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Read the images, (1797, 8, 8) from 0 to 16, and their digits from scikit-learn's own file.
+
+    ``sklearn.datasets.load_digits`` gives the same, but to import it loads pandas and SciPy's
+    distributions, which takes each worker of a study longer than to read the digits.
+    """
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise NotAvailableError("the digits come with scikit-learn: pip install scikit-learn.")
+    file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
 
 
 def load_mnist(folder: Path | None = None) -> LabelledImages:

@@ -266,7 +266,7 @@ def compare_matrices(
 
 def _adjusted(rows: Sequence[dict[str, object]], adjustment: Adjustment) -> pd.DataFrame:
     """Put comparisons into one table, with p values adjusted over all of them."""
-    compared = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    compared = pd.DataFrame({name: [row.get(name, math.nan) for row in rows] for name in COLUMNS})
     for name in ("p_adjusted", "p_equivalence_adjusted"):
         p_values = compared[name].to_numpy(dtype=float)
         compared[name] = adjust_p_values(p_values, method=adjustment)
@@ -376,7 +376,7 @@ def _pooled_row(
 ) -> dict[str, object]:
     """Compare two algorithms by the analysis of all of them together."""
     one, other = (trainings.matrices[name] for name in names)
-    used = [table.columns[table.notna().any()] for table in (one, other)]
+    used = [table.columns[~np.isnan(table.to_numpy()).all(axis=0)] for table in (one, other)]
     n_runs = (len(one), len(other))
     row = question.row(names, n_runs, len(used[0].union(used[1], sort=False)))
     if not all(name in analysis.means for name in names):

@@ -65,11 +65,12 @@ def comparable(
             notes.append(f"{alone} run(s) without a partner of the same seed are left out")
         one, other = one.loc[shared], other.loc[shared]
     common = one.columns.intersection(other.columns)
-    every = np.concatenate([one[common].to_numpy(), other[common].to_numpy()])
-    kept = common[np.isfinite(every).all(axis=0)]
-    if dropped := len(one.columns.union(other.columns)) - len(kept):
+    one, other, n_cases = one[common], other[common], len(one.columns.union(other.columns))
+    complete = np.isfinite(np.concatenate([one.to_numpy(), other.to_numpy()])).all(axis=0)
+    if dropped := n_cases - int(complete.sum()):
         notes.append(f"{dropped} case(s) without a finite value in every run are left out")
-    pair = dict(zip(names, (one[kept], other[kept]), strict=True))
+        one, other = one.loc[:, complete], other.loc[:, complete]
+    pair = {names[0]: one, names[1]: other}
     distinct, equal = distinct_runs(pair, runs, once=once)
     notes += [equal[name] for name in names if equal[name]]
     return distinct[names[0]], distinct[names[1]], notes
@@ -83,10 +84,7 @@ def distinct_runs(
     Values that are not finite are missing. Crossed runs stay in step: they are equal if they are
     equal in every algorithm.
     """
-    finite = {}
-    for name, matrix in matrices.items():
-        values = matrix.astype(np.float64)
-        finite[name] = values.where(np.isfinite(values))
+    finite = {name: _finite(matrix) for name, matrix in matrices.items()}
     distinct = _equal_once(finite, runs) if once else finite
     notes = {
         name: ""
@@ -98,13 +96,24 @@ def distinct_runs(
     return distinct, notes
 
 
+def _finite(matrix: pd.DataFrame) -> pd.DataFrame:
+    """Return the values as float64, NaN where they are not finite."""
+    values = matrix.astype(np.float64)
+    is_finite = np.isfinite(values.to_numpy())
+    return values if is_finite.all() else values.where(is_finite)
+
+
+def _rows(table: pd.DataFrame, rows: list[int]) -> pd.DataFrame:
+    return table if len(rows) == len(table) else table.iloc[rows]
+
+
 def _equal_once(matrices: dict[Any, pd.DataFrame], runs: Runs) -> dict[Any, pd.DataFrame]:
     tables = list(matrices.values())
     if runs == "nested":
-        return {name: table.iloc[_distinct_rows(table)] for name, table in matrices.items()}
+        return {name: _rows(table, _distinct_rows(table)) for name, table in matrices.items()}
     if all(table.index.equals(tables[0].index) for table in tables):
         rows = _distinct_rows(*tables)
-        return {name: table.iloc[rows] for name, table in matrices.items()}
+        return {name: _rows(table, rows) for name, table in matrices.items()}
     return matrices
 
 

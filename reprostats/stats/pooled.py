@@ -99,10 +99,15 @@ def pooled(matrices: Mapping[Hashable, pd.DataFrame], runs: Runs) -> Pooled | No
     if len(known) < _PAIR or run_df < 1 or len(cases) < _PAIR:
         return None
     if _is_complete(known, cases, runs):
-        arrays = {n: m[cases].to_numpy(dtype=np.float64) for n, m in known.items()}
+        arrays = {n: _in_order(m, cases) for n, m in known.items()}
         return _by_mean_squares(arrays, runs)
     levels = len(cases) * (1 + len(known)) + sum(map(len, known.values()))
     return by_likelihood(known, runs, run_df) if levels <= MAX_LEVELS else None
+
+
+def _in_order(matrix: pd.DataFrame, cases: NDArray[np.object_]) -> Floats:
+    ordered = matrix if np.array_equal(matrix.columns, cases) else matrix[cases]
+    return ordered.to_numpy(dtype=np.float64)
 
 
 def _run_df(matrices: Mapping[Hashable, pd.DataFrame], runs: Runs) -> int:

@@ -2,7 +2,8 @@
 
 To start Python and to load PyTorch takes seconds, and a worker is started for each environment of
 each study. So there is one server process for each environment, which has loaded what all workers
-need and no trial function, and forks a worker when one is asked for. It is what the standard
+need and no trial function, and forks a worker when one is asked for. Trials that are programs need
+no PyTorch in their workers; servers of those have not loaded it. It is what the standard
 library calls a fork server; that of the standard library has one environment for all.
 
 `ForkServer` and `fork_worker` are of the process that runs a study, `serve` and what it calls of
@@ -57,22 +58,29 @@ class ForkServer:
         The environment that it is started with.
     sys_path, working_folder
         Where it looks for modules.
+    loads_torch
+        Whether its workers need PyTorch.
     log
         What it writes while it starts is appended here.
     """
 
     def __init__(
-        self, variables: Mapping[str, str], sys_path: list[str], working_folder: str, log: Path
+        self,
+        variables: Mapping[str, str],
+        sys_path: list[str],
+        working_folder: str,
+        loads_torch: bool,
+        log: Path,
     ) -> None:
         self.has_forked = False
         self.running: set[int] = set()
         self._ended: dict[int, int] = {}
         self._lock = threading.RLock()
         self._socket, theirs = socket.socketpair()
-        place = json.dumps([sys_path, working_folder])
+        kind = json.dumps([sys_path, working_folder, loads_torch])
         with theirs, log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_COMMAND, str(theirs.fileno()), _PACKAGES, place],
+                [*_COMMAND, str(theirs.fileno()), _PACKAGES, kind],
                 env=dict(variables),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -151,6 +159,7 @@ def fork_worker(
     variables: Mapping[str, str],
     sys_path: list[str],
     working_folder: str,
+    loads_torch: bool,
     log: Path,
     connection: int,
 ) -> tuple[ForkServer, int]:
@@ -158,7 +167,7 @@ def fork_worker(
 
     Parameters
     ----------
-    variables, sys_path, working_folder, log
+    variables, sys_path, working_folder, loads_torch, log
         As of `ForkServer`.
     connection
         Descriptor of the connection that the worker serves.
@@ -174,10 +183,11 @@ def fork_worker(
         If the server does not start.
     """
     early = tuple(sorted(v for v in variables.items() if not v[0].startswith(_READ_LATE)))
-    key = (early, tuple(sys_path), working_folder)
+    kind = (sys_path, working_folder, loads_torch)
+    key = (early, tuple(sys_path), working_folder, loads_torch)
     while True:
         with _SERVERS_LOCK:
-            server = _SERVERS.pop(key, None) or ForkServer(variables, sys_path, working_folder, log)
+            server = _SERVERS.pop(key, None) or ForkServer(variables, *kind, log)
             _SERVERS[key] = server  # the last one is that used last
             surplus = _take_surplus()
         for idle in surplus:
@@ -208,17 +218,17 @@ def _close_all() -> None:
 def serve() -> None:
     """Load what all workers need, and fork workers until the other side is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    sys.path[:], folder = json.loads(sys.argv[3])
+    sys.path[:], folder, loads_torch = json.loads(sys.argv[3])
     os.chdir(folder)
-    from reprostats import sources
+    gc.disable()  # what is loaded stays: to look for garbage in it takes a tenth of the time
     from reprostats.study import worker  # noqa: F401 - it shall be there before the fork
     from reprostats.study.processes import adopt_orphans, children, end_orphans
-    from reprostats.study.run_trial import warm_up
 
-    sources.warm_up()
-    warm_up()
+    if loads_torch:
+        _load_torch()
     gc.collect()
     gc.freeze()  # the collector of a child then leaves the parent's memory pages shared
+    gc.enable()
     _be_silent()
     adopt_orphans()
     own = children()
@@ -232,6 +242,14 @@ def serve() -> None:
             own.discard(process)
             end_orphans(own)  # a worker that was killed could not end its trial
         control.sendall(_REPLY.pack(reply))
+
+
+def _load_torch() -> None:
+    from reprostats import sources
+    from reprostats.study.run_trial import warm_up
+
+    sources.warm_up()
+    warm_up()
 
 
 def _next_request(control: socket.socket) -> tuple[int, float, list[int]] | None:

@@ -96,11 +96,12 @@ class Worker:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._setup |= {"variables": dict(variables), "log": str(self.log)}
         self._connection, theirs = Pipe()
-        places = (self._setup["sys_path"], self._setup["working_folder"])
+        names = ("sys_path", "working_folder", "loads_torch")
+        sys_path, working_folder, loads_torch = (self._setup[name] for name in names)
         with theirs:
             try:
                 self._server, self._process = fork_worker(
-                    variables, *places, self.log, theirs.fileno()
+                    variables, sys_path, working_folder, loads_torch, self.log, theirs.fileno()
                 )
             except ServerEndedError as error:
                 raise self._not_started(error) from None

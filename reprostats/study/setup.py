@@ -37,6 +37,7 @@ def worker_setup(
     here = Path.cwd()
     setup = {
         "function": function_name(function),
+        "loads_torch": not isinstance(function, Command),
         "code": code,
         "files": files,
         "folder": str(folder),

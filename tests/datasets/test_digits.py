@@ -21,6 +21,9 @@ def test_digits_are_those_of_scikit_learn():
     assert torch.equal(first[1::3, 2::3], first[::3, ::3])
     assert not data.images[:, :, :4].any()
     assert data.images.max() == 1
+    pixels, target = digits._scikit_learns()
+    assert (pixels == bunch.images).all()
+    assert (target == bunch.target).all()
 
 
 def test_every_class_is_tested_on():

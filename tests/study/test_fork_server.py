@@ -1,6 +1,7 @@
 """The server of an environment: shared by studies, replaced once it ended, never left behind."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from reprostats import Study
 from reprostats.study import fork_server
 from reprostats.study.fork_server import ForkServer, ServerEndedError, fork_worker
 from tests.study import trials
+from tests.study.commands import command_study, ran
 
 pytestmark = pytest.mark.xdist_group("fork server")
 
@@ -29,18 +31,35 @@ def own_servers(monkeypatch):
 
 
 def place(folder):
+    """Where a server looks for modules, that it need not load PyTorch, and its log."""
     here = str(Path.cwd())
-    return [entry or here for entry in sys.path], here, folder / "log"
+    return [entry or here for entry in sys.path], here, False, folder / "log"
 
 
-def run(folder, **options):
-    return Study(trials.environment, folder=folder, **options).run(workers=1, progress=False)
+def run(folder, command=("echo", "dice: 1"), **options):
+    """Run a study of a program: servers of those start sooner, and are kept in the same way."""
+    folder.mkdir(exist_ok=True)
+    metrics = re.compile(r"dice: (?P<dice>\S+)")
+    return ran(command_study(folder, command, metrics, **options))
+
+
+def has_torch(server):
+    maps = psutil.Process(server._process.pid).memory_maps()
+    return any("libtorch" in each.path for each in maps)
 
 
 def test_two_studies_in_one_environment_share_a_server(tmp_path, own_servers):
     for name in ("one", "other"):
-        assert run(tmp_path / name)["status"].eq("ok").all()
-    assert len(own_servers) == 1
+        study = Study(trials.environment, folder=tmp_path / name)
+        assert study.run(workers=1, progress=False)["status"].eq("ok").all()
+    (server,) = own_servers.values()
+    assert has_torch(server)
+
+
+def test_programs_have_a_server_that_has_not_loaded_torch(tmp_path, own_servers):
+    assert run(tmp_path)["status"].eq("ok").all()
+    (server,) = own_servers.values()
+    assert not has_torch(server)
 
 
 def test_another_environment_has_a_server_of_its_own(tmp_path, own_servers):
@@ -50,18 +69,11 @@ def test_another_environment_has_a_server_of_its_own(tmp_path, own_servers):
 
 def test_variables_that_are_read_late_are_those_of_the_worker(tmp_path, own_servers, monkeypatch):
     """They do not make another server, and yet a trial finds them as they are now."""
-    for value in ("first", "second"):
-        monkeypatch.setenv("REPROSTATS_TOLD", value)
-        study = Study(told, folder=tmp_path / value)
-        study.run(workers=1, progress=False)
-        (folder,) = (tmp_path / value / "trials").iterdir()
-        assert (folder / "told").read_text() == value
+    for value in (1.0, 2.0):
+        monkeypatch.setenv("REPROSTATS_TOLD", str(value))
+        results = run(tmp_path / str(value), ["sh", "-c", "echo dice: $REPROSTATS_TOLD"])
+        assert results["value"].tolist() == [value]
     assert len(own_servers) == 1
-
-
-def told(trial):
-    (trial.folder / "told").write_text(os.environ["REPROSTATS_TOLD"])
-    return {"value": 1.0}
 
 
 def test_one_that_was_killed_is_replaced(tmp_path, own_servers):
@@ -76,9 +88,10 @@ def test_one_that_cannot_start_is_told(tmp_path):
     ours, theirs = Pipe()
     variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
-    sys_path, folder, log = place(tmp_path)
+    sys_path, folder, _, log = place(tmp_path)
+    sys_path = [str(tmp_path), *sys_path]
     with ours, theirs, pytest.raises(ServerEndedError, match="ended with exit code 1"):
-        fork_worker(variables, [str(tmp_path), *sys_path], folder, log, theirs.fileno())
+        fork_worker(variables, sys_path, folder, True, log, theirs.fileno())
     assert "no torch here" in log.read_text()
 
 

@@ -523,10 +523,8 @@ class TestSharedLevels:
 
     def test_equal_conditions_are_seldom_called_different(self):
         """29 % of such studies had a winner when trainings were taken as independent."""
-        reports = [verdict(crossed(seed=seed), metric="auc") for seed in range(60)]
-        different = [
-            v.answer == "yes" or v.outcome == "worse" for r in reports for v in r.of("better")
-        ]
+        compared = [ask_comparison(gather(crossed(seed=seed), "auc")) for seed in range(60)]
+        different = [v.answer == "yes" or v.outcome == "worse" for each in compared for v in each]
         assert sum(different) <= 8  # 5 % of 60 are 3; 9 or more have a probability of 0.5 %
 
     def test_planned_are_trainings_with_levels_of_their_own(self):
@@ -574,10 +572,8 @@ class TestHeldSeeds:
 
     def test_equal_conditions_are_never_called_different(self):
         """Taken as seven trainings, they were in 4 of 10 studies."""
-        answers = {
-            v.answer for s in range(20) for v in verdict(one_seed_against_many(s), metric="auc")
-            .of("better")
-        }  # fmt: skip
+        compared = [ask_comparison(gather(one_seed_against_many(s), "auc")) for s in range(20)]
+        answers = {v.answer for each in compared for v in each}
         assert answers == {"undetermined"}
 
     def test_one_seed_in_all_conditions_is_compared_for_that_seed(self):
