@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 import reprostats.portable_arithmetic.operations  # noqa: F401 - fills the table
 from reprostats.errors import InputError, UnportableError
+from reprostats.portable_arithmetic.conformance import check_device
 from reprostats.portable_arithmetic.operations.lists import is_on_lists, one_by_one
 from reprostats.portable_arithmetic.table import WITH_BITS, functional_of, rule_of
 
@@ -118,12 +119,15 @@ def check_types(operation: OpOverload, args: Sequence[Any], kwargs: Mapping[str,
     Raises
     ------
     UnportableError
-        If a tensor is of half precision, sparse or quantised, or such a type is asked for.
+        If a tensor is of half precision, sparse or quantised, or such a type is asked for, or if
+        its device does not compute as IEEE 754 says.
     """
     given: list[Any] = []
     for each in (*args, *kwargs.values()):
         given += tree_leaves(each) if isinstance(each, list | tuple) else [each]
     for each in given:
+        if isinstance(each, Tensor) and each.device.type != "cpu":
+            check_device(str(each.device))
         if isinstance(each, torch.dtype) and each not in _TYPES:
             kind = str(each)
         elif isinstance(each, Tensor) and (
@@ -180,7 +184,9 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
     InputError
         If ``operand_bits`` is no such number.
     UnportableError
-        If an operation, or a type of number, has no portable form.
+        If an operation, or a type of number, has no portable form; or if this machine does not
+        compute as IEEE 754 says, which is tried first; see
+        `reprostats.portable_arithmetic.conformance`.
 
     Examples
     --------
@@ -190,6 +196,7 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
     >>> value
     -0.8113791942596436
     """
+    check_device("cpu")
     with ExitStack() as stack:
         # Fused kernels hide the operations that they consist of.
         backends: list[Any] = [torch.backends.mkldnn, torch.backends.cudnn]
