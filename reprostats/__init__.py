@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reprostats.importers import ImportedResults as ImportedResults
     from reprostats.importers import read_results as read_results
+    from reprostats.learning.fingerprint import fingerprint as fingerprint
+    from reprostats.portable_arithmetic.mode import portable as portable
     from reprostats.stats.agreement import cohen_kappa as cohen_kappa
     from reprostats.stats.agreement import fleiss_kappa as fleiss_kappa
     from reprostats.stats.agreement import gwet_ac1 as gwet_ac1
@@ -91,6 +93,7 @@ _HOMES = {
     "confidence_sequence": "reprostats.stats.sequential",
     "critical_difference": "reprostats.stats.comparison",
     "equivalence_test": "reprostats.stats.equivalence",
+    "fingerprint": "reprostats.learning.fingerprint",
     "fleiss_kappa": "reprostats.stats.agreement",
     "gage_repeatability_reproducibility": "reprostats.stats.components",
     "gwet_ac1": "reprostats.stats.agreement",
@@ -110,6 +113,7 @@ _HOMES = {
     "performance_profile": "reprostats.stats.comparison",
     "plan_comparison": "reprostats.stats.planning_comparison",
     "plan_icc": "reprostats.stats.planning_icc",
+    "portable": "reprostats.portable_arithmetic.mode",
     "probability_of_improvement": "reprostats.stats.comparison",
     "probability_of_outperforming": "reprostats.stats.outperformance",
     "pseudovalues": "reprostats.stats.pseudovalues",

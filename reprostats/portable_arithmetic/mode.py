@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from torch.utils._python_dispatch import (
     TorchDispatchMode,
     _get_current_dispatch_mode_stack,
 )
-from torch.utils._pytree import tree_leaves
 
 import reprostats.portable_arithmetic.operations  # noqa: F401 - fills the table
 from reprostats.errors import InputError, UnportableError
@@ -35,6 +34,7 @@ _TYPES = {
     torch.int32,
     torch.int64,
 }
+_NEVER_TRIED = ("cpu", "meta")  # the first is tried on entering, the second has no numbers
 MOST_BITS = 53
 """Bits of a float64 number; no operand of a product has more."""
 _TORCH_FOLDER = str(Path(torch.__file__).parent)
@@ -73,9 +73,10 @@ class PortableMode(TorchDispatchMode):
     ) -> Any:
         """Call the portable form of an operation."""
         kwargs = dict(kwargs or {})
-        if is_without_data(args, kwargs):
+        given = _flat((*args, *kwargs.values()))
+        if is_without_data(given, kwargs):
             return func(*args, **kwargs)
-        check_types(func, args, kwargs)
+        check_given(func, given)
         if is_on_lists(func):
             with self:
                 return one_by_one(func, args, kwargs)
@@ -105,15 +106,15 @@ def current_mode() -> PortableMode | None:
     return next((mode for mode in reversed(modes) if isinstance(mode, PortableMode)), None)
 
 
-def is_without_data(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+def is_without_data(given: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Tell whether an operation is on PyTorch's meta device, which has shapes but no numbers."""
     device = kwargs.get("device")
     if device is not None:
         return torch.device(device).type == "meta"
-    return any(isinstance(each, Tensor) and each.is_meta for each in args)
+    return any(isinstance(each, Tensor) and each.is_meta for each in given)
 
 
-def check_types(operation: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def check_given(operation: OpOverload, given: Sequence[Any]) -> None:
     """Refuse tensors whose numbers have no portable arithmetic.
 
     Raises
@@ -122,24 +123,29 @@ def check_types(operation: OpOverload, args: Sequence[Any], kwargs: Mapping[str,
         If a tensor is of half precision, sparse or quantised, or such a type is asked for, or if
         its device does not compute as IEEE 754 says.
     """
-    given: list[Any] = []
-    for each in (*args, *kwargs.values()):
-        given += tree_leaves(each) if isinstance(each, list | tuple) else [each]
     for each in given:
-        if isinstance(each, Tensor) and each.device.type != "cpu":
-            check_device(str(each.device))
-        if isinstance(each, torch.dtype) and each not in _TYPES:
-            kind = str(each)
-        elif isinstance(each, Tensor) and (
-            each.dtype not in _TYPES or each.layout is not torch.strided
-        ):
+        if isinstance(each, Tensor):
+            if each.device.type not in _NEVER_TRIED:
+                check_device(str(each.device))
+            if each.dtype in _TYPES and each.layout is torch.strided:
+                continue
             kind = f"{each.dtype}, {each.layout}"
+        elif isinstance(each, torch.dtype) and each not in _TYPES:
+            kind = str(each)
         else:
             continue
         raise UnportableError(
             f"operation {name_of(operation)} is on numbers of type {kind}; portable arithmetic "
             f"has dense float32, float64, complex and integer tensors. {called_at()}"
         )
+
+
+def _flat(values: Iterable[Any]) -> list[Any]:
+    """Return arguments, those in lists one by one."""
+    flat: list[Any] = []
+    for each in values:
+        flat += each if isinstance(each, list | tuple) else [each]
+    return flat
 
 
 def name_of(operation: OpOverload) -> str:
