@@ -110,8 +110,13 @@ def _stores(path: Path) -> list[Path]:
         *place.glob("*/meta.yaml"),
         *place.rglob("mlruns/*/meta.yaml"),
     }
-    held = {file: read_yaml(file) for file in files}
+    held = {file: read_yaml(file) for file in files if _names_experiment(file)}
     return sorted({f.parents[1 + ("run_id" in m)] for f, m in held.items() if "experiment_id" in m})
+
+
+def _names_experiment(file: Path) -> bool:
+    """Tell a file of MLflow from a ``meta.yaml`` of another tool, which may hold anything."""
+    return file.is_file() and b"experiment_id" in file.read_bytes()
 
 
 def _of_store(store: Path, within: Path) -> Iterable[_Kept]:

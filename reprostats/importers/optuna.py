@@ -136,7 +136,7 @@ def _metric_names(database: Database, file: Path) -> dict[str, list[str]]:
     return {study: list(map(str, names)) for study, names in held.items() if names}
 
 
-def _trial(source: Path, number: int, state: str, study: str) -> Run:
+def _trial(source: Path, number: int | str, state: str, study: str) -> Run:
     run = Run(source, {_NUMBER: number}, study=study, identity=f"{study} {number}")
     if state != _COMPLETE:
         run.fail(f"Optuna's state is {state}")
@@ -163,7 +163,12 @@ def _of_table(path: Path) -> list[Run]:
     table = read_table(path)
     heads = [str(n) for n in table if n == "value" or str(n).startswith("values_")]
     values = {head: numbers_in(table[head], path, head) for head in heads}
-    numbers = numbers_in(table[_NUMBER], path, _NUMBER)
+    wrong = numbers_in(table[_NUMBER], path, _NUMBER) % 1 != 0  # true of a missing one too
+    if wrong.any():
+        raise InputError(
+            f"{path}, line {wrong.argmax() + 2}, column {_NUMBER!r}: "
+            f"{table[_NUMBER].iloc[wrong.argmax()]!r} is no whole number."
+        )
     runs = []
     for row, cells in enumerate(table.to_dict("records")):
         fields = {
@@ -171,8 +176,8 @@ def _of_table(path: Path) -> list[Run]:
             for name, cell in cells.items()
             if str(name).startswith(("params_", "user_attrs_")) and not cell.startswith(("{", "["))
         }
-        run = _trial(path, int(numbers[row]), cells["state"], "")
-        run.fields = {_NUMBER: cells[_NUMBER], **fields}
+        run = _trial(path, cells[_NUMBER], cells["state"], "")
+        run.fields = {**run.fields, **fields}
         run.metrics = {h.removeprefix("values_"): float(values[h][row]) for h in heads if cells[h]}
         runs.append(run)
     return runs

@@ -77,7 +77,7 @@ class Tables(Importer):
             except NoResultsError as error:
                 problems.append(error)
         if not tables:
-            raise problems[0] if problems else InputError(f"{path}: no table is in it.")
+            raise problems[0]
         left_out = [f"Left out: {problem}" for problem in problems]
         left_out += not_read(path, files, SUFFIXES)
         return ForeignRows(pd.concat(tables, ignore_index=True), assumed=[*said, *left_out])

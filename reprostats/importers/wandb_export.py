@@ -24,7 +24,13 @@ from reprostats.importers._files import (
     split_name,
 )
 from reprostats.importers._roles import find_role
-from reprostats.importers._tabular import first_columns, last_values, numbers_in, read_table
+from reprostats.importers._tabular import (
+    first_columns,
+    last_values,
+    numbers_in,
+    read_table,
+    share_of_numbers,
+)
 from reprostats.records.dotted import by_dotted_path
 
 _FACTS = {"Name", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "ID", "Group",
@@ -89,7 +95,7 @@ def _of_runs_table(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[
     names = [str(name) for name in table if name not in _FACTS]
     free = table[names]
     roles = {n for role in ("algorithm", "run", "fold") for n in find_role(role, free, (), path)}
-    numeric = [n for n in names if n not in roles and is_result(n) and _are_numbers(free[n])]
+    numeric = [n for n in names if n not in roles and is_result(n) and share_of_numbers(free[n])]
     values = {name: numbers_in(free[name], path, name) for name in numeric}
     named = _fields_of_names(table["Name"], assumed)
     runs = []
@@ -112,10 +118,6 @@ def _fields_of_names(names: pd.Series[str], assumed: list[str]) -> list[dict[str
         return [{} for _ in split]
     assumed.append("The names of runs tell what no column does.")
     return [{**numbered, "name": word} for numbered, word in split]
-
-
-def _are_numbers(cells: pd.Series[str]) -> bool:
-    return bool(pd.to_numeric(cells.where(cells != ""), errors="coerce").notna().any())
 
 
 def _of_api(cells: dict[Any, str], path: Path, line: int) -> Run:
