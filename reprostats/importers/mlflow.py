@@ -120,10 +120,13 @@ def _names_experiment(file: Path) -> bool:
 
 
 def _of_store(store: Path, within: Path) -> Iterable[_Kept]:
-    names = {file.parent: str(read_yaml(file).get("name")) for file in store.glob("*/meta.yaml")}
-    for file in by_number(store.glob("*/*/meta.yaml")):
+    # Deleted experiments lie in folders that are none themselves, as do models.
+    of_runs = [f for f in store.glob("*/*/meta.yaml") if (f.parents[1] / f.name).is_file()]
+    experiments = {file.parents[1] / file.name for file in of_runs}
+    names = {file.parent: str(read_yaml(file).get("name")) for file in experiments}
+    for file in by_number(of_runs):
         meta, folder = read_yaml(file), file.parent
-        if folder.parent in names and folder.is_relative_to(within):
+        if folder.is_relative_to(within):
             tags = _texts(folder / "tags")
             yield _Kept(
                 str(meta.get("run_id", folder.name)),
