@@ -131,11 +131,10 @@ def _of_api(cells: dict[Any, str], path: Path, line: int) -> Run:
 
 def _as_mapping(text: str, where: str) -> dict[str, Any]:
     try:
-        return mapping(ast.literal_eval(text), where)
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+        held = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise InputError(f"{where}: is no mapping as Python writes it.") from None
+    return mapping(held, where)
 
 
 def _of_chart(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[Run]:

@@ -90,7 +90,10 @@ def test_single_files(tmp_path, name, text):
     ("tool", "pattern", "answers"),
     [
         ("mlflow/search_runs.csv", None, {}),
+        ("nnunet/Dataset001_Discs", "*/fold_0/validation/summary.json", {}),
+        ("nnunet/Dataset001_Discs", "*/dataset.json", {}),
         ("mlflow/mlruns", "*/*/meta.yaml", {}),
+        ("mlflow/mlruns", "*/meta.yaml", {}),
         ("mlflow/mlruns", "*/*/metrics/dice", {}),
         ("lightning", "fcn/version_0/metrics.csv", {}),
         ("lightning", "fcn/version_0/hparams.yaml", {}),
