@@ -29,7 +29,7 @@ from reprostats.importers._tabular import first_columns, numbers_in, read_table
 _PARENT = "mlflow.parentRunId"
 _FINISHED, _DELETED = "FINISHED", "deleted"
 # As meta.yaml has them: mlflow/protos/service.proto, enum RunStatus.
-_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: _FINISHED, 4: "FAILED", 5: "KILLED"}
+_STATUS = {"1": "RUNNING", "2": "SCHEDULED", "3": _FINISHED, "4": "FAILED", "5": "KILLED"}
 _TABLES = ("experiments", "runs", "latest_metrics", "params", "tags")
 
 
@@ -131,7 +131,7 @@ def _of_store(store: Path, within: Path) -> Iterable[_Kept]:
             yield _Kept(
                 str(meta.get("run_id", folder.name)),
                 names[folder.parent],
-                _STATUS.get(meta.get("status", 0), str(meta.get("status"))),
+                _STATUS.get(str(meta.get("status")), str(meta.get("status"))),
                 folder,
                 str(meta.get("lifecycle_stage", "active")),
                 _texts(folder / "params"),

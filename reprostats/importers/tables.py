@@ -108,6 +108,8 @@ class _Table:
     roles: dict[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
+        if taken := [name for name in self.table if name in RESERVED]:
+            raise InputError(f"{self.file}: no column can be called {taken[0]!r}; rename it.")
         told = {role: getattr(self.answers, role) for role in _ROLES}
         self.roles = {
             role: find_role(role, self.table, (name,) if name else (), self.file)

@@ -21,6 +21,7 @@ from reprostats.importers._files import (
     is_result,
     mapping,
     numbers_of,
+    plain,
     split_name,
 )
 from reprostats.importers._roles import find_role
@@ -134,7 +135,7 @@ def _as_mapping(text: str, where: str) -> dict[str, Any]:
         held = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise InputError(f"{where}: is no mapping as Python writes it.") from None
-    return mapping(held, where)
+    return mapping(plain(held, where), where)
 
 
 def _of_chart(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[Run]:
