@@ -135,6 +135,18 @@ def plain(held: Any, where: object, *, most: float = math.inf) -> Any:
     return held
 
 
+def check_name(name: str) -> None:
+    """Check that a table can hold the name of a file or folder: to Linux it is any bytes.
+
+    Raises
+    ------
+    InputError
+        If it is no Unicode.
+    """
+    if not _can_be_written(name):
+        raise InputError(f"{name!a}: the name of this file or folder is no UTF-8; rename it.")
+
+
 def _can_be_written(text: str) -> bool:
     """Tell whether a text is Unicode: half a character may stand in JSON as an escape."""
     try:
@@ -250,11 +262,17 @@ def split_name(name: str) -> tuple[dict[str, str], str]:
     tuple
         What is numbered, and the words that are left.
 
+    Raises
+    ------
+    InputError
+        If the name is no Unicode.
+
     Examples
     --------
     >>> split_name("swin_unetr_s10_f0"), split_name("results_seed2"), split_name("metrics_unet")
     (({'seed': '10', 'fold': '0'}, 'swin_unetr'), ({'seed': '2'}, ''), ({}, 'unet'))
     """
+    check_name(name)
     fields = {
         _FIELDS.get(kind.casefold(), kind.casefold()): digits.lstrip("0") or "0"
         for kind, digits in _NUMBERED.findall(name)

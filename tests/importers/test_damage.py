@@ -208,3 +208,26 @@ def test_heads_of_tables(tmp_path, text, said):
     (tmp_path / "results.csv").write_text(text)
     with pytest.raises(ReprostatsError, match=said):
         read_results(tmp_path / "results.csv")
+
+
+@pytest.fixture
+def odd_name(tmp_path):
+    name = Path(os.fsdecode(os.fsencode(tmp_path) + b"/results/un\xffet"))
+    try:
+        name.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    return name
+
+
+def test_name_that_is_no_unicode(odd_name):
+    text = "seed,dice\n0,0.9\n1,0.8\n"
+    (odd_name / "deeper.csv").write_text(text)
+    (odd_name.parent / "fcn.csv").write_text(text)
+    results = read_results(odd_name.parent)
+    assert "lie deeper: files in un\\udcffet." in str(results)
+    (odd_name.parent / f"{odd_name.name}.csv").write_text(text)
+    for path in (odd_name.parent, odd_name):
+        with pytest.raises(ReprostatsError, match="is no UTF-8; rename it") as error:
+            read_results(path)
+        str(error.value).encode()
