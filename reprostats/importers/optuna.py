@@ -10,6 +10,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from reprostats.errors import InputError, QuestionError
 from reprostats.importers._base import NONE, Answers, ForeignRows, Importer, Run, rows_of_runs
 from reprostats.importers._files import parse_json
@@ -163,12 +165,7 @@ def _of_table(path: Path) -> list[Run]:
     table = read_table(path)
     heads = [str(n) for n in table if n == "value" or str(n).startswith("values_")]
     values = {head: numbers_in(table[head], path, head) for head in heads}
-    wrong = numbers_in(table[_NUMBER], path, _NUMBER) % 1 != 0  # true of a missing one too
-    if wrong.any():
-        raise InputError(
-            f"{path}, line {wrong.argmax() + 2}, column {_NUMBER!r}: "
-            f"{table[_NUMBER].iloc[wrong.argmax()]!r} is no whole number."
-        )
+    _check_whole(table[_NUMBER], path)
     runs = []
     for row, cells in enumerate(table.to_dict("records")):
         fields = {
@@ -181,3 +178,12 @@ def _of_table(path: Path) -> list[Run]:
         run.metrics = {h.removeprefix("values_"): float(values[h][row]) for h in heads if cells[h]}
         runs.append(run)
     return runs
+
+
+def _check_whole(numbers: pd.Series[str], path: Path) -> None:
+    wrong = numbers_in(numbers, path, _NUMBER) % 1 != 0  # true of a missing one too
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{path}, line {row + 2}, column {_NUMBER!r}: {numbers.iloc[row]!r} is no whole number."
+        )
