@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from reprostats.study.command_metrics import metrics_in_file
+
 DOCS = Path(__file__).parent.parent / "docs"
+WRITTEN_BY_NNUNET = (
+    Path(__file__).parent
+    / "importers/files/nnunet/Dataset002_Regions/nnUNetTrainerShort__nnUNetSmallPlans__2d"
+)
 EXECUTED = (
     pytest.param("commands.md", marks=pytest.mark.slow),
     "results_of_other_tools.md",
@@ -38,12 +44,9 @@ def test_code_runs_and_prints_what_its_comments_say(name, tmp_path, monkeypatch)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(), flags=re.DOTALL)
     assert blocks
     code = "\n".join(blocks)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    output = python(tmp_path, "-c", code)
     for said in re.findall(r"print\(.*\)  # (.*)", code):
-        assert said in done.stdout
+        assert said in output
 
 
 @pytest.mark.slow
@@ -54,14 +57,44 @@ def test_command_line_of_the_commands_page(tmp_path, monkeypatch):
     for script in files:
         if script.suffix == ".py":  # those of JAX and TensorFlow, which are not installed, too
             ast.parse(script.read_text())
-    (study,) = (path for path in files if path.suffix == ".yaml")
+    (study,) = (path for path in files if path.name == "study.yaml")
     assert len(study.read_text().splitlines()) <= 12
+    output = python(tmp_path, "-m", "reprostats.cli", "study", study.name)
+    assert Path(output.splitlines()[-1]).is_file()
+
+
+FAKE_NNUNET = f"""
+import os, shutil
+
+def run_training(dataset, configuration, fold, trainer, plans, device):
+    shutil.copytree({str(WRITTEN_BY_NNUNET)!r}, os.path.join(os.environ["nnUNet_results"], fold))
+"""
+
+
+@pytest.mark.slow
+def test_nnunet_of_the_commands_page(tmp_path, monkeypatch):
+    """nnU-Net itself is not installed: what it wrote of a fold takes the place of its training."""
+    monkeypatch.setenv("PATH", PATH)
+    monkeypatch.setenv("REPROSTATS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("nnUNet_results", str(tmp_path / "out"))
+    write_files(DOCS / "commands.md", tmp_path)
+    (tmp_path / "nnunetv2" / "run").mkdir(parents=True)
+    (tmp_path / "nnunetv2" / "run" / "run_training.py").write_text(FAKE_NNUNET)
+    plan = python(tmp_path, "-m", "reprostats.cli", "study", "nnunet.yaml", "--plan-only")
+    assert "30 trials; 0 recorded, 30 to run." in plan
+    python(tmp_path, "train_nnunet.py", "2", "2d", "0", "--seed", "0", "--out", "out")
+    rows = metrics_in_file(tmp_path / "out" / "metrics.json")
+    assert ("Dice/(1, 2)", "case_000", 0.9509306260575296) in rows
+    assert len(rows) == 4
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """Run Python in a folder; return its output."""
     done = subprocess.run(
-        [sys.executable, "-m", "reprostats.cli", "study", study.name],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert Path(done.stdout.splitlines()[-1]).is_file()
+    return done.stdout
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)

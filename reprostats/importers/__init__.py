@@ -13,6 +13,7 @@ import pandas as pd
 
 from reprostats.errors import InputError, QuestionError, unknown_name
 from reprostats.importers._base import Answers, ImportedResults, Importer
+from reprostats.importers._files import check_name
 from reprostats.importers._table import as_results
 from reprostats.importers.huggingface import HuggingFace
 from reprostats.importers.hydra import Hydra
@@ -124,6 +125,7 @@ def read_results(
     Of 'dice', a higher value is better.
     """
     place = Path(path)
+    check_name(str(place))
     if not place.exists():
         raise InputError(f"{place}: there is no such file or folder.")
     importer = _importer(place, "masks" if format is None and truths is not None else format)
@@ -136,7 +138,9 @@ def read_results(
     if isinstance(rows, pd.DataFrame):
         return ImportedResults(rows, (), importer.name)
     table, said = as_results(rows, answers, place)
-    return ImportedResults(table, (f"Read as {importer.title}.", *said), importer.name)
+    # Names of files that are no Unicode may stand in them.
+    shown = [sentence.encode(errors="backslashreplace").decode() for sentence in said]
+    return ImportedResults(table, (f"Read as {importer.title}.", *shown), importer.name)
 
 
 def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ _NUMBERED = re.compile(
 )
 _FIELDS = {"s": "seed", "f": "fold", "cv": "fold", "r": "run", "rep": "run", "repeat": "run",
            "v": "version"}  # fmt: skip
+_DEEPEST = 100  # levels of mappings in mappings
+_MOST_IN_YAML = 100_000  # values in a file of settings
+_LARGEST_BITS = 13_000  # about 4000 digits: Python writes no integer with more than 4300
 # Numbers that tools log beside the results of a training.
 _NO_RESULT = re.compile(
     r"^_|(^|[/_.])(epoch|step|steps|global_step|runtime|timestamp|lr|learning_rate|samples|"
@@ -80,12 +83,77 @@ def parse_json(text: str, where: object) -> Any:
         If it is not valid; the message has line and column.
     """
     try:
-        return json.loads(text)
+        return plain(json.loads(text), where)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InputError(f"{where}: not valid JSON in {place}: {error.msg}.") from None
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not readable as JSON ({error}).") from None
+
+
+def plain(held: Any, where: object, *, most: float = math.inf) -> Any:
+    r"""Return what a file held, if it can be shown and gone through to its end.
+
+    Aliases let a YAML file of some lines hold billions of values, or itself.
+
+    Parameters
+    ----------
+    held
+        Mappings, lists and values.
+    where
+        What was read, for messages.
+    most
+        How many values it may hold.
+
+    Raises
+    ------
+    InputError
+        If there are more values, or deeper ones; or a text or a number that cannot be shown.
+
+    Examples
+    --------
+    >>> plain({"a": "\ud800"}, "config.yaml")
+    Traceback (most recent call last):
+        ...
+    reprostats.errors.InputError: config.yaml: '\ud800' is no text that can be written.
+    """
+    left, seen = [(held, 0)], 0
+    while left:
+        value, depth = left.pop()
+        seen += 1
+        if seen > most or depth > _DEEPEST:
+            raise InputError(f"{where}: holds more values, or deeper ones, than can be read.")
+        if isinstance(value, dict | list | tuple | set):
+            parts = [*value, *value.values()] if isinstance(value, dict) else value
+            left += [(part, depth + 1) for part in parts]
+        elif isinstance(value, str) and not _can_be_written(value):
+            raise InputError(f"{where}: {value!a:.60} is no text that can be written.")
+        elif isinstance(value, int) and value.bit_length() > _LARGEST_BITS:
+            raise InputError(f"{where}: holds a number with more than 4000 digits.")
+    return held
+
+
+def check_name(name: str) -> None:
+    """Check that a table can hold the name of a file or folder: to Linux it is any bytes.
+
+    Raises
+    ------
+    InputError
+        If it is no Unicode.
+    """
+    if not _can_be_written(name):
+        raise InputError(f"{name!a}: the name of this file or folder is no UTF-8; rename it.")
+
+
+def _can_be_written(text: str) -> bool:
+    """Tell whether a text is Unicode: half a character may stand in JSON as an escape."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -105,6 +173,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise InputError(f"{path}: not valid YAML{place}.") from None
+    plain(held, path, most=_MOST_IN_YAML)
     if held is not None and not isinstance(held, dict):
         raise InputError(f"{path}: must hold a mapping, not {type(held).__name__}.")
     return {str(name): value for name, value in (held or {}).items()}
@@ -193,11 +262,17 @@ def split_name(name: str) -> tuple[dict[str, str], str]:
     tuple
         What is numbered, and the words that are left.
 
+    Raises
+    ------
+    InputError
+        If the name is no Unicode.
+
     Examples
     --------
     >>> split_name("swin_unetr_s10_f0"), split_name("results_seed2"), split_name("metrics_unet")
     (({'seed': '10', 'fold': '0'}, 'swin_unetr'), ({'seed': '2'}, ''), ({}, 'unet'))
     """
+    check_name(name)
     fields = {
         _FIELDS.get(kind.casefold(), kind.casefold()): digits.lstrip("0") or "0"
         for kind, digits in _NUMBERED.findall(name)

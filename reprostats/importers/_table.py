@@ -30,20 +30,16 @@ from reprostats.importers._roles import find_role, is_seed
 from reprostats.importers._tabular import is_missing
 from reprostats.metrics.registry import metric_of
 from reprostats.records.record import COMPLETED, WHOLE
-from reprostats.sources import SOURCES
 from reprostats.study.results import (
-    ADOPTED,
-    CODE,
-    FINGERPRINT,
     IDENTITY,
     MEASURED,
-    TIME,
     as_cell,
     as_text,
     check_results,
+    config_column,
+    joined_levels,
 )
 
-_TAKEN = {*IDENTITY, *MEASURED, *SOURCES, "seed", CODE, ADOPTED}
 _MOST_NAMED = 5
 _ROUNDED = 1e-9
 
@@ -216,18 +212,16 @@ def _settings(
     known = {*RESERVED, "name", *(name for fields in roles.values() for name in fields)}
     of_run = [as_text(table[name]) for name in ("condition", "seed", "repeat") if name in table]
     kept = {}
-    for name in (str(name) for name in foreign if name not in known):
+    # Most fields are equal everywhere, which is told before each of their cells is looked at.
+    for name in (str(n) for n in foreign if n not in known and _n_levels(foreign[n]) > 1):
         levels = _levels(foreign[name])
-        varies = as_text(levels).groupby(of_run[0]).agg(_n_levels).max() > 1
-        of_fold = "fold" in table and as_text(levels).groupby(of_run).agg(_n_levels).max() > 1
+        texts = as_text(levels)
+        varies = texts.groupby(of_run[0]).agg(_n_levels).max() > 1
+        of_fold = "fold" in table and texts.groupby(of_run).agg(_n_levels).max() > 1
         if varies and not of_fold:
-            kept[_free_name(name)] = levels
+            # A seed that is not the run makes no pairs.
+            kept["config.seed" if name == "seed" else config_column(name)] = levels
     return pd.DataFrame(kept, index=foreign.index)
-
-
-def _free_name(name: str) -> str:
-    taken = name in _TAKEN or name.endswith((FINGERPRINT, TIME))
-    return f"config.{name}" if taken else name
 
 
 def _seed_of_folds(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
@@ -242,14 +236,6 @@ def _seed_of_folds(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
     return table.drop(columns=run)
 
 
-def _joined(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series[str]:
-    """Return a text for each row that is equal where the columns are, also where they are empty."""
-    joined = pd.Series("", table.index)
-    for name in columns:
-        joined = joined + "\x1f" + as_text(table[name])
-    return joined
-
-
 def _places(table: pd.DataFrame) -> list[str]:
     """Name the columns that tell a training from others."""
     return [str(name) for name in table if name not in RESERVED]
@@ -260,7 +246,7 @@ def _without_copies(
 ) -> pd.DataFrame:
     """Drop what is there twice with one value; refuse two values in one place."""
     place = [*_places(table), TRAINING, METRIC, CASE]
-    keys = _joined(table, place)
+    keys = joined_levels(table, place)
     doubled = keys.duplicated(keep=False)
     if not doubled.any():
         return table
@@ -310,7 +296,7 @@ def _numbered_repeats(table: pd.DataFrame, path: Path, said: list[str]) -> pd.Da
     trainings = table.drop_duplicates([*place, TRAINING])
     # A failure that was run again is no gap in the run of the training that replaced it.
     ordered = trainings.sort_values(STATUS, key=lambda s: s != COMPLETED, kind="stable")
-    keys = _joined(ordered, place)
+    keys = joined_levels(ordered, place)
     number = ordered.groupby(keys, sort=False).cumcount()
     if not number.any():
         return table

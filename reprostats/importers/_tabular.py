@@ -7,6 +7,7 @@ may be written with a comma or a typographic minus.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,9 @@ def first_columns(path: Path) -> set[str]:
             line = next((line for line in file if line.strip()), "")
         if path.suffix.casefold() == ".jsonl":
             return set(mapping(parse_json(line, path), path))
-    except (OSError, ValueError, pa.ArrowException):
+        return {name.strip() for name in _cells(line)[0]}
+    except (OSError, ValueError, csv.Error, pa.ArrowException):
         return set()
-    return {name.strip() for name in _cells(line)[0]}
 
 
 def _cells(line: str) -> tuple[list[str], str]:
@@ -97,7 +98,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
             f"{path}: {'holds bytes that are no text' if text.strip() else 'is empty'}."
         )
     names, separator = _cells(next(line for line in lines if line.strip()))
-    if double := [name for name in names if name.strip() and names.count(name) > 1]:
+    counts = Counter(name.strip() for name in names)
+    if double := [name for name, number in counts.items() if name and number > 1]:
         raise InputError(f"{path}: two columns are called {double[0]!r}.")
     table = pd.read_csv(
         path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False

@@ -52,7 +52,8 @@ def _training_folders(path: Path) -> list[Path]:
 def _fill(run: Run) -> bool:
     """Read the results of a training; tell whether they are of its best checkpoint."""
     file = run.source / _RESULTS
-    state = mapping(read_json(_newest_state(run.source)), _newest_state(run.source))
+    newest = _newest_state(run.source)
+    state = mapping(read_json(newest), newest)
     if not file.is_file():
         run.fail(f"there is no {_RESULTS}; {_progress(state)}")
         return False

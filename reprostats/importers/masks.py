@@ -44,8 +44,6 @@ class Masks(Importer):
         if not truths:
             raise InputError(f"{answers.truths}: no mask is in it ({', '.join(_SUFFIXES)}).")
         places = by_number({file.parent for file in path.rglob("*") if _case(file)})
-        if not places:
-            raise InputError(f"{path}: no mask is in it ({', '.join(_SUFFIXES)}).")
         assumed: list[str] = []
         labels = _labels(truths.values())
         assumed.append(f"The labels are {', '.join(map(str, labels))}, as in the true masks.")
@@ -127,7 +125,7 @@ def _read(file: Path) -> tuple[Labels, Spacing]:
     if numbers.dtype == bool:
         numbers = numbers.astype(np.uint8)
     is_number = np.issubdtype(numbers.dtype, np.number)
-    if not is_number or not np.array_equal(numbers, np.round(numbers)):
+    if not is_number or not (np.isfinite(numbers) & (numbers == np.round(numbers))).all():
         raise InputError(f"{file}: a mask holds whole numbers, its labels.")
     return numbers.astype(np.int64), spacing
 

@@ -29,7 +29,7 @@ from reprostats.importers._tabular import first_columns, numbers_in, read_table
 _PARENT = "mlflow.parentRunId"
 _FINISHED, _DELETED = "FINISHED", "deleted"
 # As meta.yaml has them: mlflow/protos/service.proto, enum RunStatus.
-_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: _FINISHED, 4: "FAILED", 5: "KILLED"}
+_STATUS = {"1": "RUNNING", "2": "SCHEDULED", "3": _FINISHED, "4": "FAILED", "5": "KILLED"}
 _TABLES = ("experiments", "runs", "latest_metrics", "params", "tags")
 
 
@@ -110,20 +110,28 @@ def _stores(path: Path) -> list[Path]:
         *place.glob("*/meta.yaml"),
         *place.rglob("mlruns/*/meta.yaml"),
     }
-    held = {file: read_yaml(file) for file in files}
+    held = {file: read_yaml(file) for file in files if _names_experiment(file)}
     return sorted({f.parents[1 + ("run_id" in m)] for f, m in held.items() if "experiment_id" in m})
 
 
+def _names_experiment(file: Path) -> bool:
+    """Tell a file of MLflow from a ``meta.yaml`` of another tool, which may hold anything."""
+    return file.is_file() and b"experiment_id" in file.read_bytes()
+
+
 def _of_store(store: Path, within: Path) -> Iterable[_Kept]:
-    names = {file.parent: str(read_yaml(file).get("name")) for file in store.glob("*/meta.yaml")}
-    for file in by_number(store.glob("*/*/meta.yaml")):
+    # Deleted experiments lie in folders that are none themselves, as do models.
+    of_runs = [f for f in store.glob("*/*/meta.yaml") if (f.parents[1] / f.name).is_file()]
+    experiments = {file.parents[1] / file.name for file in of_runs}
+    names = {file.parent: str(read_yaml(file).get("name")) for file in experiments}
+    for file in by_number(of_runs):
         meta, folder = read_yaml(file), file.parent
-        if folder.parent in names and folder.is_relative_to(within):
+        if folder.is_relative_to(within):
             tags = _texts(folder / "tags")
             yield _Kept(
                 str(meta.get("run_id", folder.name)),
                 names[folder.parent],
-                _STATUS.get(meta.get("status", 0), str(meta.get("status"))),
+                _STATUS.get(str(meta.get("status")), str(meta.get("status"))),
                 folder,
                 str(meta.get("lifecycle_stage", "active")),
                 _texts(folder / "params"),

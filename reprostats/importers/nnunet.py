@@ -40,6 +40,7 @@ class NnUNet(Importer):
         if not folds:
             return [_summary_alone(path)]
         assumed.append("The algorithm is the folder of trainer, plans and configuration.")
+        assumed += _labels(folds)
         others = {file.parent.relative_to(path).parts for file in path.rglob("summary.json")}
         read = {(fold / "validation").relative_to(path).parts for fold in folds}
         if left := sorted("/".join(parts) for parts in others - read):
@@ -59,6 +60,22 @@ def _folds(path: Path) -> list[Path]:
     return by_number(p for p in numbered if any((p / name).exists() for name in began))
 
 
+def _labels(folds: Iterable[Path]) -> list[str]:
+    """Say for each data set what its labels are called: ``summary.json`` has their numbers."""
+    said: dict[str, None] = {}
+    for file in dict.fromkeys(fold.resolve().parent / "dataset.json" for fold in folds):
+        if file.is_file():
+            labels = mapping(mapping(read_json(file), file).get("labels"), f"{file}, labels")
+            names = [f"{_label(label)} is {name}" for name, label in labels.items() if label != 0]
+            said[f"Labels of {file.parents[1].name}: {', '.join(names)}."] = None
+    return list(said)
+
+
+def _label(label: object) -> str:
+    """Return a label, or a region of several, as ``summary.json`` writes it."""
+    return str(tuple(label)) if isinstance(label, list) else str(label)
+
+
 def _fold(folder: Path, root: Path) -> Run:
     trainer = folder.resolve().parent
     found = _FOLD.search(folder.name)
@@ -68,7 +85,10 @@ def _fold(folder: Path, root: Path) -> Run:
     run = Run(folder, fields | _repeat(trainer.name), study=trainer.parent.name)
     summary = folder / "validation" / "summary.json"
     if not summary.is_file():
-        run.fail("there is no validation/summary.json: its training or validation did not end")
+        run.fail(
+            "there is no validation/summary.json: its training or validation did not end; end it "
+            "(nnUNetv2_train with --c), or move its folder away"
+        )
         return run
     run.source = summary
     run.cases = _cases(summary)

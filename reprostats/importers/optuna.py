@@ -10,6 +10,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from reprostats.errors import InputError, QuestionError
 from reprostats.importers._base import NONE, Answers, ForeignRows, Importer, Run, rows_of_runs
 from reprostats.importers._files import parse_json
@@ -136,7 +138,7 @@ def _metric_names(database: Database, file: Path) -> dict[str, list[str]]:
     return {study: list(map(str, names)) for study, names in held.items() if names}
 
 
-def _trial(source: Path, number: int, state: str, study: str) -> Run:
+def _trial(source: Path, number: int | str, state: str, study: str) -> Run:
     run = Run(source, {_NUMBER: number}, study=study, identity=f"{study} {number}")
     if state != _COMPLETE:
         run.fail(f"Optuna's state is {state}")
@@ -163,7 +165,7 @@ def _of_table(path: Path) -> list[Run]:
     table = read_table(path)
     heads = [str(n) for n in table if n == "value" or str(n).startswith("values_")]
     values = {head: numbers_in(table[head], path, head) for head in heads}
-    numbers = numbers_in(table[_NUMBER], path, _NUMBER)
+    _check_whole(table[_NUMBER], path)
     runs = []
     for row, cells in enumerate(table.to_dict("records")):
         fields = {
@@ -171,8 +173,17 @@ def _of_table(path: Path) -> list[Run]:
             for name, cell in cells.items()
             if str(name).startswith(("params_", "user_attrs_")) and not cell.startswith(("{", "["))
         }
-        run = _trial(path, int(numbers[row]), cells["state"], "")
-        run.fields = {_NUMBER: cells[_NUMBER], **fields}
+        run = _trial(path, cells[_NUMBER], cells["state"], "")
+        run.fields = {**run.fields, **fields}
         run.metrics = {h.removeprefix("values_"): float(values[h][row]) for h in heads if cells[h]}
         runs.append(run)
     return runs
+
+
+def _check_whole(numbers: pd.Series[str], path: Path) -> None:
+    wrong = numbers_in(numbers, path, _NUMBER) % 1 != 0  # true of a missing one too
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{path}, line {row + 2}, column {_NUMBER!r}: {numbers.iloc[row]!r} is no whole number."
+        )

@@ -35,11 +35,11 @@ class ScikitLearn(Importer):
 
     def recognises(self, path: Path) -> bool:
         """Tell whether a file has the times and scores that scikit-learn measures."""
-        return bool(_tables(path))
+        return bool(_files(path))
 
     def runs(self, path: Path, assumed: list[str]) -> Iterable[Run]:
         """Give each fold of each file."""
-        tables = _tables(path)
+        tables = {file: _table(file) for file in _files(path)}
         assumed.append(
             "A higher score is better, as scikit-learn has it: its errors and losses are negative."
         )
@@ -56,36 +56,41 @@ class ScikitLearn(Importer):
             assumed.append("The number of a row is its fold.")
 
 
-def _tables(path: Path) -> dict[Path, pd.DataFrame]:
-    """Read the files that hold scores."""
+def _files(path: Path) -> list[Path]:
+    """List the files that hold scores."""
     if path.is_file() and path.suffix.casefold() in _PICKLES:
         raise InputError(
             f"{path}: is a pickle, which can run any code, and is not read. Save the scores with "
             "pandas.DataFrame(scores).to_csv('scores.csv')."
         )
-    read = {file: _table(file) for file in files_of(path, _SUFFIXES)}
-    return {file: table for file, table in read.items() if table is not None}
+    return [file for file in files_of(path, _SUFFIXES) if _holds_scores(file)]
 
 
-def _table(file: Path) -> pd.DataFrame | None:
-    """Read a file if it holds scores; a JSON without the word is not even parsed."""
+def _holds_scores(file: Path) -> bool:
+    is_csv = file.suffix.casefold() == ".csv"
+    columns = first_columns(file) if is_csv else set(_columns_of_json(file))
+    return columns >= _TIMES or _is_search(columns)
+
+
+def _table(file: Path) -> pd.DataFrame:
     if file.suffix.casefold() == ".csv":
-        columns = first_columns(file)
-        return read_table(file) if columns >= _TIMES or _is_search(columns) else None
+        return read_table(file)
+    table = pd.DataFrame(_columns_of_json(file), dtype=object)
+    return table.map(lambda cell: "" if cell is None else str(cell))
+
+
+def _columns_of_json(file: Path) -> dict[str, list[Any]]:
+    """Read a mapping from name to a list, or to a mapping from row to value; else nothing.
+
+    A file without the word is not even parsed.
+    """
     text = read_text(file)
-    table = _of_json(parse_json(text, file)) if "fit_time" in text else None
-    return table if table is None or set(table) >= _TIMES or _is_search(table) else None
-
-
-def _of_json(held: Any) -> pd.DataFrame | None:
-    """Return a mapping from name to a list, or to a mapping from row to value, as a table."""
-    if not isinstance(held, dict) or not held:
-        return None
+    held = parse_json(text, file) if "fit_time" in text else None
+    if not isinstance(held, dict):
+        return {}
     columns = {k: list(v.values()) if isinstance(v, dict) else v for k, v in held.items()}
-    lengths = {len(v) if isinstance(v, list) else -1 for v in columns.values()}
-    if len(lengths) != 1 or -1 in lengths:
-        return None
-    return pd.DataFrame(columns, dtype=object).map(lambda cell: "" if cell is None else str(cell))
+    are_lists = all(isinstance(column, list) for column in columns.values())
+    return columns if are_lists and len(set(map(len, columns.values()))) == 1 else {}
 
 
 def _is_search(columns: Iterable[object]) -> bool:

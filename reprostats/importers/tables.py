@@ -77,7 +77,7 @@ class Tables(Importer):
             except NoResultsError as error:
                 problems.append(error)
         if not tables:
-            raise problems[0] if problems else InputError(f"{path}: no table is in it.")
+            raise problems[0]
         left_out = [f"Left out: {problem}" for problem in problems]
         left_out += not_read(path, files, SUFFIXES)
         return ForeignRows(pd.concat(tables, ignore_index=True), assumed=[*said, *left_out])
@@ -108,6 +108,8 @@ class _Table:
     roles: dict[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
+        if taken := [name for name in self.table if name in RESERVED]:
+            raise InputError(f"{self.file}: no column can be called {taken[0]!r}; rename it.")
         told = {role: getattr(self.answers, role) for role in _ROLES}
         self.roles = {
             role: find_role(role, self.table, (name,) if name else (), self.file)

@@ -21,10 +21,17 @@ from reprostats.importers._files import (
     is_result,
     mapping,
     numbers_of,
+    plain,
     split_name,
 )
 from reprostats.importers._roles import find_role
-from reprostats.importers._tabular import first_columns, last_values, numbers_in, read_table
+from reprostats.importers._tabular import (
+    first_columns,
+    last_values,
+    numbers_in,
+    read_table,
+    share_of_numbers,
+)
 from reprostats.records.dotted import by_dotted_path
 
 _FACTS = {"Name", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "ID", "Group",
@@ -89,7 +96,7 @@ def _of_runs_table(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[
     names = [str(name) for name in table if name not in _FACTS]
     free = table[names]
     roles = {n for role in ("algorithm", "run", "fold") for n in find_role(role, free, (), path)}
-    numeric = [n for n in names if n not in roles and is_result(n) and _are_numbers(free[n])]
+    numeric = [n for n in names if n not in roles and is_result(n) and share_of_numbers(free[n])]
     values = {name: numbers_in(free[name], path, name) for name in numeric}
     named = _fields_of_names(table["Name"], assumed)
     runs = []
@@ -114,10 +121,6 @@ def _fields_of_names(names: pd.Series[str], assumed: list[str]) -> list[dict[str
     return [{**numbered, "name": word} for numbered, word in split]
 
 
-def _are_numbers(cells: pd.Series[str]) -> bool:
-    return bool(pd.to_numeric(cells.where(cells != ""), errors="coerce").notna().any())
-
-
 def _of_api(cells: dict[Any, str], path: Path, line: int) -> Run:
     where = f"{path}, line {line}"
     config = by_dotted_path(_as_mapping(cells["config"], f"{where}, config"))
@@ -129,11 +132,10 @@ def _of_api(cells: dict[Any, str], path: Path, line: int) -> Run:
 
 def _as_mapping(text: str, where: str) -> dict[str, Any]:
     try:
-        return mapping(ast.literal_eval(text), where)
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+        held = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise InputError(f"{where}: is no mapping as Python writes it.") from None
+    return mapping(plain(held, where), where)
 
 
 def _of_chart(table: pd.DataFrame, path: Path, assumed: list[str]) -> list[Run]:

@@ -23,7 +23,7 @@ from reprostats.study.checks import checked_name
 from reprostats.study.earlier_code import CODE_FOLDER
 from reprostats.study.folder import (
     MACHINES,
-    intact_record,
+    intact_records,
     read_study,
     recorded_identities,
     trial_folder,
@@ -78,8 +78,7 @@ class StudySummary:
     @classmethod
     def of(cls, folder: Path) -> StudySummary:
         """Read the records of a study; damaged ones are left out."""
-        every = (intact_record(folder, each) for each in sorted(recorded_identities(folder)))
-        records = [record for record in every if record is not None]
+        records = list(intact_records(folder, sorted(recorded_identities(folder))))
         return cls(
             folder,
             Counter(record.status for record in records),
@@ -263,27 +262,35 @@ def merge_studies(sources: Mapping[str, Path], into: Path) -> pd.DataFrame:
     """
     if into.exists() and any(into.iterdir()):
         raise InputError(f"{into} is there already; merge into a new folder.")
-    recorded: list[RecordedTrial] = []
-    machines: dict[str, str] = {}
-    for machine, source in sources.items():
+    for machine in sources:
         checked_name(machine)
-        for condition, identity in _places(read_study(source)):
-            copied = f"{identity}.{machine}"
-            if copied not in machines:
-                shutil.copytree(
-                    trial_folder(source, identity),
-                    trial_folder(into, copied),
-                    ignore=shutil.ignore_patterns(LOCK),
-                )
-            machines[copied] = machine
-            record = read_record(trial_folder(into, copied), TrialRecord)
-            recorded.append(RecordedTrial(condition, copied, record))
-        for part in ("environments", CODE_FOLDER):
-            if (source / part).is_dir():
-                shutil.copytree(source / part, into / part, dirs_exist_ok=True)
+    # All are read before anything is copied: a source that is refused leaves no folder behind.
+    places = {machine: list(_places(read_study(source))) for machine, source in sources.items()}
+    machines = {f"{trial}.{name}": name for name, of in places.items() for _, trial in of}
+    for machine, source in sources.items():
+        _copy(source, {trial: f"{trial}.{machine}" for _, trial in places[machine]}, into)
+    records = {each: read_record(trial_folder(into, each), TrialRecord) for each in machines}
+    recorded = [
+        RecordedTrial(condition, f"{trial}.{name}", records[f"{trial}.{name}"])
+        for name, of in places.items()
+        for condition, trial in of
+    ]
     write_atomically(into / MACHINES, json.dumps(machines, indent=1) + "\n")
-    write_results(into, results_table(into.name, recorded), {})
+    write_results(into, results_table(into.name, recorded), records)
     return read_study(into)
+
+
+def _copy(source: Path, names: Mapping[str, str], into: Path) -> None:
+    """Copy trials of a study, each under its new name, with what describes them."""
+    for trial, name in names.items():
+        shutil.copytree(
+            trial_folder(source, trial),
+            trial_folder(into, name),
+            ignore=shutil.ignore_patterns(LOCK),
+        )
+    for part in ("environments", CODE_FOLDER):
+        if (source / part).is_dir():
+            shutil.copytree(source / part, into / part, dirs_exist_ok=True)
 
 
 def _places(results: pd.DataFrame) -> Iterable[tuple[str, str]]:

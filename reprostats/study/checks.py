@@ -66,6 +66,17 @@ def named_conditions(
     """
     if conditions is None:
         return {name: Condition(fixed or {}, varied or {}, repeats)}
+    check_beside(conditions, varied, repeats)
+    return {each: condition.holding(fixed or {}) for each, condition in conditions.items()}
+
+
+def check_beside(conditions: Mapping[str, object], varied: Varied | None, repeats: int) -> None:
+    """Check that nothing is varied or repeated beside conditions, and that there is one.
+
+    Raises
+    ------
+    InputError
+        If that is not so.
+    """
     if varied is not None or repeats != 1 or not conditions:
         raise InputError("give varied and repeats inside conditions, or no conditions at all.")
-    return {each: condition.holding(fixed or {}) for each, condition in conditions.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,8 +44,9 @@ class Content(NamedTuple):
         path = Path(self.path)
         try:
             state = path.stat()
-            same = (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns)
-            return same or sha256(path) == self.sha256
+            if (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns):
+                return True
+            return _sha256_at(self.path, state.st_size, state.st_mtime_ns) == self.sha256
         except OSError:
             return False
 
@@ -61,6 +63,12 @@ def sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _sha256_at(path: str, size: int, modified_ns: int) -> str:  # noqa: ARG001 - the key
+    """Return the SHA-256 of a file that was touched: read once, not before each trial."""
+    return sha256(Path(path))
 
 
 def named_files(pattern: str, folder: Path) -> list[Path]:
@@ -123,12 +131,24 @@ def contents(
     own = [each.resolve() for each in leave_out]
     found: dict[str, Content] = {}
     for pattern in files_with([], patterns):
-        named = [path.resolve() for path in named_files(pattern, folder)]
-        files = [path for path in named if not any(path.is_relative_to(each) for each in own)]
-        if not files:
-            raise InputError(f"files: {pattern!r} names no file in {folder}.")
+        files = files_to_count(pattern, folder, own)
         found |= {_name(path, folder.resolve()): _read(path) for path in files}
     return dict(sorted(found.items()))
+
+
+def files_to_count(pattern: str, folder: Path, leave_out: Iterable[Path] = ()) -> list[Path]:
+    """Return the files that a pattern names, as `contents` reads them.
+
+    Raises
+    ------
+    InputError
+        If it names none.
+    """
+    named = [path.resolve() for path in named_files(pattern, folder)]
+    files = [path for path in named if not any(path.is_relative_to(each) for each in leave_out)]
+    if not files:
+        raise InputError(f"files: {pattern!r} names no file in {folder}.")
+    return files
 
 
 def _name(path: Path, folder: Path) -> str:

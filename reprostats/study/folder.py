@@ -7,7 +7,7 @@ of the earlier version behind. ``results.parquet`` holds them all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -26,7 +26,7 @@ from reprostats.records.files import has_record, read_record
 from reprostats.records.record import TrialRecord
 from reprostats.records.tensors import tensors_path
 from reprostats.study.recorded_table import RecordedTrial, results_table
-from reprostats.study.results import IDENTITY, of_newest_code
+from reprostats.study.results import IDENTITY, MACHINE, of_newest_code
 
 if TYPE_CHECKING:
     from reprostats.verdicts.run_facts import RunFacts
@@ -66,8 +66,8 @@ def default_folder(name: str, function: str) -> tuple[Path, str]:
 
 
 def _holds_trials_of(function: str, folder: Path) -> bool:
-    records = (intact_record(folder, each) for each in sorted(recorded_identities(folder)))
-    return any(record is not None and record.function == function for record in records)
+    records = intact_records(folder, sorted(recorded_identities(folder)))
+    return any(record.function == function for record in records)
 
 
 def trial_folder(folder: Path, identity: str) -> Path:
@@ -128,8 +128,7 @@ def read_facts(folder: Path, results: pd.DataFrame) -> RunFacts:
     from reprostats.verdicts.run_facts import gather_run_facts
 
     identities = of_newest_code(results)["trial"].unique()
-    read = (intact_record(folder, str(identity)) for identity in identities)
-    records = [record for record in read if record is not None]
+    records = list(intact_records(folder, map(str, identities)))
     return gather_run_facts(records, read_environments(folder, records)[0])
 
 
@@ -194,7 +193,7 @@ def _whole_table(
     if not (folder / MACHINES).is_file():
         return table
     machines = json.loads((folder / MACHINES).read_bytes())
-    table.insert(len(IDENTITY), "machine", table["trial"].map(machines))
+    table.insert(len(IDENTITY), MACHINE, table["trial"].map(machines))
     return table
 
 
@@ -223,3 +222,9 @@ def intact_record(folder: Path, identity: str) -> TrialRecord | None:
         return read_record(trial_folder(folder, identity), TrialRecord)
     except (FileNotFoundError, DamagedFileError):
         return None
+
+
+def intact_records(folder: Path, identities: Iterable[str]) -> Iterator[TrialRecord]:
+    """Read the records of trials, one after the other, without those that are damaged."""
+    read = (intact_record(folder, identity) for identity in identities)
+    return (record for record in read if record is not None)

@@ -214,6 +214,19 @@ class PlannedTrial:
         ]
 
 
+def fold_numbers(folds: int | None) -> Sequence[int | None]:
+    """Return the numbers of the folds of a study; of one without folds the one number None.
+
+    Raises
+    ------
+    InputError
+        If there cannot be so many.
+    """
+    if folds is not None and not (isinstance(folds, int) and folds >= 1):
+        raise InputError(f"folds must be an integer from 1, or None, not {folds!r}.")
+    return [None] if folds is None else range(folds)
+
+
 def planned_trials(
     name: str,
     condition: Condition,
@@ -232,9 +245,7 @@ def planned_trials(
         By the name of a condition: ``name``, or, where config values are varied, one for each
         combination of them (`condition_name`).
     """
-    if folds is not None and not (isinstance(folds, int) and folds >= 1):
-        raise InputError(f"folds must be an integer from 1, or None, not {folds!r}.")
-    numbers: Sequence[int | None] = [None] if folds is None else range(folds)
+    numbers = fold_numbers(folds)
     planned: dict[str, list[PlannedTrial]] = {}
     for setting in condition.settings(config, remote=remote):
         trials = planned.setdefault(condition_name(name, setting.compared), [])

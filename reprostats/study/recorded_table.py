@@ -10,7 +10,17 @@ import pandas as pd
 
 from reprostats.records.record import TrialRecord
 from reprostats.sources import SOURCES
-from reprostats.study.results import ADOPTED, CODE, FINGERPRINT, IDENTITY, MEASURED, TIME, as_cell
+from reprostats.study.results import (
+    ADOPTED,
+    CODE,
+    FINGERPRINT,
+    IDENTITY,
+    MEASURED,
+    TIME,
+    as_cell,
+    columns_ending,
+    config_column,
+)
 
 _CODE_DIGITS = 12
 
@@ -59,8 +69,9 @@ def results_table(study: str, trials: Iterable[RecordedTrial]) -> pd.DataFrame:
     recorded = list(trials)
     varied = _varied_config([trial.record.config for trial in recorded])
     rows = [row for trial in recorded for row in _rows(study, trial, varied)]
-    fingerprints, times = _named_columns(rows, FINGERPRINT), _named_columns(rows, TIME)
-    columns = [*IDENTITY, *SOURCES, *varied.values(), *MEASURED, *fingerprints, *times, CODE]
+    names = sorted({name for row in rows for name in row})
+    named = columns_ending(names, FINGERPRINT) + columns_ending(names, TIME)
+    columns = [*IDENTITY, *SOURCES, *varied.values(), *MEASURED, *named, CODE]
     if any(trial.record.adopted for trial in recorded):
         columns.append(ADOPTED)
     table = pd.DataFrame(rows, columns=columns)
@@ -94,18 +105,10 @@ def _changed_since(record: TrialRecord) -> str:
 
 
 def _varied_config(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the column of every config value that differs between trials, by its name.
-
-    A value whose name is that of another column has ``config.`` before it.
-    """
-    taken = {*IDENTITY, *MEASURED, *SOURCES, CODE, ADOPTED}
+    """Return the column of every config value that differs between trials, by its name."""
     names = list(dict.fromkeys(name for config in configs for name in config))
     differing = [n for n in names if len({repr(c.get(n)) for c in configs}) > 1]
-    return {name: f"config.{name}" if name in taken else name for name in differing}
-
-
-def _named_columns(rows: Iterable[Mapping[str, Any]], end: str) -> list[str]:
-    return sorted({name for row in rows for name in row if name.endswith(end)})
+    return {name: config_column(name) for name in differing}
 
 
 def _one_type(levels: pd.Series[Any]) -> pd.Series[Any]:

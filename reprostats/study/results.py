@@ -13,7 +13,7 @@ is the matter of `reprostats.study.recorded_table`. The columns are described fo
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.records.record import COMPLETED, TIME_SUFFIX, WHOLE
-from reprostats.sources import STREAMS
+from reprostats.sources import SOURCES, STREAMS
 
 IDENTITY = ("study", "condition", "trial", "repeat", "fold", "status", "reason")
 MEASURED = ("metric", "case", "value")
@@ -31,9 +31,13 @@ TRIAL_TIME = f"trial{TIME}"
 CODE = "code"
 ADOPTED = "adopted"
 """The column that says, of a trial of earlier code that was adopted, what has changed since."""
+MACHINE = "machine"
+"""The column that says, in a merged study, on which machine a trial ran."""
 
 _NEEDED = ("trial", "metric", "value")
 _ONE_SEED = "seed"
+_CONFIG = "config."
+_TAKEN = {*IDENTITY, *MEASURED, *SOURCES, CODE, ADOPTED, MACHINE}
 _NAMES_OF_CONDITIONS = ("model", "method", "algorithm", "network", "architecture", "group")
 _ASSUMED = {"condition": "results", "case": WHOLE, "status": COMPLETED, "reason": ""}
 
@@ -257,8 +261,36 @@ def setting_columns(results: pd.DataFrame) -> list[str]:
     return [
         str(name)
         for name in results.columns
-        if name not in other and not str(name).endswith((FINGERPRINT, TIME))
+        if name not in other and not _ends(str(name), FINGERPRINT, TIME)
     ]
+
+
+def config_column(name: str) -> str:
+    """Return the column of a config value: its name, behind ``config.`` where that is another's.
+
+    Examples
+    --------
+    >>> config_column("learning_rate"), config_column("case"), config_column("warmup_time")
+    ('learning_rate', 'config.case', 'config.warmup_time')
+    """
+    return f"{_CONFIG}{name}" if name in _TAKEN or _ends(name, FINGERPRINT, TIME) else name
+
+
+def columns_ending(names: Iterable[object], end: str) -> list[str]:
+    """Keep the columns of fingerprints, or of times, by their end; config values are neither."""
+    return [str(name) for name in names if _ends(str(name), end)]
+
+
+def _ends(name: str, *ends: str) -> bool:
+    return name.endswith(ends) and not name.startswith(_CONFIG)
+
+
+def joined_levels(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series[str]:
+    """Return a text for each row that is equal where the columns are, also where they are empty."""
+    joined = pd.Series("", table.index)
+    for name in columns:
+        joined = joined + "\x1f" + as_text(table[name])
+    return joined
 
 
 def as_text(levels: pd.Series[Any]) -> pd.Series[str]:

@@ -12,9 +12,9 @@ import pandas as pd
 from reprostats.errors import InputError
 from reprostats.records.record import WHOLE
 from reprostats.study.results import (
-    as_text,
     completed,
     is_completed,
+    joined_levels,
     setting_columns,
     trials_of,
 )
@@ -69,7 +69,7 @@ def run_names(results: pd.DataFrame) -> pd.Series[str]:
     if "fold" not in trials or trials["fold"].isna().all():
         return pd.Series(trials["trial"].astype(str).to_numpy(), index)
     shared = ["condition", *setting_columns(results)]
-    keys = pd.DataFrame({name: as_text(trials[name]) for name in shared}).agg("\x1f".join, axis=1)
+    keys = joined_levels(trials, shared)
     first = trials["trial"].astype(str).groupby(keys, sort=False).transform("first")
     return pd.Series(first.to_numpy(), index)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats.errors import InputError
 from reprostats.sources import SOURCES, complete_levels
-from reprostats.study.checks import checked_limit
+from reprostats.study.checks import check_beside, checked_limit, checked_name
 from reprostats.study.command import (
     check_arguments,
     check_env,
@@ -22,8 +22,8 @@ from reprostats.study.command import (
     words_of,
 )
 from reprostats.study.command_plan import check_folds, check_names, check_reached
-from reprostats.study.contents import contents
-from reprostats.study.plan import Condition
+from reprostats.study.contents import files_to_count
+from reprostats.study.plan import Condition, fold_numbers
 from reprostats.study.study import Study
 from reprostats.yaml_files.located import Document, Step, read_yaml
 from reprostats.yaml_files.mistakes import Mistake, YamlFileError
@@ -208,8 +208,13 @@ def _parts(file: StudyFile) -> Iterator[Check]:
     yield ("keep",), partial(check_keep, file.keep)
     yield ("env",), partial(check_env, file.env)
     yield ("time_limit",), partial(checked_limit, file.time_limit)
+    yield ("folds",), partial(fold_numbers, file.folds)
+    if file.name is not None:
+        yield ("name",), partial(checked_name, file.name)
+    if file.conditions is not None:
+        yield ("conditions",), partial(check_beside, file.conditions, file.varied, file.repeats)
     for number, pattern in enumerate(file.files):
-        yield ("files", number), partial(contents, [pattern], Path.cwd())
+        yield ("files", number), partial(files_to_count, pattern, Path.cwd())
     for location, name, level in _levels(file):
         if name in SOURCES or "fixed" in location:  # what is varied may be a value of the config
             yield location, partial(complete_levels, {name: level})

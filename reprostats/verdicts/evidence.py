@@ -25,6 +25,7 @@ from reprostats.study.results import (
     as_text,
     assumptions,
     check_results,
+    columns_ending,
     commonest_reason,
     is_completed,
     metrics_of,
@@ -173,7 +174,7 @@ class Evidence:
     @cached_property
     def fingerprint(self) -> str | None:
         """The column by which trainings are compared bit for bit; None if none was kept."""
-        columns = [str(name) for name in self.trials if str(name).endswith(FINGERPRINT)]
+        columns = columns_ending(self.trials, FINGERPRINT)
         # A command keeps files: weights.pt are weights.
         stems = {name: PurePath(name.removesuffix(FINGERPRINT)).stem for name in columns}
         best = [name for each in _BEST_FINGERPRINTS for name in columns if stems[name] == each]

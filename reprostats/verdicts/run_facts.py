@@ -22,6 +22,7 @@ from reprostats.study.results import (
     TRIAL_TIME,
     as_text,
     check_results,
+    columns_ending,
     is_completed,
     metrics_of,
     trials_of,
@@ -233,9 +234,7 @@ def gather_table_facts(results: pd.DataFrame, *, planned: int | None = None) -> 
         folds=folds,
         seconds=tuple(trials[TRIAL_TIME].astype(float)) if TRIAL_TIME in trials else None,
         fingerprints=_known(
-            str(name).removesuffix(FINGERPRINT)
-            for name in trials
-            if str(name).endswith(FINGERPRINT)
+            name.removesuffix(FINGERPRINT) for name in columns_ending(trials, FINGERPRINT)
         ),
     )
     levels = [

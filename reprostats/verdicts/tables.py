@@ -10,7 +10,7 @@ import pandas as pd
 
 from reprostats.report.tables import Table
 from reprostats.stats.median import median_ci
-from reprostats.study.results import TIME, as_text
+from reprostats.study.results import TIME, as_text, columns_ending
 from reprostats.verdicts._base import Verdict, decimals_for
 from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence
@@ -238,7 +238,7 @@ def _trial_values(evidence: Evidence) -> pd.Series[float]:
 
 def time_table(evidence: Evidence) -> Table | None:
     """Summarise the times of completed trials by condition; None where none were measured."""
-    times = [str(name) for name in evidence.trials if str(name).endswith(TIME)]
+    times = columns_ending(evidence.trials, TIME)
     completed = evidence.trials[evidence.trials["completed"]]
     if not times or completed.empty:
         return None

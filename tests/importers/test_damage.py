@@ -4,7 +4,9 @@
 """
 
 import os
+import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +92,10 @@ def test_single_files(tmp_path, name, text):
     ("tool", "pattern", "answers"),
     [
         ("mlflow/search_runs.csv", None, {}),
+        ("nnunet/Dataset001_Discs", "*/fold_0/validation/summary.json", {}),
+        ("nnunet/Dataset001_Discs", "*/dataset.json", {}),
         ("mlflow/mlruns", "*/*/meta.yaml", {}),
+        ("mlflow/mlruns", "*/meta.yaml", {}),
         ("mlflow/mlruns", "*/*/metrics/dice", {}),
         ("lightning", "fcn/version_0/metrics.csv", {}),
         ("lightning", "fcn/version_0/hparams.yaml", {}),
@@ -142,3 +147,87 @@ def test_nothing_is_there(tmp_path, name):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ReprostatsError):
         read_results(tmp_path / name)
+
+
+ALIASES = "a: &a {x: 1, y: 2}\n" + "".join(
+    f"{name}: &{name} {{{', '.join(f'k{n}: *{before}' for n in range(9))}}}\n"
+    for before, name in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (ALIASES, "holds more values, or deeper ones"),
+        ("a: &a {b: *a}\n", "holds more values, or deeper ones"),
+        ("a: " + "[" * 300 + "]" * 300, "holds more values, or deeper ones"),
+        ("seed: 0x" + "f" * 5000, "holds a number with more than 4000 digits"),
+        ('seed: "\\uD800"\n', "no text that can be written|not valid YAML"),
+    ],
+)
+def test_settings_that_cannot_be_gone_through(tmp_path, held, said):
+    """Nine lines of aliases stand for 3 billion values."""
+    copy = shutil.copytree(FILES / "hydra" / "multirun", tmp_path / "multirun")
+    next(copy.rglob(".hydra/config.yaml")).write_text(held)
+    with pytest.raises(ReprostatsError, match=said):
+        read_results(copy)
+
+
+def test_half_a_character(tmp_path):
+    """Python's parser of JSON reads it; no file and no terminal takes it."""
+    copy = shutil.copytree(FILES / "hydra" / "multirun", tmp_path / "multirun")
+    (copy / "toy" / "0" / "metrics.json").write_text('{"dice": 0.5, "\\ud800": 0.1}')
+    with pytest.raises(ReprostatsError, match="no text that can be written") as error:
+        read_results(copy)
+    str(error.value).encode()
+    (tmp_path / "api.csv").write_text(
+        "summary,config,name\n\"{'dice': 0.5}\",\"{'\\ud800': 1}\",a\n"
+    )
+    with pytest.raises(ReprostatsError, match="no text that can be written"):
+        read_results(tmp_path / "api.csv")
+
+
+@pytest.mark.parametrize("status", ["[3]", "{a: 1}"])
+def test_status_of_mlflow_that_is_none(tmp_path, status):
+    copy = shutil.copytree(FILES / "mlflow" / "mlruns", tmp_path / "mlruns")
+    file = next(copy.glob("*/*/meta.yaml"))
+    file.chmod(0o644)
+    file.write_text(re.sub("status: .*", f"status: {status}", file.read_text()))
+    assert "MLflow's status is" in read_results(copy).table["reason"].str.cat()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("dice, dice\n1,2\n", "two columns are called 'dice'"),
+        ("(metric),model,seed,dice\na,unet,0,0.9\n", r"no column can be called '\(metric\)'"),
+        ('"' + "x" * 200_000 + '",dice\na,1\n', "is no table of results"),
+    ],
+)
+def test_heads_of_tables(tmp_path, text, said):
+    (tmp_path / "results.csv").write_text(text)
+    with pytest.raises(ReprostatsError, match=said):
+        read_results(tmp_path / "results.csv")
+
+
+@pytest.fixture
+def odd_name(tmp_path):
+    name = Path(os.fsdecode(os.fsencode(tmp_path) + b"/results/un\xffet"))
+    try:
+        name.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    return name
+
+
+def test_name_that_is_no_unicode(odd_name):
+    text = "seed,dice\n0,0.9\n1,0.8\n"
+    (odd_name / "deeper.csv").write_text(text)
+    (odd_name.parent / "fcn.csv").write_text(text)
+    results = read_results(odd_name.parent)
+    assert "lie deeper: files in un\\udcffet." in str(results)
+    (odd_name.parent / f"{odd_name.name}.csv").write_text(text)
+    for path in (odd_name.parent, odd_name):
+        with pytest.raises(ReprostatsError, match="is no UTF-8; rename it") as error:
+            read_results(path)
+        str(error.value).encode()

@@ -1,14 +1,17 @@
-"""nnU-Net v2, in the form of ``nnunetv2/evaluation/evaluate_predictions.py`` of release 2.8.1."""
+"""nnU-Net v2: what release 2.8.1 wrote itself (files/README.md), and small cases of that form."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reprostats import read_results, verdict
 from reprostats.cli import main
-from reprostats.errors import InputError
+from reprostats.errors import InputError, QuestionError
 
+FILES = Path(__file__).parent / "files" / "nnunet"
 CASES = {0: ("a", "b"), 1: ("c", "d")}
 
 
@@ -42,6 +45,42 @@ def trainers(tmp_path):
         write(place / "crossval_results_folds_0_1", summary("abcd"))
         write(place / "fold_all" / "validation", summary("abcd", offset=0.1))
     return tmp_path / "Dataset001_Toy"
+
+
+def test_labels_as_the_tool_wrote_them():
+    """The mean over cases is that of ``mean`` in each summary."""
+    results = read_results(FILES / "Dataset001_Discs")
+    table = results.table.set_index(["condition", "fold", "metric"])["value"]
+    assert len(table) == 48
+    for file in (FILES / "Dataset001_Discs").rglob("summary.json"):
+        trainer, fold = file.parts[-4], int(file.parts[-3].removeprefix("fold_"))
+        for label, mean in json.loads(file.read_text())["mean"].items():
+            for metric in ("Dice", "IoU"):
+                values = table.loc[(trainer, fold, f"{metric}/{label}")]
+                assert values.mean() == pytest.approx(mean[metric], rel=1e-12)
+    assert "Labels of Dataset001_Discs: 1 is ring, 2 is core." in results.assumptions
+    (compared,) = (
+        v for v in verdict(results, metric="Dice/2").of("better") if v.generalise_to == "cases"
+    )
+    assert compared.n_runs == (1, 1)
+
+
+def test_regions_as_the_tool_wrote_them():
+    with pytest.raises(QuestionError, match="holds 2 studies"):
+        read_results(FILES)
+    results = read_results(FILES, study="Dataset002_Regions")
+    dice = results.table.set_index(["metric", "case"])["value"]
+    assert dice["Dice/(1, 2)", "case_000"] == 0.9509306260575296
+    assert set(results.table["case"]) == {"case_000", "case_007"}
+    assert "Labels of Dataset002_Regions: (1, 2) is disc, (2,) is core." in results.assumptions
+
+
+def test_data_set_whose_labels_cannot_be_read(tmp_path):
+    copy = shutil.copytree(FILES / "Dataset001_Discs", tmp_path / "Dataset001_Discs")
+    for file in copy.rglob("dataset.json"):
+        file.write_text("{}")
+    with pytest.raises(InputError, match=r"dataset\.json, labels: must be a mapping"):
+        read_results(copy)
 
 
 def test_folds_are_read_once_and_training_cases_never(trainers):

@@ -46,6 +46,20 @@ def test_one_experiment_or_run_of_mlflow():
     assert read_results(run).table["trial"].nunique() == 1
 
 
+@pytest.mark.parametrize("held", [b"- a list\n", b"a: [", b"\xff\xfe", b"name: other\n"])
+def test_meta_yaml_of_another_tool_stops_no_format(tmp_path, held):
+    (tmp_path / "results.csv").write_text("model,seed,dice\nunet,0,0.9\nfcn,0,0.8\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "meta.yaml").write_bytes(held)
+    assert read_results(tmp_path).format == "table"
+    copy = shutil.copytree(FILES / "mlflow" / "mlruns", tmp_path / "store" / "mlruns")
+    (copy / "other").mkdir()
+    (copy / ".trash" / "7").mkdir(parents=True)
+    (copy / ".trash" / "7" / "meta.yaml").write_text("experiment_id: '7'\nname: deleted\n")
+    (copy / "other" / "meta.yaml").write_bytes(held)
+    assert read_results(copy, format="mlflow").table["trial"].nunique() == 4
+
+
 def test_mlflow_database(tmp_path):
     """The tables of MLflow's schema that are read; NaN is kept there as 0 with a mark."""
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
@@ -118,6 +132,14 @@ def test_optuna():
         )
         failed = results.table[results.table["status"] != "ok"]
         assert failed["reason"].tolist() == ["Optuna's state is PRUNED"]
+
+
+@pytest.mark.parametrize("number", ["", "1.5", "inf", "none"])
+def test_table_of_optuna_without_a_number(tmp_path, number):
+    file = tmp_path / "trials.csv"
+    file.write_text(f"number,value,params_model,state\n0,0.8,a,COMPLETE\n{number},1,a,COMPLETE\n")
+    with pytest.raises(InputError, match=r"line 3, column 'number': .* is no whole number"):
+        read_results(file, run="number")
 
 
 def test_optuna_steps_as_folds():

@@ -2,7 +2,6 @@
 
 import shutil
 import zipfile
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -195,4 +194,7 @@ def test_machines_are_named_by_the_user(runs, tmp_path):
     assert set(merged["machine"]) == {"A100", "H200"}
     assert set(merged["condition"]) == {"one", "two"}
     with pytest.raises(InputError, match="name of a folder"):
-        merge_studies({"../x": source}, Path(tmp_path / "n"))
+        merge_studies({"A100": source, "../x": source}, tmp_path / "n")
+    with pytest.raises(InputError, match="is not the folder of a study"):
+        merge_studies({"A100": source, "H200": tmp_path}, tmp_path / "n")
+    assert not (tmp_path / "n").exists()

@@ -10,8 +10,10 @@ from reprostats import Condition, Study
 from reprostats.errors import InputError
 from reprostats.study.folder import UNPLANNED, read_study
 from reprostats.study.results import (
+    TIME,
     assumptions,
     check_results,
+    columns_ending,
     commonest_reason,
     completed,
     of_newest_code,
@@ -182,13 +184,21 @@ class TestConfig:
     def test_lists_and_names_of_columns(self, tmp_path):
         study = Study(
             trials.constant,
-            config={"widths": [1], "case": 1},
-            varied={"widths": [[1], [1, 2]], "case": [1, 2]},
+            config={"widths": [1], "case": 1, "wait_time": 1},
+            varied=[
+                {"widths": widths, "case": case, "wait_time": case}
+                for widths in ([1], [1, 2])
+                for case in (1, 2)
+            ],
             folder=tmp_path,
         )
         results = study.run(workers=1, progress=False)
         assert results["widths"].tolist() == ["[1]", "[1]", "[1, 2]", "[1, 2]"]
         assert results["config.case"].tolist() == [1, 2, 1, 2]
+        # It ends as the columns of seconds do, and is none.
+        assert results["config.wait_time"].tolist() == [1, 2, 1, 2]
+        assert "config.wait_time" in setting_columns(results)
+        assert columns_ending(results, TIME) == ["trial_time"]
         assert set(results["case"]) == {"all"}
 
 

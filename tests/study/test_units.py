@@ -19,6 +19,7 @@ from reprostats.records.files import read_record, write_record
 from reprostats.records.record import TrialRecord
 from reprostats.seeds import seed_sequence
 from reprostats.sources import SOURCES, STREAMS, complete_levels, environment
+from reprostats.study import contents
 from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.identity import plain_config
 from reprostats.study.outcome import check_doubles, has_diverged, metric_rows
@@ -361,3 +362,18 @@ class TestHints:
             list(Condition(varied={name: [0, 1]}).settings())
         with pytest.raises(InputError, match="each random stream has a seed of its own"):
             Streams({"init": 1}).generator(name)
+
+
+def test_touched_file_is_read_once_and_an_edited_one_is_noticed(tmp_path, monkeypatch):
+    file = tmp_path / "data.bin"
+    file.write_bytes(b"1")
+    content = contents.Content.of(file)
+    read = []
+    whole = contents.sha256
+    monkeypatch.setattr(contents, "sha256", lambda path: read.append(path) or whole(path))
+    os.utime(file, ns=(1, 1))
+    assert all(content.is_unchanged() for _ in range(3))
+    assert read == [file]
+    file.write_bytes(b"2")
+    os.utime(file, ns=(2, 2))
+    assert not content.is_unchanged()
