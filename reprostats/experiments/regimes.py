@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats.seeds import seed_sequence
 from reprostats.sources import Level, instruction_sets, seeds
+from reprostats.sources.deterministic import PORTABLE
 from reprostats.study.plan import Condition
 
 
@@ -78,6 +79,18 @@ def regimes(parameters: Regimes) -> dict[str, Condition]:
         "deterministic": Condition({**seeded, "deterministic": True}, repeats=parameters.trials),
         "other hardware": on_other_hardware(seeded, parameters.trials),
     }
+
+
+def portable_regime(parameters: Regimes) -> Condition:
+    """Return the regime beside those of the paper: portable arithmetic, on other hardware.
+
+    Examples
+    --------
+    >>> portable_regime(Regimes(trials=2)).fixed["deterministic"]
+    'portable'
+    """
+    base = {**parameters.always(), **seeds(parameters.seed), "deterministic": PORTABLE}
+    return on_other_hardware({**base, "threads": parameters.threads}, parameters.trials)
 
 
 def drawn_seeds(seed: int, count: int) -> list[int]:

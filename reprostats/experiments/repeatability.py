@@ -3,7 +3,8 @@
 Seven trials in each of four conditions: without a fixed seed, seeded, seeded with deterministic
 algorithms, and seeded on other hardware, for which a processor offers its number of threads and
 its instruction sets. The first three ask whether training is repeatable, the last one whether it
-is reproducible. Beside them: the same training from other initial weights and with another epsilon
+is reproducible. The paper ends there; a fifth condition asks it again in portable arithmetic.
+Beside them: the same training from other initial weights and with another epsilon
 of Adam, in which the paper sees the differences between libraries; a trained network tested again,
 on other hardware too; and what determinism costs.
 
@@ -29,6 +30,7 @@ from reprostats.experiments.regimes import (
     drawn_seeds,
     on_other_hardware,
     other_hardware,
+    portable_regime,
     regimes,
 )
 from reprostats.report.repeatability import (
@@ -47,6 +49,8 @@ from reprostats.study.plan import Condition
 from reprostats.study.results import commonest_reason, is_completed, trials_of
 from reprostats.study.study import Study
 from reprostats.verdicts.report import Report
+
+_PORTABLE = "portable, other hardware"
 
 # Each row but the first differs from an earlier one in one thing. None is named after a library:
 # Keras draws from Equation 1, and its Adam is another one with any epsilon.
@@ -87,7 +91,7 @@ def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
     Returns
     -------
     dict
-        ``"repeatability"``: the four conditions. ``"libraries"``: trainings that differ as the
+        ``"repeatability"``: the five conditions. ``"libraries"``: trainings that differ as the
         paper says that libraries do, each with the same seeds, so that trials are pairs; the first
         two start from the very same weights and differ in Adam's epsilon alone, the third draws the
         same numbers scaled by Equation 1 in place of Equation 2. ``"cost_of_determinism"``: steps
@@ -96,13 +100,18 @@ def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
     Examples
     --------
     >>> {n: len(study.trials) for n, study in studies(RepeatabilityParameters(trials=2)).items()}
-    {'repeatability': 8, 'libraries': 12, 'cost_of_determinism': 3}
+    {'repeatability': 10, 'libraries': 12, 'cost_of_determinism': 3}
     """
     config = parameters.training()
     shared_seeds = [seeds(number) for number in drawn_seeds(parameters.seed, parameters.pairs)]
     fixed: dict[str, Level] = {**_set_up(parameters), "deterministic": True}
     every = (
-        Study(train_lenet, config=config, conditions=regimes(parameters), name="repeatability"),
+        Study(
+            train_lenet,
+            config=config,
+            conditions={**regimes(parameters), _PORTABLE: portable_regime(parameters)},
+            name="repeatability",
+        ),
         Study(
             train_lenet,
             config=config,

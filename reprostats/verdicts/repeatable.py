@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reprostats.sources import SOURCES, global_streams
+from reprostats.sources.deterministic import PORTABLE
 from reprostats.study.results import as_text
 from reprostats.verdicts._base import (
     NO,
@@ -27,6 +28,7 @@ from reprostats.verdicts.evidence import Evidence
 
 _DRAWN = ("os", "random")  # levels that are drawn anew when a trial starts
 _PAIR = 2
+_ARITHMETIC, _ACCURACY = "deterministic", "operand_bits"
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Reproducible(Verdict):
         Largest difference of the metric between trainings of one group.
     metric, margin, compared
         The metric, the margin (None: not stated), and what was compared.
+    portable
+        Whether it is asked of trainings in portable arithmetic, whose bits are to be the same.
     """
 
     question = "reproducible"
@@ -151,11 +155,13 @@ class Reproducible(Verdict):
     metric: str
     margin: float | None
     compared: str
+    portable: bool = False
 
     @property
     def asked(self) -> str:
         """The question."""
-        return "Is training reproducible bit for bit in other set-ups?"
+        training = "training in portable arithmetic" if self.portable else "training"
+        return f"Is {training} reproducible bit for bit in other set-ups?"
 
     @property
     def answer(self) -> Answer:
@@ -228,15 +234,25 @@ def _only_globally(trials: pd.DataFrame, evidence: Evidence) -> bool:
 
 
 def ask_reproducible(evidence: Evidence) -> list[Verdict]:
-    """Ask whether trainings with the same seeds are equal in other set-ups."""
+    """Ask whether trainings with the same seeds are equal in other set-ups.
+
+    It is asked apart of trainings in portable arithmetic, where there are any.
+    """
     trials = evidence.trials[evidence.trials["completed"]]
+    is_portable = pd.Series(False, trials.index)
+    if _ARITHMETIC in evidence.settings:
+        is_portable = as_text(trials[_ARITHMETIC]) == PORTABLE
+    parts = [(trials[~is_portable], False), (trials[is_portable], True)]
+    asked = [part for part in parts if len(part[0])] or parts[:1]
+    return [_reproducible(evidence, chosen, portable) for chosen, portable in asked]
+
+
+def _reproducible(evidence: Evidence, trials: pd.DataFrame, portable: bool) -> Reproducible:
     setup = [name for name in evidence.settings if _is_setup(name)]
     setup = [name for name in setup if len(as_text(trials[name]).unique()) > 1]
+    metric, margin, compared = evidence.metric.name, evidence.margin, evidence.compared
     if not setup:
-        nothing = Reproducible(
-            1, (), 0, 0, 0, float("nan"), evidence.metric.name, evidence.margin, evidence.compared
-        )
-        return [nothing]
+        return Reproducible(1, (), 0, 0, 0, float("nan"), metric, margin, compared, portable)
     texts = pd.DataFrame({name: as_text(trials[name]) for name in setup}).agg("|".join, axis=1)
     shared = [n for n in _equal_columns(evidence, evidence.settings) if n not in setup]
     keys = [as_text(trials[name]) for name in shared]
@@ -245,19 +261,18 @@ def ask_reproducible(evidence: Evidence) -> list[Verdict]:
     chosen = trials[several]
     keys = [key[several] for key in keys] or [pd.Series("", chosen.index)]
     groups = _groups(evidence.bits[chosen.index], keys)
-    return [
-        Reproducible(
-            texts[several].nunique(),
-            tuple(setup),
-            len(groups),
-            sum(len(bits) for bits in groups),
-            sum(len(set(bits)) for bits in groups),
-            _largest_difference(evidence, chosen, keys),
-            evidence.metric.name,
-            evidence.margin,
-            evidence.compared,
-        )
-    ]
+    return Reproducible(
+        texts[several].nunique(),
+        tuple(setup),
+        len(groups),
+        sum(len(bits) for bits in groups),
+        sum(len(set(bits)) for bits in groups),
+        _largest_difference(evidence, chosen, keys),
+        metric,
+        margin,
+        compared,
+        portable,
+    )
 
 
 def _largest_difference(
@@ -285,8 +300,13 @@ def _groups(bits: pd.Series[str], keys: list[pd.Series[str]]) -> list[list[str]]
 
 
 def _is_setup(name: str) -> bool:
-    """Tell whether a source belongs to the set-up: what another machine or installation changes."""
-    return name in SOURCES and (SOURCES[name].kind in ("environment", "flag") or name == "device")
+    """Tell whether a source belongs to the set-up: what another machine or installation changes.
+
+    The accuracy of portable arithmetic does not: it is chosen, and another one gives other bits.
+    """
+    if name not in SOURCES or name == _ACCURACY:
+        return False
+    return SOURCES[name].kind in ("environment", "flag") or name == "device"
 
 
 def _things(compared: str) -> str:
