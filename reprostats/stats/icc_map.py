@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError
+from reprostats.progress import progress_bar
 from reprostats.stats.checks import check_choice, check_confidence_level, count
 from reprostats.stats.f_distribution import f_limits
 from reprostats.stats.f_tables import many_limits, many_upper_tails
@@ -405,12 +407,11 @@ def _in_threads(work: Callable[[slice], int], ranges: list[slice], values: int) 
         yield from _progress(found, len(ranges), values)
 
 
-def _progress(found: Iterable[int], blocks: int, values: int) -> Iterable[int]:
-    if values < _LONG:
-        return found
-    from tqdm.auto import tqdm
-
-    return tqdm(found, total=blocks, desc="icc_map", unit="block")
+def _progress(found: Iterable[int], blocks: int, values: int) -> Iterator[int]:
+    with closing(progress_bar(blocks, "icc_map", "block", shown=values >= _LONG)) as bar:
+        for block in found:
+            yield block
+            bar.update()
 
 
 def _inside(mask: ArrayLike | Image | None, shape: tuple[int, ...]) -> NDArray[np.intp] | None:
