@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError
+from reprostats.notebook_output import InSentences
 from reprostats.progress import progress_bar
 from reprostats.stats.checks import check_choice, check_confidence_level, count
 from reprostats.stats.f_distribution import f_limits
@@ -57,7 +58,7 @@ _LONG = 100_000_000
 
 
 @dataclass(frozen=True)
-class IccMap:
+class IccMap(InSentences):
     """One form of the coefficient for every element of a map.
 
     Parameters
@@ -93,6 +94,9 @@ class IccMap:
     n_elements: int
     n_missing: int
     affine: Floats | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def summary(self) -> str:
         """Say in prose what the map shows, and how much of it could not be computed."""
