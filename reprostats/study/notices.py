@@ -143,5 +143,5 @@ def warn_of_earlier_code(name: str, number: int, changed: Sequence[str] | None) 
     warn(
         f"{trials} of {name!r} no longer count and are run again, because of what changed since "
         f"then: {what}. If that does not matter to the results, stop, and keep them with "
-        "run(adopt=True)."
+        "run(adopt=True), or --adopt on the command line."
     )
