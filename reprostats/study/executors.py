@@ -282,7 +282,7 @@ def _client(address: str) -> Client:
         from distributed import Client
     except ImportError:
         raise NotAvailableError(
-            "a Dask cluster needs the package distributed: pip install 'reprostats[cluster]'."
+            "a Dask cluster needs the package distributed: pip install distributed."
         ) from None
     try:
         return Client(address, timeout=_ANSWER_WITHIN, set_as_default=False)

@@ -265,8 +265,22 @@ def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.Da
     for number, noun in zip(complete.shape, ("complete case", "completed run"), strict=True):
         if number < 2:  # noqa: PLR2004
             few = f"{metric!r} has {count(number, noun)}; at least 2 are needed."
-            raise with_reason(InputError(few), every)
+            raise with_reason(InputError(few + _gap(wide)), every)
     return complete, len(wide) - len(complete)
+
+
+def _gap(wide: pd.DataFrame) -> str:
+    """Name a value that is missing, for want of which a case is not complete; empty if none is."""
+    missing = ~np.isfinite(wide.to_numpy())
+    if not missing.any():
+        return ""
+    lacking = wide.index[missing.any(axis=1)]
+    run = wide.columns[missing[wide.index.get_loc(lacking[0])]][0]
+    return (
+        f" A case is complete if every completed run has a finite value of it; "
+        f"{count(len(lacking), 'case')} of {len(wide)} are not: the first, {lacking[0]!r}, has "
+        f"none in run {run!r}."
+    )
 
 
 def _quantities(scores: pd.DataFrame, confidence_level: float) -> pd.DataFrame:

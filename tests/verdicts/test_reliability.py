@@ -151,6 +151,13 @@ class TestInput:
         with pytest.raises(InputError, match="'dice' has 1 complete case"):
             reliability(results(values[:1]))
 
+    def test_no_complete_case_names_a_value_that_is_missing(self, values):
+        few = values[:3, :2]
+        few[1:, 1] = np.nan
+        said = r"1 complete case; .* 2 cases of 3 are not: the first, 'p01', has none in run 't1'"
+        with pytest.raises(InputError, match=said):
+            reliability(results(few))
+
     def test_column(self, values):
         with pytest.raises(InputError, match="unknown column 'status'"):
             reliability(results(values).drop(columns="status"))
