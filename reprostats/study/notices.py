@@ -88,7 +88,8 @@ def warn_of_idle_seeds(command: Command, conditions: Iterable[Condition]) -> Non
 
 
 def _idle_sources(conditions: Iterable[Condition], used: set[str]) -> list[str]:
-    groups = [group for condition in conditions for group in condition.varied_together()]
+    # Of streams that share one seed, it is the seed that is varied: one that is used is enough.
+    groups = [group for condition in conditions for group in condition.sharing_levels()]
     idle = [group for group in groups if group <= {*STREAMS, *CHOICES} - used]
     return sorted(set().union(*idle))
 
