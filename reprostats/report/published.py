@@ -419,7 +419,9 @@ def equivalence_figure(table: Table, chosen: PublishedParameters) -> Figure:
     base = alt.Chart(rows).encode(y=alt.Y("pair", title=None, sort=list(rows["pair"])))
     title = "Difference of mean Dice (percentage points)"
     lines = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("ci_low", title=title, scale=alt.Scale(zero=False)), x2="ci_high", color=colour
+        x=alt.X("ci_low", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
+        x2="ci_high",
+        color=colour,
     )
     points = base.mark_circle(size=60).encode(x="difference", color=colour)
     margins = pd.DataFrame({"margin": [-chosen.margin, chosen.margin]})
