@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reprostats.progress import in_notebook
 
@@ -61,7 +61,8 @@ def as_html(frame: pd.DataFrame) -> str:
     """
     import pandas as pd
 
+    drawn: Any = frame  # whose private method the stubs of pandas do not know
     if not set(_SENTENCES) & set(map(str, frame.columns)):
-        return str(frame._repr_html_())
+        return str(drawn._repr_html_())
     with pd.option_context("display.max_colwidth", None):
-        return str(frame._repr_html_())
+        return str(drawn._repr_html_())

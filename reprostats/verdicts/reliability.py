@@ -108,7 +108,7 @@ class Reliability:
                 f" Of the variance, {shares['case']:.1%} lies between cases, "
                 f"{shares['trial']:.1%} between runs and {shares['residual']:.1%} in what is left."
             )
-        if rows.loc["ICC(A,1)", "estimate"] < 0:
+        if rows["estimate"]["ICC(A,1)"] < 0:
             text += (
                 " The ICC is below 0 because the means of cases differ by less than chance alone "
                 "would make them; the variance between cases, which cannot be below 0, is "
