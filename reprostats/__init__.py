@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from reprostats.notebook_output import show_notes_in_full
+
 if TYPE_CHECKING:
     from reprostats.importers import ImportedResults as ImportedResults
     from reprostats.importers import read_results as read_results
@@ -143,3 +145,6 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+show_notes_in_full()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from reprostats.addresses import load_jsonschema
 from reprostats.errors import InputError, ReprostatsError, unknown_name
 from reprostats.files import write_atomically
+from reprostats.progress import is_progress_bar
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -194,7 +195,7 @@ def _local_kernels() -> type:
 def as_page(notebook: Path) -> str:
     """Return an executed notebook as an HTML page that needs no network.
 
-    Progress bars (what was written to standard error) are left out.
+    Progress bars are left out, and whatever else was written to standard error.
     """
     load_jsonschema()
     import nbformat
@@ -203,7 +204,7 @@ def as_page(notebook: Path) -> str:
     content = nbformat.read(notebook, as_version=4)
     for cell in content.cells:
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = [out for out in cell.outputs if not is_progress_bar(out)]
     exporter = HTMLExporter(
         template_name="lab",
         **dict.fromkeys(_SCRIPTS, ""),

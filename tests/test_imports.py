@@ -12,7 +12,17 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "reprostats"
 
 # A room may import itself and those named here: nothing downstream.
-BASE = {"addresses", "errors", "files", "paths", "provenance", "seeds", "yaml_files"}
+BASE = {
+    "addresses",
+    "errors",
+    "files",
+    "notebook_output",
+    "paths",
+    "progress",
+    "provenance",
+    "seeds",
+    "yaml_files",
+}
 MAY_IMPORT = {
     "yaml_files": set(),
     "metrics": set(),

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from reprostats.errors import InputError
 from reprostats.notebooks import NotebookError, as_page, execute, parameters
+from reprostats.progress import is_progress_bar
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -194,7 +195,7 @@ def test_gives_the_same_outputs_again(executed):
     notebook = nbformat.read(folder / f"{folder.name}.ipynb", as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = [out for out in cell.outputs if not is_progress_bar(out)]
     nbformat.write(notebook, folder / "again.ipynb")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env",

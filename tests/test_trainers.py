@@ -43,7 +43,7 @@ def prepare(trainer):
     """Skip where the package of a trainer is missing; choose a backend of Keras that is there."""
     package = PACKAGES.get(trainer)
     if package and importlib.util.find_spec(package) is None:
-        pytest.skip(f"needs {package}: pip install 'reprostats[trainers]'")
+        pytest.skip(f"needs {package}: see CONTRIBUTING.md")
     if trainer == "keras" and importlib.util.find_spec("tensorflow") is None:
         os.environ.setdefault("KERAS_BACKEND", "torch")
 

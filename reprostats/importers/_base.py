@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import InputError
+from reprostats.notebook_output import InSentences
 from reprostats.records.record import COMPLETED, WHOLE
 
 FAILED = "failed"
@@ -49,7 +50,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class ImportedResults:
+class ImportedResults(InSentences):
     """Results of another tool as a results table.
 
     Parameters

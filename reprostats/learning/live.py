@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from reprostats.learning.loop import Callback, Run
+from reprostats.progress import in_notebook
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ class LiveChart(Callback):
 
     def started(self, run: Run) -> None:
         """Find out whether there is somebody to draw for."""
-        self._on = run.strategy.rank == 0 and _in_notebook()
+        self._on = run.strategy.rank == 0 and in_notebook()
         self._metrics, self._handle = [], None
         self._due = time.monotonic() + self._every_s
 
@@ -113,10 +114,3 @@ def _tables(run: Run, metrics: list[dict[str, float]]) -> tuple[pd.DataFrame, pd
         pd.DataFrame({"epoch": epoch.numpy(), "loss": losses.numpy()}),
         pd.DataFrame(metrics, columns=None if metrics else ["epoch"]),
     )
-
-
-def _in_notebook() -> bool:
-    """Tell whether a Jupyter kernel runs this."""
-    from IPython import get_ipython
-
-    return getattr(get_ipython(), "kernel", None) is not None

@@ -367,6 +367,6 @@ def _tensorboard() -> _MakeBoard:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise NotAvailableError(
-            "TensorBoard needs the package tensorboard: pip install 'reprostats[watch]'."
+            "TensorBoard needs the package tensorboard: pip install tensorboard."
         ) from None
     return SummaryWriter

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reprostats.errors import DamagedFileError, InputError, NotAvailableError
+from reprostats.notebook_output import InSentences
 from reprostats.records.environments import environments_folder, read_environment
 from reprostats.records.files import has_record, read_record
 from reprostats.records.record import COMPLETED, TIME_SUFFIX, Record
@@ -24,7 +25,7 @@ Answer = Literal["yes", "no", "undetermined"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(InSentences):
     """How two recorded trials, or trainings, compare.
 
     Parameters

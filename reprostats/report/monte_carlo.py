@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from reprostats.errors import unknown_name
-from reprostats.report.charts import points_plot
+from reprostats.report.charts import boxes_caption, points_plot
 from reprostats.report.figure import Figure
 from reprostats.report.tables import Table
 from reprostats.stats.median import Method, median_ci
@@ -23,7 +23,6 @@ from reprostats.study.results import of_newest_code, shared_seeds, with_reason
 from reprostats.study.runs import case_values, runs_of
 
 _MOST = 10  # repetitions that the paper's figure shows
-_BOXES_FROM = 10  # a box of fewer values shows what is not there
 _KEYS = ["condition", "repetition"]
 _WIDEST = 900
 
@@ -177,7 +176,6 @@ def case_figure(
         raise with_reason(unknown, results)
     intervals = repetition_intervals(results, metric, confidence_level=confidence_level)
     shown, limits = (_first_of(chosen, table) for table in (values, intervals))
-    has_boxes = bool(shown["label"].value_counts().max() >= _BOXES_FROM)
     # The chart marks one centre of each group: here it is the median.
     centres = limits.rename(columns={"median": "mean", "ci_low": "low", "ci_high": "high"})
     chart = points_plot(
@@ -186,16 +184,11 @@ def case_figure(
         value="value",
         group="label",
         value_title=f"{metric} of cases",
-        boxes=has_boxes,
-    )
-    boxes = (
-        " Boxes reach from the first to the third quartile and are cut by the median; whiskers "
-        "reach to the smallest and the largest value."
     )
     caption = (
         f"The first repetitions of {chosen}, at most {_MOST}. Each point is one case. The black "
         f"diamond is the median over cases, its line the exact {confidence_level:.0%} interval of "
-        f"the median; there is no line where cases are too few.{boxes if has_boxes else ''}"
+        f"the median; there is no line where cases are too few.{boxes_caption(shown, 'label')}"
     )
     return Figure("cases_by_repetition", chart, caption)
 

@@ -38,13 +38,10 @@ body { font: 16px/1.5 "Helvetica Neue", Arial, sans-serif; color: #1b1f24; backg
 main { max-width: 1220px; margin: 0 auto; padding: 1.2rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: .4rem 0 1rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; }
-.scroll { overflow-x: auto; margin: 0 0 1.2rem; }
+.table { margin: 0 0 1.2rem; }
 table { border-collapse: collapse; border-top: 2px solid #1b1f24; border-bottom: 2px solid #1b1f24;
   font-size: .92em; }
 caption { text-align: left; font-weight: 600; padding-bottom: .5rem; }
-/* What is said of a table stays in sight while the table is moved sideways. */
-.scroll caption span, .scroll .note { display: inline-block; position: sticky; left: 0;
-  max-width: min(60rem, calc(100vw - 2.4rem)); }
 th { border-bottom: 1px solid #1b1f24; text-align: left; vertical-align: bottom; }
 th, td { padding: .25rem .65rem .25rem 0; vertical-align: top; overflow-wrap: normal; }
 td { font-variant-numeric: tabular-nums; }

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats import paths
 from reprostats.errors import InputError
-from reprostats.report.charts import box_plot
+from reprostats.report.charts import boxes_caption, points_plot
 from reprostats.report.figure import Figure
 from reprostats.report.tables import Table
 from reprostats.report.theme import COLOURS
@@ -394,19 +394,15 @@ def misprints() -> Table:
 
 def size_figure() -> Figure:
     """Draw the sizes of the printed intervals by configuration."""
-    chart = box_plot(
-        marrone().sort_values("configuration"),
-        "size",
-        "configuration",
-        value_title="CI size (percentage points)",
-        title="",
+    sizes = marrone().sort_values("configuration")
+    chart = points_plot(
+        sizes, value="size", group="configuration", value_title="CI size (percentage points)"
     )
     return Figure(
         "published_ci_sizes",
         chart,
         "Intervals that Marrone et al. print: hardware A, B, C; frameworks K, M. Each point is one "
-        "of ten repetitions of a 10-fold cross-validation. Boxes reach from the first to the third "
-        "quartile and are cut by the median; whiskers reach to the smallest and the largest value.",
+        "of ten repetitions of a 10-fold cross-validation." + boxes_caption(sizes, "configuration"),
     )
 
 
@@ -423,7 +419,9 @@ def equivalence_figure(table: Table, chosen: PublishedParameters) -> Figure:
     base = alt.Chart(rows).encode(y=alt.Y("pair", title=None, sort=list(rows["pair"])))
     title = "Difference of mean Dice (percentage points)"
     lines = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("ci_low", title=title, scale=alt.Scale(zero=False)), x2="ci_high", color=colour
+        x=alt.X("ci_low", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
+        x2="ci_high",
+        color=colour,
     )
     points = base.mark_circle(size=60).encode(x="difference", color=colour)
     margins = pd.DataFrame({"margin": [-chosen.margin, chosen.margin]})

@@ -30,6 +30,9 @@ _PADDING = 0.024
 # Columns whose cells are longer than this are broken into lines in a long table.
 _LONGEST_IN_A_LINE = 24
 _SEVERAL_LINES = 2
+# Of a number whose column has no decimal places.
+_DIGITS = 6
+_LARGEST_IN_FULL = 1e15
 
 _LATEX_SIGNS = {
     "∞": r"$\infty$",
@@ -114,6 +117,7 @@ _HTML = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ caption }}</title>
 <style>
   body { font: 15px/1.45 "Helvetica Neue", Arial, sans-serif; margin: 2rem; color: #1b1f24; }
@@ -132,9 +136,14 @@ _HTML = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
 """
 )
 
+# A table that is wider than its place is moved sideways, in pages and notebooks alike; its caption
+# stays in sight.
+_STAYS = "display: inline-block; position: sticky; left: 0; max-width: min(60rem, 85vw)"
+
 _HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(
-    """<table>
-<caption><span>{{ caption }}</span></caption>
+    """<div style="overflow-x: auto">
+<table>
+<caption style="text-align: left"><span style="{{ said }}">{{ caption }}</span></caption>
 <thead><tr>
 {% for title in header %}
 <th style="{{ styles[loop.index0] }}">{{ title }}</th>
@@ -150,6 +159,7 @@ _HTML_FRAGMENT = jinja2.Environment(autoescape=True, trim_blocks=True).from_stri
 {% endfor %}
 </tbody>
 </table>
+</div>
 {% if note %}
 <p class="note">{{ note }}</p>
 {% endif %}
@@ -171,6 +181,7 @@ class Table:
         What the table shows, in one sentence. Plain text: signs special to a format are escaped.
     decimals
         Decimal places by column of the frame, for every format but CSV, which keeps full precision.
+        Other columns show six significant digits.
     note
         What a reader must know to read it right: units, ddof, number of trials.
     titles
@@ -277,6 +288,7 @@ class Table:
         """Return the table as a part of a page."""
         return _HTML_FRAGMENT.render(
             caption=self.caption,
+            said=_STAYS,
             note=self.note,
             header=self.header,
             styles=self._styles(),
@@ -286,7 +298,7 @@ class Table:
     def _styles(self) -> list[str]:
         """Set numbers to the right, and give text the width in which it is read easily."""
         return [
-            "text-align: right"
+            "text-align: right; white-space: nowrap"
             if numeric
             else f"text-align: left; min-width: {min(width, _LONGEST_IN_A_LINE)}ch"
             for numeric, width in zip(self._numeric(), self._widths(), strict=True)
@@ -346,6 +358,9 @@ def _cell(value: Any, decimals: int | None) -> str:
         # A p value of 0.0000 is none: what is above 0 never looks like 0.
         least = 10.0**-decimals
         return f"<{least:.{decimals}f}" if 0 < value < least / 2 else f"{value:z.{decimals}f}"
+    if isinstance(value, float):
+        whole = value.is_integer() and abs(value) < _LARGEST_IN_FULL
+        return f"{value:.0f}" if whole else f"{value:.{_DIGITS}g}"
     return str(value)
 
 

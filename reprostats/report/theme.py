@@ -26,6 +26,7 @@ def _theme() -> alt.theme.ThemeConfig:
         "config": {
             "font": _FONT,
             "background": "white",
+            "mark": {"color": COLOURS[0]},
             "view": {"continuousWidth": 420, "continuousHeight": 260, "stroke": None},
             "axis": {
                 "labelFontSize": 12,

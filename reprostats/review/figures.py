@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,7 +19,8 @@ from reprostats.review.checklists import ANSWERS, Compliance, title
 from reprostats.review.columns import Column, plain
 from reprostats.review.fields import status_of
 from reprostats.review.load import Review
-from reprostats.review.tables import FigureForm, tables_file
+from reprostats.review.questions import Question
+from reprostats.review.tables import Counted, FigureForm, tables_file
 
 AnyChart = Any
 
@@ -27,12 +28,16 @@ _STATES = ("value given", "mentioned", "absent", "not applicable", "unread")
 _WORDS = dict(
     zip(("reported", "mentioned", "absent", "not applicable", "unread"), _STATES, strict=True)
 )
-_GREYS = ["#D9DDE2", "#F0F1F3"]
-_STATE_COLOURS = [COLOURS[0], COLOURS[5], COLOURS[1], *_GREYS]
-_ANSWER_COLOURS = [COLOURS[0], COLOURS[5], COLOURS[1], *_GREYS]
+# The two greys are as far apart as both are from white and from the colours: one says that nothing
+# had to be said, the other that nothing is known.
+_STATE_COLOURS = [COLOURS[0], COLOURS[5], COLOURS[1], "#868E96", "#E9ECEF"]
 
 # A heat map of more papers than this cannot be read, and takes minutes to draw.
 MOST_IN_A_HEAT_MAP = 100
+
+# Between panels, with room for long names below the bars of the upper ones.
+_SPACING = {"row": 110, "column": 70}
+_HEADROOM = 1.08
 
 
 def review_figures(review: Review) -> dict[str, AnyChart]:
@@ -106,31 +111,46 @@ def _bars(rows: pd.DataFrame, group: str, order: list[str]) -> AnyChart:
 
 
 def _counts(form: FigureForm, review: Review) -> AnyChart:
-    panels = [_panel(name, text, review) for name, text in form.counts.items()]
-    return _titled(alt.concat(*panels, columns=2), form)
+    panels = [_panel(name, counted, review) for name, counted in form.counts.items()]
+    # Flush: the frames line up, whatever the length of the names below them.
+    return _titled(alt.concat(*panels, columns=2, bounds="flush", spacing=_SPACING), form)
 
 
-def _panel(name: str, text: str, review: Review) -> AnyChart:
-    answer = review.questions.value(text).answer
-    counts = Counter(item for paper in review for item in each_answer(answer(paper)))
-    ordered = [plain(item) for item in _ordered(counts)]
+def _panel(name: str, counted: Counted, review: Review) -> AnyChart:
+    question = review.questions.value(counted.of)
+    answers = (question.answer(paper) for paper in review)
+    counts = Counter(item for answer in answers for item in each_answer(answer))
+    scale = _words_in_order(question, review) if counted.sort == "vocabulary" else []
+    ordered = [plain(item) for item in _ordered(counts, scale)]
     rows = pd.DataFrame({"answer": [plain(item) for item in counts], "n": list(counts.values())})
     return (
-        alt.Chart(rows, title=alt.Title(name, fontSize=13), width=250, height=190)
+        alt.Chart(rows, title=alt.Title(name, fontSize=13, frame="group"), width=250, height=190)
         .mark_bar(color=COLOURS[0])
         .encode(
             x=alt.X("answer:N", sort=ordered, title=None, axis=alt.Axis(labelAngle=-35)),
-            y=alt.Y("n:Q", title="Number", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y(
+                "n:Q",
+                title="Number",
+                axis=alt.Axis(tickMinStep=1),
+                scale=alt.Scale(domain=[0, _HEADROOM * max(counts.values(), default=1)]),
+            ),
             tooltip=["answer:N", "n:Q"],
         )
     )
 
 
-def _ordered(counts: Counter[Any]) -> Iterator[Any]:
-    """Put numbers in their order, and words in that of how often they are used."""
+def _words_in_order(question: Question, review: Review) -> list[str]:
+    """Return the words that a question may be answered by, as the vocabulary lists them."""
+    kinds = (place.words for place in question.places if place.words)
+    return [word for kind in kinds for word in review.vocabulary.words_of(kind)]
+
+
+def _ordered(counts: Counter[Any], scale: Sequence[str]) -> list[Any]:
+    """Put numbers in their order, words in that of a scale or of how often they are used."""
     if all(isinstance(item, int | float) for item in counts):
-        return iter(sorted(counts))
-    return (item for item, _ in counts.most_common())
+        return sorted(counts)
+    listed = [word for word in scale if word in counts]
+    return listed + [item for item, _ in counts.most_common() if item not in listed]
 
 
 def heat_map(found: Compliance) -> AnyChart:
@@ -148,7 +168,7 @@ def _colour() -> AnyChart:
     return alt.Color(
         "answer:N",
         title=None,
-        scale=alt.Scale(domain=list(ANSWERS), range=_ANSWER_COLOURS),
+        scale=alt.Scale(domain=list(ANSWERS), range=_STATE_COLOURS),
         legend=alt.Legend(orient="bottom", columns=3, labelLimit=260),
     )
 

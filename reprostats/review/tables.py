@@ -7,10 +7,10 @@ finding that is left out of a record gives an empty cell.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from reprostats.report.tables import Table
 from reprostats.review.columns import Cell, Column, Value, YesOrNo, cell_maker
@@ -48,6 +48,28 @@ class TableForm(Record):
         return self
 
 
+class Counted(Record):
+    """A question of which a figure shows how often each answer is given."""
+
+    of: Value
+    sort: Literal["count", "vocabulary"] = "count"
+    """How words are sorted: the most frequent first, or as the vocabulary lists those of a scale.
+    Numbers have their own order."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, written: object) -> object:
+        return {"of": written} if isinstance(written, str) else written
+
+    @model_validator(mode="after")
+    def _words_have_an_order(self, info: ValidationInfo) -> Counted:
+        questions: Questions = (info.context or {})["questions"]
+        words = any(place.words for place in questions.value(self.of).places)
+        if self.sort == "vocabulary" and not words:
+            raise mistake(f"{self.of!r} is not answered by words", "leave sort out")
+        return self
+
+
 class FigureForm(Record):
     """What a figure shows."""
 
@@ -55,7 +77,7 @@ class FigureForm(Record):
     note: str = ""
     answers: dict[Text, dict[Text, Column]] = Field(default_factory=dict)
     """Fields by group: how many papers report them, mention them, or do neither."""
-    counts: dict[Text, Value] = Field(default_factory=dict)
+    counts: dict[Text, Counted] = Field(default_factory=dict)
     """Questions: how often each answer is given."""
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reprostats.errors import InputError
+from reprostats.notebook_output import InSentences
+from reprostats.progress import progress_bar
 from reprostats.stats.checks import check_choice, check_confidence_level, count
 from reprostats.stats.f_distribution import f_limits
 from reprostats.stats.f_tables import many_limits, many_upper_tails
@@ -55,7 +58,7 @@ _LONG = 100_000_000
 
 
 @dataclass(frozen=True)
-class IccMap:
+class IccMap(InSentences):
     """One form of the coefficient for every element of a map.
 
     Parameters
@@ -91,6 +94,9 @@ class IccMap:
     n_elements: int
     n_missing: int
     affine: Floats | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def summary(self) -> str:
         """Say in prose what the map shows, and how much of it could not be computed."""
@@ -405,12 +411,11 @@ def _in_threads(work: Callable[[slice], int], ranges: list[slice], values: int) 
         yield from _progress(found, len(ranges), values)
 
 
-def _progress(found: Iterable[int], blocks: int, values: int) -> Iterable[int]:
-    if values < _LONG:
-        return found
-    from tqdm.auto import tqdm
-
-    return tqdm(found, total=blocks, desc="icc_map", unit="block")
+def _progress(found: Iterable[int], blocks: int, values: int) -> Iterator[int]:
+    with closing(progress_bar(blocks, "icc_map", "block", shown=values >= _LONG)) as bar:
+        for block in found:
+            yield block
+            bar.update()
 
 
 def _inside(mask: ArrayLike | Image | None, shape: tuple[int, ...]) -> NDArray[np.intp] | None:

@@ -35,6 +35,8 @@ Floats = NDArray[np.float64]
 
 # The normal quantile of limits of agreement and of the repeatability coefficient, at 95 %.
 _Z = 1.959963984540054
+REPEATABILITY_LEVEL = 0.95
+"""Share of pairs of measurements that differ by less than the repeatability coefficient."""
 
 _CERTAIN = "repeats of every case are equal: no error of measurement was seen"
 

@@ -17,6 +17,7 @@ import dis
 import functools
 import importlib
 import importlib.util
+import inspect
 import pickle
 import sys
 import sysconfig
@@ -69,7 +70,20 @@ def function_name(function: Callable[..., object]) -> str:
             f"the trial function must be a plain function, not {type(function).__name__}; "
             f"{_instead_of(function)}"
         )
+    _check_arguments(function)
     return f"{function.__module__}:{function.__qualname__}"
+
+
+def _check_arguments(function: types.FunctionType) -> None:
+    """Refuse a function that cannot be called with a trial, before anything is trained."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind("trial")
+    except TypeError:
+        raise InputError(
+            f"the trial function must take one argument, the trial; {function.__qualname__} takes "
+            f"{signature}. Pass what else it needs through config: it reads it from trial.config."
+        ) from None
 
 
 def _instead_of(function: object) -> str:

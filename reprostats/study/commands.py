@@ -29,6 +29,14 @@ def add_commands(commands: Any) -> None:
     study.add_argument("--plan-only", action="store_true", help="check the file, list the trials")
     study.add_argument("--workers", type=int, help="trials at a time")
     study.add_argument("--retry", action="store_true", help="run again what did not complete")
+    study.add_argument(
+        "--adopt",
+        action="store_true",
+        help="let trials of an earlier version of its files count: your word that it is the same",
+    )
+    study.add_argument(
+        "--keep-going", action="store_true", help="run all trials even if the first ones fail"
+    )
     study.add_argument("--out", type=Path, help="folder of the page, its tables and figures")
     study.set_defaults(action=_study)
 
@@ -47,7 +55,12 @@ def _study(options: argparse.Namespace) -> None:
             _say(*_plan(study), sep="\n")
             return
         try:
-            study.run(workers=options.workers, retry=options.retry)
+            study.run(
+                workers=options.workers,
+                retry=options.retry,
+                adopt=options.adopt,
+                keep_going=options.keep_going,
+            )
         except KeyboardInterrupt:
             raise ReprostatsError(
                 "stopped by hand. The trials that ended are recorded; the same command goes on."

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from reprostats.errors import InputError, unknown_name
+from reprostats.notebook_output import InSentences
 from reprostats.records.files import read_record
 from reprostats.records.record import TrialRecord
 from reprostats.study.rerun import Rerun
@@ -30,7 +31,7 @@ _SNAPSHOTS = 40
 
 
 @dataclass(frozen=True)
-class Divergence:
+class Divergence(InSentences):
     """Where and how two trials diverge.
 
     Parameters

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from reprostats.errors import InputError, NotAvailableError, ReprostatsError
+from reprostats.progress import progress_bar
 from reprostats.records.record import COMPLETED
 from reprostats.study.plan import PlannedTrial
 from reprostats.study.pool import BUSY, Task, WorkerError, close_workers, execute
@@ -164,14 +165,10 @@ class Progress:
     shown: bool
 
     def __post_init__(self) -> None:
-        from tqdm import tqdm
-
         self.failed = 0
         self._done = 0
         self._start = time.time()
-        self._bar = tqdm(
-            total=self.total, desc=self.description, unit="trial", disable=not self.shown
-        )
+        self._bar = progress_bar(self.total, self.description, "trial", shown=self.shown)
 
     def update(self, status: str, workers: int | None) -> None:
         """Count one more trial as done.
@@ -185,8 +182,7 @@ class Progress:
         """
         self._done += 1
         self.failed += status != COMPLETED
-        self._bar.set_postfix_str(self.state(self._done, workers, time.time()), refresh=False)
-        self._bar.update()
+        self._bar.update(self.state(self._done, workers, time.time()))
 
     def state(self, done: int, workers: int | None, now: float) -> str:
         """Say what the bar shows beside the number of trials done.
@@ -197,6 +193,8 @@ class Progress:
         ['2 running', '0 failed']
         """
         left = self.total - done
+        if not left:
+            return f"{self.failed} failed"
         end = now + (now - self._start) / max(done, 1) * left
         when = time.strftime("%d %b %H:%M:%S", time.localtime(end))
         running = "" if workers is None else f"{min(workers, left)} running, "
@@ -284,7 +282,7 @@ def _client(address: str) -> Client:
         from distributed import Client
     except ImportError:
         raise NotAvailableError(
-            "a Dask cluster needs the package distributed: pip install 'reprostats[cluster]'."
+            "a Dask cluster needs the package distributed: pip install distributed."
         ) from None
     try:
         return Client(address, timeout=_ANSWER_WITHIN, set_as_default=False)

@@ -102,7 +102,8 @@ class FirstTrials:
             f"the study was stopped, because {who} failed and none has run through. The reason"
             f"{of_all}: {reason.rstrip('.')}. The log: {trial_folder(self._folder, one)}/log.txt. "
             "Once the cause is mended, run(retry=True) runs what failed again; "
-            "run(keep_going=True) runs all trials, whatever the first ones do."
+            "run(keep_going=True) runs all trials, whatever the first ones do. On the command "
+            "line: --retry and --keep-going."
         )
 
 

@@ -88,7 +88,8 @@ def warn_of_idle_seeds(command: Command, conditions: Iterable[Condition]) -> Non
 
 
 def _idle_sources(conditions: Iterable[Condition], used: set[str]) -> list[str]:
-    groups = [group for condition in conditions for group in condition.varied_together()]
+    # Of streams that share one seed, it is the seed that is varied: one that is used is enough.
+    groups = [group for condition in conditions for group in condition.sharing_levels()]
     idle = [group for group in groups if group <= {*STREAMS, *CHOICES} - used]
     return sorted(set().union(*idle))
 
@@ -143,5 +144,5 @@ def warn_of_earlier_code(name: str, number: int, changed: Sequence[str] | None) 
     warn(
         f"{trials} of {name!r} no longer count and are run again, because of what changed since "
         f"then: {what}. If that does not matter to the results, stop, and keep them with "
-        "run(adopt=True)."
+        "run(adopt=True), or --adopt on the command line."
     )

@@ -82,14 +82,23 @@ class Condition:
         held = {name: level for name, level in fixed.items() if name not in self.names()}
         return replace(self, fixed={**held, **self.fixed})
 
-    def varied_together(self) -> list[set[str]]:
-        """Return the sources that take more than one level, in groups that change together."""
+    def sharing_levels(self) -> list[set[str]]:
+        """Return the sources that take more than one level; those with one seed are a group.
+
+        Examples
+        --------
+        >>> one_seed = Condition(varied=[{"init": n, "split": n, "dropout": 9 - n} for n in (1, 2)])
+        >>> [sorted(group) for group in one_seed.sharing_levels()]
+        [['init', 'split'], ['dropout']]
+        """
         if isinstance(self.varied, Mapping):
-            groups = [{name} for name, levels in self.varied.items() if _several(levels)]
-        else:
-            names = {name for setting in self.varied for name in setting}
-            groups = [{n for n in names if _several(each.get(n) for each in self.varied)}]
-        return [sources for group in groups if (sources := group & SOURCES.keys())]
+            return [{n} for n, levels in self.varied.items() if n in SOURCES and _several(levels)]
+        groups: dict[str, set[str]] = {}
+        for name in dict.fromkeys(name for setting in self.varied for name in setting):
+            levels = [setting.get(name) for setting in self.varied]
+            if name in SOURCES and _several(levels):
+                groups.setdefault(repr(levels), set()).add(name)
+        return list(groups.values())
 
     def settings(
         self, config: Mapping[str, Any] | None = None, *, remote: bool = False

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from reprostats.notebook_output import InSentences
+
 
 @dataclass(frozen=True)
-class Preview:
+class Preview(InSentences):
     """The size of a study before it is run.
 
     Parameters

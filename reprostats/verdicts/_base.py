@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
+from reprostats.notebook_output import InSentences
+
 Answer = Literal["yes", "no", "undetermined", "not applicable"]
 
 YES: Answer = "yes"
@@ -27,7 +29,7 @@ _MOST_DECIMALS = 9
 
 
 @dataclass(frozen=True)
-class Verdict(ABC):
+class Verdict(InSentences, ABC):
     """One question about a study or a condition, with its answer.
 
     Attributes

@@ -7,13 +7,12 @@ import math
 import altair as alt
 import pandas as pd
 
-from reprostats.report.charts import points_plot
+from reprostats.report.charts import boxes_caption, points_plot
 from reprostats.report.figure import Figure
 from reprostats.verdicts.comparison import Comparison
 from reprostats.verdicts.evidence import Evidence
 from reprostats.verdicts.spread import Spread
 
-_BOX_FROM = 10
 _NAMES = {"cases": "new cases", "runs": "new trainings", "runs and cases": "both"}
 
 
@@ -34,14 +33,12 @@ def value_figure(evidence: Evidence, spreads: list[Spread]) -> Figure | None:
             if s.n_runs
         ]
     )
-    largest = int(table["condition"].value_counts().max())
     chart = points_plot(
         table,
         intervals,
         value="value",
         group="condition",
         value_title=_axis_title(evidence),
-        boxes=largest >= _BOX_FROM,
     )
     level = f"{evidence.confidence_level:.0%}"
     what = (
@@ -55,11 +52,7 @@ def value_figure(evidence: Evidence, spreads: list[Spread]) -> Figure | None:
         f"trainings, its line the {level} interval of the mean; there is no line where "
         "there is one distinct training."
     )
-    if largest >= _BOX_FROM:
-        caption += (
-            " Boxes reach from the first to the third quartile and are cut by the median; whiskers "
-            "reach to the smallest and the largest value."
-        )
+    caption += boxes_caption(table, "condition")
     return Figure("values", chart, caption)
 
 
@@ -92,6 +85,7 @@ def difference_figure(evidence: Evidence, comparisons: list[Comparison]) -> Figu
                 "low:Q",
                 title=f"Difference of {evidence.metric.name}",
                 scale=alt.Scale(domain=_around(rows, evidence.margin), nice=False),
+                axis=alt.Axis(tickCount=6),  # more of them leave 0 without a label
             ),
             x2="high:Q",
         ),

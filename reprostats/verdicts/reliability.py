@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,20 @@ import pandas as pd
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.records.record import WHOLE
+from reprostats.report.tables import Table
 from reprostats.stats.checks import check_confidence_level, count
 from reprostats.stats.components import variance_components
 from reprostats.stats.icc import icc
-from reprostats.stats.measurement import measurement_error
+from reprostats.stats.measurement import REPEATABILITY_LEVEL, measurement_error
 from reprostats.study.results import is_completed, with_reason
 
 if TYPE_CHECKING:
     import altair as alt
+
+_CAPTION = (
+    "Each point is a run, each line reaches from the smallest to the largest value of a case; "
+    "cases stand in the order of their means."
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,26 @@ class Reliability:
     n_excluded: int
     confidence_level: float
 
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        from reprostats.report.figure import Figure
+
+        figure = Figure("reliability", self.chart(), _CAPTION)
+        return f"<p>{html.escape(self.summary())}</p>{self._shown().fragment()}{figure.html()}"
+
+    def _shown(self) -> Table:
+        """Return the quantities as they are shown."""
+        limits = {"ci_low": "CI low", "ci_high": "CI high"}
+        return Table(
+            "reliability",
+            self.quantities,
+            f"How reliable {self.metric} is",
+            note=f"Limits: of the {self.confidence_level:.0%} interval.",
+            titles={"quantity": "Quantity", "estimate": "Estimate", "note": "Note"} | limits,
+        )
+
     def summary(self) -> str:
         """Say it in prose, for a paper."""
         rows = self.quantities.set_index("quantity")
@@ -69,13 +96,23 @@ class Reliability:
             f"{self.metric} of {count(self.scores.shape[0], 'case')} in "
             f"{count(self.scores.shape[1], 'run')}: ICC(A,1) {told('ICC(A,1)')}; standard error "
             f"of measurement {told('standard error of measurement')}; minimal detectable change "
-            f"{told('minimal detectable change')}; repeatability coefficient "
-            f"{told('repeatability coefficient')}."
+            f"{told('minimal detectable change')}"
         )
+        # At 95 % they are one number by definition.
+        if self.confidence_level == REPEATABILITY_LEVEL:
+            text += ", which is the repeatability coefficient too."
+        else:
+            text += f"; repeatability coefficient {told('repeatability coefficient')}."
         if not shares.isna().any():
             text += (
                 f" Of the variance, {shares['case']:.1%} lies between cases, "
                 f"{shares['trial']:.1%} between runs and {shares['residual']:.1%} in what is left."
+            )
+        if rows["estimate"]["ICC(A,1)"] < 0:
+            text += (
+                " The ICC is below 0 because the means of cases differ by less than chance alone "
+                "would make them; the variance between cases, which cannot be below 0, is "
+                "estimated as 0."
             )
         return f"{text}{self._losses()}"
 
@@ -228,8 +265,22 @@ def _scores(well: pd.DataFrame, metric: str, every: pd.DataFrame) -> tuple[pd.Da
     for number, noun in zip(complete.shape, ("complete case", "completed run"), strict=True):
         if number < 2:  # noqa: PLR2004
             few = f"{metric!r} has {count(number, noun)}; at least 2 are needed."
-            raise with_reason(InputError(few), every)
+            raise with_reason(InputError(few + _gap(wide)), every)
     return complete, len(wide) - len(complete)
+
+
+def _gap(wide: pd.DataFrame) -> str:
+    """Name a value that is missing, for want of which a case is not complete; empty if none is."""
+    missing = ~np.isfinite(wide.to_numpy())
+    if not missing.any():
+        return ""
+    lacking = wide.index[missing.any(axis=1)]
+    run = wide.columns[missing[wide.index.get_loc(lacking[0])]][0]
+    return (
+        f" A case is complete if every completed run has a finite value of it; "
+        f"{count(len(lacking), 'case')} of {len(wide)} are not: the first, {lacking[0]!r}, has "
+        f"none in run {run!r}."
+    )
 
 
 def _quantities(scores: pd.DataFrame, confidence_level: float) -> pd.DataFrame:

@@ -228,7 +228,7 @@ class Report:
     def _sections(self) -> list[Section]:
         figures = "".join(figure.html() for figure in self.figures.values())
         shown = [table for name, table in self.tables.items() if name != _VERDICTS]
-        tables = "".join(f'<div class="scroll">{table.fragment()}</div>' for table in shown)
+        tables = "".join(f'<div class="table">{table.fragment()}</div>' for table in shown)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         sections = [
             Section("Is it real?", self._verdict_list() if self.verdicts else ""),

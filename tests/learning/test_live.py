@@ -40,7 +40,7 @@ class Shown(list):
 @pytest.fixture
 def shown(monkeypatch) -> Shown:
     shown = Shown()
-    monkeypatch.setattr(live, "_in_notebook", lambda: True)
+    monkeypatch.setattr(live, "in_notebook", lambda: True)
     monkeypatch.setattr("IPython.display.display", shown.display)
     return shown
 

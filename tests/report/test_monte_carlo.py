@@ -112,7 +112,7 @@ class TestFigures:
     def test_first_ten_repetitions_with_boxes(self):
         figure = report.case_figure(simulated(12), condition="two")
         assert rows_of(figure, "label") == {f"Rep.{number:02d}" for number in range(1, 11)}
-        assert "Boxes reach from" in figure.caption
+        assert "Boxes stand behind groups of 10" in figure.caption
 
     def test_few_cases_have_no_box(self):
         trials = [trial("one", 0, 0, {"a": 0.9, "b": 0.8}), trial("one", 1, 0, {"a": 0.7, "b": 0})]

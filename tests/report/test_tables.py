@@ -58,6 +58,23 @@ def test_long_cells_are_broken_into_lines() -> None:
     assert r"p{0." in Table("wordy", frame, "Words").latex()
 
 
+def test_numbers_without_decimals_are_short_and_stay_on_one_line() -> None:
+    frame = pd.DataFrame({"x": [9.5367431640625e-07, 2019.0, 0.1 + 0.2, -1e300]})
+    table = Table("numbers", frame, "Numbers")
+    shown = [line.split("|")[1].strip() for line in table.markdown().splitlines()[4:]]
+    assert shown == ["9.53674e-07", "2019", "0.3", "-1e+300"]
+    assert "9.5367431640625e-07" in table.csv()
+    assert table.fragment().count('<td style="text-align: right; white-space: nowrap">') == 4
+
+
+def test_a_table_wider_than_its_place_is_moved_and_not_cut() -> None:
+    fragment = _table(note="A note.").fragment()
+    moved, below = fragment.split("</div>")
+    assert moved.startswith('<div style="overflow-x: auto">\n<table>')
+    assert "position: sticky" in moved
+    assert "A note." in below
+
+
 @pytest.mark.parametrize("sign", list("&%$#_{}~^\\<>"))
 def test_signs_of_latex_are_text(sign: str) -> None:
     assert latex_text(sign) != sign

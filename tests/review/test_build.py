@@ -78,6 +78,14 @@ def test_many_papers_are_counted_in_place_of_drawn(made: Built) -> None:
     assert "paper" in str(heat_map(made.explored).to_dict()["encoding"]["x"])
 
 
+def test_what_is_not_asked_and_what_is_not_known_are_told_apart(made: Built) -> None:
+    scale = heat_map(made.explored).to_dict()["encoding"]["color"]["scale"]
+    colours = dict(zip(scale["domain"], scale["range"], strict=True))
+    greys = (colours["not applicable"], colours["cannot be judged from the record"])
+    dark, light = (int(colour[1:3], 16) for colour in greys)
+    assert light - dark > 80  # of 255 steps from black to white
+
+
 def test_the_linked_view_asks_no_server(made: Built, tmp_path: Path) -> None:
     page = made.explorer.write(tmp_path / "page.html").read_text(encoding="utf-8")
     assert re.findall(r'(?:src|href)\s*=\s*"(?:https?:)?//', page) == []

@@ -33,6 +33,25 @@ def test_its_table_has_its_own_fields(papers: Path) -> None:
     ]
 
 
+def test_a_scale_keeps_the_order_of_the_vocabulary(papers: Path) -> None:
+    words = papers.parent / "words.yaml"
+    slipper = "  slipper: {meaning: of somebody else}\n"
+    text = words.read_text(encoding="utf-8").replace(slipper, "")
+    words.write_text(text.replace("toy:\n", f"toy:\n{slipper}"), encoding="utf-8")
+    chart = build(Parameters(papers=str(papers))).figures["breeds"].to_dict()
+    breeds, things = (panel["encoding"]["x"]["sort"] for panel in chart["concat"])
+    assert breeds == ["poodle", "hound"]  # two of each; poodle comes first in the papers
+    assert things == ["slipper", "stick", "ball"]  # though the slipper is thrown least
+
+
+def test_bars_do_not_touch_the_frame(papers: Path) -> None:
+    chart = build(Parameters(papers=str(papers))).figures["breeds"].to_dict()
+    for panel in chart["concat"]:
+        highest = max(row["n"] for row in chart["datasets"][panel["data"]["name"]])
+        assert panel["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(1.08 * highest)]
+    assert chart["bounds"] == "flush"
+
+
 def test_its_claims_are_counted(papers: Path) -> None:
     found = [(str(one.found), one.verdict) for one in audit(load_papers(papers))]
     assert found == [("2/5 = 40.0 %", "yes"), ("4.125", "yes")]
@@ -74,6 +93,12 @@ def test_a_paper_is_added_with_its_fields(papers: Path) -> None:
     ("name", "old", "new", "message"),
     [
         ("form.yaml", "kind: share", "kind: shaer", "form.yaml:18:25: sections.trial.each.fields"),
+        (
+            "tables.yaml",
+            "{Breed: breed,",
+            "{Age: {of: age, sort: vocabulary},",
+            "'age' is not answered",
+        ),
         ("form.yaml", "age: {", "breed2: {kind: word}\n      any: {", "the name 'any' is taken"),
         ("form.yaml", "trained: {", "copy: {", "the name 'copy' cannot be used"),
         ("form.yaml", "trained: {", "Trained: {", "'Trained' is not a name of a field"),

@@ -169,9 +169,14 @@ class TestStreams:
         with pytest.warns(UserWarning, match="not used by the first trials of 'constant': init"):
             study(trials.constant, tmp_path, varied={"init": [1, 2]}).run(workers=1, progress=False)
 
-    def test_streams_varied_together_need_only_one_to_be_used(self, tmp_path):
+    def test_of_streams_with_one_seed_only_one_need_be_used(self, tmp_path):
         settings = [{"init": 1, "dropout": 1}, {"init": 2, "dropout": 2}]
         study(trials.gradient_steps, tmp_path, varied=settings).run(workers=1, progress=False)
+
+    def test_an_unused_stream_is_named_beside_a_used_one(self, tmp_path):
+        settings = [{"init": 1, "dropout": 7, "split": 3}, {"init": 2, "dropout": 8, "split": 4}]
+        with pytest.warns(UserWarning, match=r"'gradient_steps': dropout, split\."):
+            study(trials.gradient_steps, tmp_path, varied=settings).run(workers=1, progress=False)
 
 
 class TestEnvironment:

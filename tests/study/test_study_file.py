@@ -89,6 +89,35 @@ def test_note_of_a_seed_that_reaches_nothing(folder, capsys):
     assert "\nnote: varied, but not used by the command as far as can be told: init." in out
 
 
+def test_trials_of_an_edited_script_are_adopted_on_request(folder, capsys):
+    script = folder / "count.py"
+    script.write_text("open('runs', 'a').write('x')\nprint('dice', 0.5)\n")
+    text = SHELL.replace("sh -c 'echo dice 0.5'", f"{PYTHON} count.py")
+    path, runs = written(folder, text), folder / "runs"
+    assert main(["study", path]) == 0
+    script.write_text(script.read_text() + "# more words\n")
+    capsys.readouterr()
+    assert main(["study", path, "--adopt"]) == 0
+    assert runs.read_text() == "x"
+    assert "adopted" in capsys.readouterr().out
+    script.write_text(script.read_text() + "# and more\n")
+    assert main(["study", path]) == 0
+    assert runs.read_text() == "xx"
+    assert "--adopt on the command line" in capsys.readouterr().out
+
+
+def test_the_first_failure_stops_it_unless_it_is_to_keep_going(folder, capsys):
+    program = "sh -c 'echo x >> tried; exit {init}'"
+    text = SHELL.replace("sh -c 'echo dice 0.5'", program) + "varied: {init: [3, 4, 5]}\n"
+    path, tried = written(folder, text), folder / "tried"
+    assert main(["study", path, "--workers", "1"]) == 1
+    assert "--keep-going" in capsys.readouterr().err
+    before = tried.read_text().count("x")
+    assert before < 3
+    assert main(["study", path, "--workers", "1", "--keep-going"]) == 1
+    assert tried.read_text().count("x") == 3
+
+
 def test_no_trial_that_completes_is_said(folder, capsys):
     text = "command: sh -c 'exit 3'\nmetrics: metrics.json\nmetric: dice\n"
     assert main(["study", written(folder, text)]) == 1

@@ -92,6 +92,10 @@ def uses_cached(trial):
     return {"value": cached(1)}
 
 
+def two_arguments(trial, rate):
+    return {"rate": rate}
+
+
 def uses_default(trial, rate=FACTOR):
     return {"value": rate}
 
@@ -342,6 +346,14 @@ class TestHints:
     def test_partial(self):
         with pytest.raises(InputError, match="not partial; give uses_default itself, and the val"):
             function_name(functools.partial(uses_default, rate=3))
+
+    def test_more_arguments_than_the_trial(self):
+        with pytest.raises(InputError, match=r"must take one argument, the trial; .*two_arguments"):
+            function_name(two_arguments)
+
+    def test_no_argument(self):
+        with pytest.raises(InputError, match=r"takes \(\)\. Pass what else it needs"):
+            function_name(lambda: 0)
 
     def test_method(self):
         with pytest.raises(InputError, match="not method; write a function that makes its Model"):

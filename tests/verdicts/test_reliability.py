@@ -91,6 +91,32 @@ def test_summary_and_chart(values):
     assert chart["title"] == "dice of every case in 5 runs"
 
 
+def test_one_number_is_said_once(values):
+    text = reliability(results(values)).summary()
+    assert "minimal detectable change 0.0" in text
+    assert "which is the repeatability coefficient too" in text
+    other = reliability(results(values), confidence_level=0.9).summary()
+    assert "repeatability coefficient 0.0" in other
+    assert "too" not in other
+
+
+def test_an_icc_below_zero_is_explained():
+    values = np.array([[0.9, 0.7, 0.8], [0.7, 0.8, 0.9], [0.8, 0.9, 0.7], [0.85, 0.75, 0.8]])
+    found = reliability(results(values))
+    assert found.quantities["estimate"][0] < 0
+    assert found.components.set_index("component").loc["case", "variance"] == 0
+    assert "The ICC is below 0 because" in found.summary()
+
+
+def test_a_notebook_shows_sentences_table_and_chart(values):
+    found = reliability(results(values))
+    shown = found._repr_html_()
+    assert shown.startswith(f"<p>{found.summary()}</p>")
+    assert "minimal detectable change</td>" in shown
+    assert "<svg" in shown
+    assert "Each point is a run" in shown
+
+
 class TestInput:
     def test_several_conditions(self, values):
         other = results(values).assign(condition="d")
@@ -124,6 +150,13 @@ class TestInput:
             reliability(results(values[:, :1]))
         with pytest.raises(InputError, match="'dice' has 1 complete case"):
             reliability(results(values[:1]))
+
+    def test_no_complete_case_names_a_value_that_is_missing(self, values):
+        few = values[:3, :2]
+        few[1:, 1] = np.nan
+        said = r"1 complete case; .* 2 cases of 3 are not: the first, 'p01', has none in run 't1'"
+        with pytest.raises(InputError, match=said):
+            reliability(results(few))
 
     def test_column(self, values):
         with pytest.raises(InputError, match="unknown column 'status'"):
