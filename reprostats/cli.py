@@ -16,6 +16,7 @@ from reprostats.errors import InputError, PlanOnlyError, ReprostatsError
 from reprostats.review.commands import add_commands
 from reprostats.review.commands import check as check_review
 from reprostats.study import catalogue_commands as catalogue
+from reprostats.study import certificate_commands as certificates
 from reprostats.study import commands as studies
 from reprostats.train import commands as training
 
@@ -26,7 +27,8 @@ _ANSWERS = ("format", "algorithm", "run", "fold", "case", "label", "metric", "me
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, or 1 after an error for people.
 
-    ``compare`` returns as ``diff`` does: 0 if equal, 1 if not or undetermined, 2 after an error.
+    ``compare`` and ``verify`` return as ``diff`` does: 0 if equal, 1 if not or undetermined, 2
+    after an error.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -74,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verdict(commands)
     studies.add_commands(commands)
     catalogue.add_commands(commands)
+    certificates.add_commands(commands)
     training.add_commands(commands)
     add_commands(commands)
     check = commands.add_parser("check", help="short for: review check")

@@ -1,4 +1,4 @@
-"""Two trials run again as they ran before, with their training traced."""
+"""Trials run again as they ran before, with their training traced."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TraceError(ReprostatsError):
 
 
 class Rerun:
-    """Two planned trials, run again as often as need be; a context, which ends their workers.
+    """Planned trials, run again as often as need be; a context, which ends their workers.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ class Rerun:
         Trials at a time.
     progress
         Show a progress bar.
+    description
+        What it is called.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Rerun:
         *,
         workers: int,
         progress: bool,
+        description: str,
     ) -> None:
         self.records = records
         self._run = uuid4().hex
@@ -59,6 +62,7 @@ class Rerun:
         ]
         self._workers = workers
         self._progress = progress
+        self._description = description
         self._first: list[TrialRecord] = []
 
     def __enter__(self) -> Rerun:
@@ -70,11 +74,11 @@ class Rerun:
 
     @property
     def trials(self) -> list[PlannedTrial]:
-        """The two trials, with the seeds that they drew."""
+        """The trials, with the seeds that they drew."""
         return [task.trial for task in self._tasks]
 
     def trace(self, **options: Any) -> list[Path]:
-        """Run both with these options of a trace; give their folders."""
+        """Run them with these options of a trace; return their folders."""
         text = canonical_json(options)
         place = self._folder / digest(options)[:12]
         tasks = [
@@ -85,7 +89,7 @@ class Rerun:
             different,
             workers=self._workers,
             progress=self._progress,
-            description="first divergence",
+            description=self._description,
             run=self._run,
         )
         folders = [task.folder for task in tasks]

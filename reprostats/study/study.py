@@ -16,6 +16,7 @@ from reprostats.errors import InputError, PlanOnlyError, unknown_name
 from reprostats.records.checksum import digest
 from reprostats.records.record import TrialRecord
 from reprostats.sources import SOURCES, Level
+from reprostats.study.certificate import Certificate, certify, write_certificate
 from reprostats.study.checks import checked_limit, checked_name, checked_workers, named_conditions
 from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.command import Command, command_from
@@ -406,8 +407,25 @@ class Study(RecordedStudy):
             self.folder / "traces",
             workers=workers or default_workers(self.trials),
             progress=progress,
+            description="first divergence",
         ) as rerun:
             return first_divergence(rerun, detail=detail)
+
+    def certify(self, trial: str, path: Path | str, *, progress: bool = True) -> Certificate:
+        """Train a recorded trial again, and write a certificate of every step to a file.
+
+        ``reprostats verify FILE`` trains once more and compares.
+
+        Raises
+        ------
+        InputError
+            As `reprostats.study.certificate.certify`.
+        """
+        if isinstance(self.function, Command):
+            raise InputError("what happens inside a command cannot be traced, nor certified.")
+        certificate = certify(self.function, self.folder, trial, progress=progress)
+        write_certificate(certificate, Path(path))
+        return certificate
 
     def _trial(self, identity: str) -> PlannedTrial:
         known = {trial.identity: trial for trial in self.trials}
