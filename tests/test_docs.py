@@ -19,6 +19,7 @@ WRITTEN_BY_NNUNET = (
 )
 EXECUTED = (
     pytest.param("commands.md", marks=pytest.mark.slow),
+    "portable_arithmetic.md",
     "results_of_other_tools.md",
     "results_table.md",
     "studies.md",

@@ -158,7 +158,7 @@ class TestVerify:
         assert (found.verified, found.steps) == (True, 2)
         assert "was not looked at" in str(found)
 
-    def test_command_line(self, folder, capsys, monkeypatch):
+    def test_command_line(self, folder, capsys):
         assert main(["verify", "portable.json", "--steps", "1"]) == 0
         assert "Verified as far as compared" in capsys.readouterr().out
         levels = certificate(folder, "portable").levels | {"init": 2}
