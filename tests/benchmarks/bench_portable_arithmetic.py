@@ -8,13 +8,13 @@ size of one that takes plain steps and one that takes portable ones, less that b
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -95,11 +95,16 @@ def megabytes(name: str, kind: str) -> float:
 def measure_memory(name: str, kind: str) -> None:
     """Take three steps, and print by how much the largest resident size grew."""
     step = stepper(name)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _largest_resident()
     for _ in range(3):
         seconds(step, kind == "portable")
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print((after - before) / 1024)
+    print((_largest_resident() - before) / 1024)
+
+
+def _largest_resident() -> int:
+    """Return the largest resident size so far in kB; `resource` may give that of the parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def main() -> None:
