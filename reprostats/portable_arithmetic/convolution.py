@@ -88,7 +88,7 @@ class Geometry:
         """Windows, among them those that nobody reads, unless the layout is compact."""
         if self.is_compact:
             return self.batch * math.prod(self.output)
-        return self.batch * math.prod(self.phase) - max(tap.start for tap in self.taps)
+        return max(self.batch * math.prod(self.phase) - max(tap.start for tap in self.taps), 0)
 
     @cached_property
     def taps(self) -> list[Tap]:
@@ -141,7 +141,7 @@ class Geometry:
         padded = images.new_zeros(channels, self.batch, *whole)
         padded[self._inside()] = images.transpose(0, 1)
         shape = (self.groups, channels // self.groups, self.batch, *self.phase)
-        return self._sorted(padded).reshape(-1, *shape)
+        return self._sorted(padded).reshape(math.prod(self.stride), *shape)
 
     def images(self, rows: Tensor) -> Tensor:
         """Return the images whose rows these are: shape (batch, channels, *image)."""
@@ -158,7 +158,7 @@ class Geometry:
     def output_rows(self, outputs: Tensor) -> Tensor:
         """Lay outputs where the windows start: (groups, channels of a group, columns), else 0."""
         channels = outputs.shape[1]
-        shape = (self.groups, channels // self.groups, -1)
+        shape = (self.groups, channels // self.groups, self.columns if self.is_compact else self.batch * math.prod(self.phase))
         if self.is_compact:
             return outputs.transpose(0, 1).reshape(shape)
         row = outputs.new_zeros(channels, self.batch, *self.phase)
@@ -287,7 +287,7 @@ def correlate_backward_kernel(
     groups, inputs = geometry.groups, kernel_shape[1]
     blocks = [
         slice(start, min(start + LONGEST_SUM, geometry.columns))
-        for start in range(0, geometry.columns, LONGEST_SUM)
+        for start in range(0, max(geometry.columns, 1), LONGEST_SUM)
     ]
 
     def product(left: Tensor, right: Tensor, block: slice) -> Tensor:
@@ -300,7 +300,8 @@ def correlate_backward_kernel(
     rows = ((geometry.output_rows(left), geometry.rows(right)) for left, right in pairs)
     total = added_in_order(product(*pair, block) for pair in rows for block in blocks)
     by_tap = total.reshape(groups, kernel_shape[0] // groups, *geometry.kernel, inputs)
-    return by_tap.movedim(-1, 2).reshape(*kernel_shape).to(outputs.dtype)
+    by_position = by_tap.movedim(-1, 2).reshape(*kernel_shape)
+    return by_position.to(outputs.dtype, memory_format=torch.contiguous_format)
 
 
 def _tap_matrices(kernel: Tensor, groups: int) -> Tensor:

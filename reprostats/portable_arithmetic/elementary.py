@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -67,7 +68,9 @@ def elementwise(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
     >>> elementwise(exp, torch.tensor([0.0, 1.0]))
     tensor([1.0000, 2.7183])
     """
-    dtype = torch.result_type(values[0], values[-1])
+    dtype = reduce(_common_type, values[1:], values[0]).dtype
+    if dtype.is_complex:
+        raise UnportableError("this function of complex numbers has no portable form.")
     if not dtype.is_floating_point:
         dtype = torch.get_default_dtype()
     double = dtype is torch.float64
@@ -81,6 +84,12 @@ def elementwise(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
         pieces = (each[here].to(torch.float64, copy=True) for each in flat)
         result[here] = function(*pieces, double)
     return result.reshape(equal[0].shape)
+
+
+def _common_type(first: Tensor, second: Tensor) -> Tensor:
+    """Return an empty tensor of the type that PyTorch gives a result of both."""
+    shape = [0] * max(first.ndim > 0, second.ndim > 0)
+    return torch.empty(shape, dtype=torch.result_type(first, second))
 
 
 def polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
@@ -215,8 +224,9 @@ def _quarter_turns(x: Tensor) -> tuple[Tensor, Tensor]:
     exact.
     """
     turns = (x * (2 / math.pi)).add_(_PIVOT).sub_(_PIVOT)
-    if bool((turns.abs() > _MOST_QUARTER_TURNS).any() & x.isfinite().all()):
-        largest = x.abs().max().item()
+    beyond = (turns.abs() > _MOST_QUARTER_TURNS) & x.isfinite()
+    if bool(beyond.any()):
+        largest = x[beyond].abs().max().item()
         raise UnportableError(
             f"the sine or cosine of {largest:.6g} radians was asked for; portable ones take "
             f"angles up to {_MOST_QUARTER_TURNS * math.pi / 2:.6g}."
@@ -248,7 +258,7 @@ def power(x: Tensor, exponent: Tensor, double: bool) -> Tensor:
     size.masked_fill_((exponent == 0) | (x == 1), 1.0)
     whole = exponent == exponent.round()
     odd = whole & ((exponent * 0.5) != (exponent * 0.5).round())
-    result = torch.where((x < 0) & odd, size.neg(), size)
+    result = torch.where(x.signbit() & odd, size.neg(), size)
     return result.masked_fill_((x < 0) & ~whole & x.isfinite(), math.nan)
 
 

@@ -60,7 +60,7 @@ def on_grid(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
     Parameters
     ----------
     values
-        Finite floating-point numbers; see Notes for others.
+        Floating-point numbers.
     dims
         The dimensions that share one unit: what a sum runs over.
     bits
@@ -75,7 +75,7 @@ def on_grid(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
 
     Notes
     -----
-    Infinities and NaN stay what they are, and finite values beside them become 0. Units are not
+    Infinities and NaN stay what they are, and do not count for the largest magnitude. Units are not
     below 2**-511, which float32 numbers never reach: smaller float64 numbers become 0.
 
     Raises
@@ -135,7 +135,11 @@ def rounding_pivot(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
     if values.numel() == 0:
         shape = [1 if axis in dims else size for axis, size in enumerate(values.shape)]
         return values.new_ones(shape, dtype=torch.float64)
-    largest = torch.amax(values.abs(), dims, keepdim=True).to(torch.float64)
+    magnitudes = values.abs()
+    largest = torch.amax(magnitudes, dims, keepdim=True)
+    if not bool(largest.isfinite().all()):
+        largest = torch.amax(magnitudes.nan_to_num_(0.0, 0.0), dims, keepdim=True)
+    largest = largest.to(torch.float64)
     if values.dtype is torch.float64:
         _check_magnitude(largest)
     # Exponents are taken from the bits themselves: frexp and ldexp are made by a power function
@@ -148,7 +152,7 @@ def rounding_pivot(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
 
 def _check_magnitude(largest: Tensor) -> None:
     """Refuse float64 numbers whose products may overflow; float32 numbers have room enough."""
-    beyond = largest[largest.isfinite() & (largest > _LARGEST_MAGNITUDE)]
+    beyond = largest[largest > _LARGEST_MAGNITUDE]
     if len(beyond):
         raise UnportableError(
             f"a float64 number of magnitude {beyond.max().item():.3g} enters a product; portable "

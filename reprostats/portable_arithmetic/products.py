@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from reprostats.errors import InputError
 from reprostats.portable_arithmetic.exact import (
     FLOAT64_BITS,
     LONGEST_SUM,
@@ -50,6 +51,10 @@ def exact_pairs(
         The float64 parts whose products are to be added, the smallest first. Products that lie
         below the last of the wanted bits are left out.
     """
+    if first.dtype != second.dtype:
+        raise InputError(
+            f"the factors of a product are {first.dtype} and {second.dtype}; give both one type."
+        )
     if first.dtype is torch.float64:
         operand_bits = FLOAT64_BITS
     bits = bits_of_one_product(terms)
