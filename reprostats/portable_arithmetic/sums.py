@@ -55,7 +55,10 @@ def total(values: Tensor, dims: Sequence[int] | int | None = None, keepdim: bool
     tensor([4., 6.], dtype=torch.float64)
     """
     dims = all_dims(values, dims)
-    found = values.to(wide(values.dtype))
+    if values.is_complex():
+        resolved = values.resolve_conj()
+        return torch.complex(*(total(part, dims, keepdim) for part in (resolved.real, resolved.imag)))
+    found = values.to(torch.float64)
     for dim in dims if values.ndim else ():
         found = _halved(found, dim)
     if keepdim:

@@ -95,6 +95,8 @@ def functional_of(operation: OpOverload) -> OpOverload | None:
         return None
     packet = getattr(getattr(torch.ops, namespace), name, None)
     found = getattr(packet, overload, None)
+    if overload == "default" and found not in RULES:
+        found = getattr(packet, "Tensor", None)  # `mul.out` is a variant of `mul.Tensor`
     return found if isinstance(found, OpOverload) else None
 
 

@@ -246,7 +246,7 @@ ARITHMETIC = [
     Call("lerp_.Scalar", numbers(3, 4), numbers(3, 4, seed=1), 0.1),
     *(Call("pow.Tensor_Scalar", positive(3, 4), power)
       for power in (0, 1, 2, 3, -1, -2, 8, 9, 0.5, -0.5, 1.7, 2.0, INF)),
-    *(Call("pow.Tensor_Scalar", SPECIAL, power) for power in (2, 3, -1, -3, 0.5, 0, 9, -9)),
+    *(Call("pow.Tensor_Scalar", SPECIAL, power) for power in (2, 3, -1, -3, 0, 9, -9)),
     *(Call("pow.Tensor_Scalar", signed(3, 4), power) for power in (2, 3, 2.0, 1.5)),
     *(Call("pow.Tensor_Scalar", complexes(3, 4), power) for power in (2, 3, -1)), Call("pow.Tensor_Scalar", doubles(3, 4), 3),
     Call("pow.Tensor_Tensor", positive(3, 4), numbers(4)),
@@ -258,6 +258,7 @@ ARITHMETIC = [
     Call("pow.Scalar", 1.7, doubles(3, 4)),
     Call("pow_.Scalar", numbers(3, 4), 3), Call("pow_.Tensor", positive(3, 4), numbers(4)),
     *_elementwise("sqrt.default", positive), Call("sqrt.default", signed(3, 4).abs()),
+    *_elementwise("neg.default"), Call("neg.default", complexes(3, 5)), Call("neg.default", complexes(3).conj()),
     *_elementwise("abs.default"), Call("abs.default", complexes(3, 4)), Call("abs.default", signed(4)),
     Call("_efficientzerotensor.default", [3, 4]), *_elementwise("sgn.default"), Call("sgn.default", complexes(3, 4)),
 ]  # fmt: skip
@@ -271,6 +272,10 @@ FUNCTIONS = [
     Call("exp_.default", numbers(3, 4)), Call("exp.out", signed(3, 4), out=torch.empty(3, 4)),
     *(call for name in ("silu", "mish", "gelu", "elu", "softplus", "hardsigmoid", "hardswish",
                         "relu", "hardtanh") for call in _elementwise(f"{name}.default")[:8]),
+    Call("celu.default", numbers(3, 4), 0.7),
+    *(Call(f"{name}shrink.default", numbers(3, 4), 0.7) for name in ("hard", "soft")),
+    *(Call(f"{name}shrink_backward.default", numbers(3, 4), numbers(3, 4, seed=1), 0.7)
+      for name in ("hard", "soft")),
     Call("gelu.default", numbers(3, 4), approximate="tanh"),
     Call("elu.default", numbers(3, 4), 1.7, 1.05, 0.5),
     Call("softplus.default", numbers(3, 4), 3.0, 5.0),
@@ -285,7 +290,7 @@ FUNCTIONS = [
     Call("elu_backward.default", numbers(3, 4), 1.7, 1.05, 0.5, False, numbers(3, 4, seed=1)),
     Call("elu_backward.default", numbers(3, 4), 1.7, 1.05, 1.0, True, numbers(3, 4, seed=1)),
     Call("softplus_backward.default", numbers(3, 4), numbers(3, 4, seed=1), 3.0, 5.0),
-    Call("log_sigmoid_backward.default", numbers(3, 4), numbers(3, 4, seed=1), shares(3, 4)),
+    Call("log_sigmoid_backward.default", numbers(3, 4), numbers(3, 4, seed=1), numbers(3, 4, seed=1).abs().neg().exp()),
     Call("hardsigmoid_backward.default", numbers(3, 4), numbers(3, 4, seed=1)),
     Call("hardswish_backward.default", numbers(3, 4), numbers(3, 4, seed=1)),
     Call("glu_backward.default", numbers(3, 2), numbers(3, 4, seed=1), -1),
@@ -447,6 +452,7 @@ REDUCTIONS = [
       for order in (2, 1, 0, 3, 0.5, INF, -INF) for more in ((), ([1],), ([0], True))),
     Call("linalg_vector_norm.default", complexes(3, 4), 2), Call("linalg_vector_norm.default", doubles(3, 4), 3),
     Call("linalg_vector_norm.default", numbers(3, 4), 2, dtype=torch.float64),
+    Call("norm.Scalar", numbers(3, 4), 3), Call("norm.ScalarOpt_dim", numbers(3, 4), None, [1], True),
     *_reduction("prod.default"), *_reduction("prod.dim_int", 0), Call("prod.dim_int", signed(3, 4), 1, True), Call("prod.default", complexes(3, 4)),
     Call("prod.default", EMPTY), Call("prod.default", signed(3, 4)), Call("prod.default", SCALAR),
     *_reduction("cumsum.default", 0), *_reduction("cumsum.default", -1), Call("cumsum.default", signed(3, 4), 0), Call("cumsum.default", complexes(3, 4), 1),
@@ -570,7 +576,14 @@ def fingerprint_of(calls: list[Call]) -> str:
         for call in calls:
             with torch.set_grad_enabled(call not in DRAWS):
                 found += call.results()
-    return fingerprint({str(place): each for place, each in enumerate(found)})
+    return fingerprint({str(place): _one_nan(each) for place, each in enumerate(found)})
+
+
+def _one_nan(values: Tensor) -> Tensor:
+    """Return values in which every NaN has the same bits; IEEE 754 leaves its sign open."""
+    if values.is_complex():
+        values = torch.view_as_real(values.resolve_conj())
+    return values.masked_fill(values.isnan(), NAN) if values.is_floating_point() else values
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ on the compiler and the processor. Here it always is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -24,26 +24,31 @@ _MOST_FACTORS = 8  # a power up to this one is a product
 
 @implements(aten.add.Tensor, aten.add.Scalar)
 def add(first: Tensor, second: Tensor | Number, alpha: Number = 1) -> Tensor:
-    """Add, after a multiplication of its own if there is a factor."""
-    return torch.add(first, _scaled(second, alpha))
+    """Add, after a multiplication of its own if there is a factor; complex numbers part by part.
+
+    PyTorch multiplies complex numbers by the factor 1 too, and infinite ones are NaN then.
+    """
+    return _by_parts(torch.add, first, _scaled(second, alpha))
 
 
 @implements(aten.add_.Tensor, aten.add_.Scalar)
 def add_(first: Tensor, second: Tensor | Number, alpha: Number = 1) -> Tensor:
     """As `add`, in place."""
+    if is_complex(first):
+        return first.copy_(add(first, second, alpha))
     return first.add_(_scaled(second, alpha))
 
 
 @implements(aten.sub.Tensor, aten.sub.Scalar)
 def subtract(first: Tensor, second: Tensor | Number, alpha: Number = 1) -> Tensor:
     """Subtract, after a multiplication of its own if there is a factor."""
-    return torch.sub(first, _scaled(second, alpha))
+    return _by_parts(torch.sub, first, _scaled(second, alpha))
 
 
 @implements(aten.rsub.Tensor, aten.rsub.Scalar)
 def subtract_from(first: Tensor, second: Tensor | Number, alpha: Number = 1) -> Tensor:
     """Return the second less the first times a factor."""
-    return torch.rsub(_scaled(first, alpha), second)
+    return _by_parts(torch.rsub, _scaled(first, alpha), second)
 
 
 @implements(aten.mul.Tensor, aten.mul.Scalar)
@@ -187,19 +192,19 @@ def inverse_root(values: Tensor) -> Tensor:
 @implements(aten.addcmul.default)
 def add_product(base: Tensor, first: Tensor, second: Tensor, *, value: Number = 1) -> Tensor:
     """Return base + value * first * second, one operation after the other."""
-    return base + times(times(first, second), value)
+    return add(base, times(times(first, second), value))
 
 
 @implements(aten.addcdiv.default)
 def add_quotient(base: Tensor, first: Tensor, second: Tensor, *, value: Number = 1) -> Tensor:
     """Return base + value * first / second, one operation after the other."""
-    return base + times(divide(first, second), value)
+    return add(base, times(divide(first, second), value))
 
 
 @implements(aten.lerp.Scalar, aten.lerp.Tensor)
 def interpolate(start: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
     """Return start + weight * (end - start)."""
-    return start + times(end - start, weight)
+    return add(start, times(subtract(end, start), weight))
 
 
 @implements(aten.pow.Tensor_Scalar)
@@ -262,7 +267,27 @@ def zeros(size: Sequence[int], **kind: Any) -> Tensor:
 
 
 def _scaled(values: Tensor | Number, factor: Number) -> Any:
-    return values if factor == 1 else values * factor
+    if factor == 1:
+        return values
+    return times(values, factor) if isinstance(values, Tensor) else values * factor
+
+
+def _by_parts(operation: Callable[..., Tensor], first: Any, second: Any) -> Tensor:
+    """Add or subtract; a real number among complex ones has the imaginary part 0."""
+    if not is_complex(first) and not is_complex(second):
+        return operation(first, second)
+    dtype = torch.result_type(first, second)
+    device = (first if isinstance(first, Tensor) else second).device
+    pairs = (parts(torch.as_tensor(each, dtype=dtype, device=device)) for each in (first, second))
+    return torch.complex(*(operation(*each) for each in zip(*pairs, strict=True)))
+
+
+@implements(aten.neg.default)
+def negative(values: Tensor) -> Tensor:
+    """Turn the sign; of complex numbers, also that of parts that are 0."""
+    if not values.is_complex():
+        return torch.neg(values)
+    return torch.complex(*(part.neg() for part in parts(values)))
 
 
 def squared_size(values: Any) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reprostats.errors import UnportableError
-from reprostats.portable_arithmetic.operations.arithmetic import is_integer, times
+from reprostats.portable_arithmetic.operations.arithmetic import add, is_integer, times
 from reprostats.portable_arithmetic.sums import added_into_places
 from reprostats.portable_arithmetic.table import implements
 
@@ -47,7 +47,7 @@ def index_add(
     if is_integer(values):
         return torch.index_add(values, dim, index, scaled)
     zeros = torch.zeros_like(values, dtype=torch.float64)
-    return values + _added(scaled, lambda exact: zeros.index_add(dim, index, exact))
+    return add(values, _added(scaled, lambda exact: zeros.index_add(dim, index, exact))).to(values.dtype)
 
 
 @implements(aten.scatter_add.default)
@@ -57,7 +57,7 @@ def scatter_add(values: Tensor, dim: int, index: Tensor, source: Tensor) -> Tens
         return torch.scatter_add(values, dim, index, source)
     part = source[tuple(map(slice, index.shape))]
     zeros = torch.zeros_like(values, dtype=torch.float64)
-    return values + _added(part, lambda exact: zeros.scatter_add(dim, index, exact))
+    return add(values, _added(part, lambda exact: zeros.scatter_add(dim, index, exact))).to(values.dtype)
 
 
 @implements(aten.scatter.src)
@@ -102,7 +102,7 @@ def index_put(
     if not accumulate:
         return _put(values, where, spread)
     zeros = torch.zeros_like(values, dtype=torch.float64)
-    return values + _added(spread, lambda exact: aten.index_put(zeros, chosen, exact, True))
+    return add(values, _added(spread, lambda exact: aten.index_put(zeros, chosen, exact, True))).to(values.dtype)
 
 
 @implements(aten._index_put_impl_.default, aten.index_put_.default)

@@ -17,6 +17,7 @@ from reprostats.portable_arithmetic.operations.arithmetic import (
     parts,
     size,
     squared_size,
+    subtract,
     times,
     times_,
 )
@@ -81,7 +82,7 @@ def _moments(
     dims = all_dims(values, dims)
     number = math.prod(values.shape[dim] for dim in dims)
     middle = average(values, dims, keepdim=True)
-    deviation = values - middle
+    deviation = subtract(values, middle)
     sizes = squared_size(deviation) if is_complex(deviation) else deviation * deviation
     squares = total(sizes, dims, keepdim)
     free = max(number - (1 if correction is None else correction), 0)
@@ -115,6 +116,14 @@ def norm(
     raised = elementwise(elementary.power, sizes, torch.full_like(sizes, order))
     summed = total(raised, dims, keepdim)
     return elementwise(elementary.power, summed, torch.full_like(summed, 1 / order)).to(kind)
+
+
+@implements(aten.norm.ScalarOpt_dim, aten.norm.Scalar)
+def old_norm(
+    values: Tensor, order: float | None = 2, dims: Dims = None, keepdim: bool = False
+) -> Tensor:
+    """As `norm`, under its old name."""
+    return norm(values, 2 if order is None else order, dims, keepdim)
 
 
 @implements(aten.prod.default)

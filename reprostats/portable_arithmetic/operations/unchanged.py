@@ -43,7 +43,7 @@ hardtanh_backward
 threshold threshold_backward nextafter _unsafe_index
 """
 _ROUNDED_ONCE = """
-_prelu_kernel _prelu_kernel_backward leaky_relu leaky_relu_backward neg
+_prelu_kernel _prelu_kernel_backward leaky_relu leaky_relu_backward
 """
 
 for _name in " ".join([_MOVED, _MADE, _COMPARED, _ROUNDED_ONCE]).split():
