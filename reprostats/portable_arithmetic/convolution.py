@@ -225,7 +225,7 @@ def correlate(
         return total
 
     total = added_in_order(product(*pair) for pair in pairs)
-    return geometry.outputs(total).to(images.dtype, memory_format=torch.contiguous_format)
+    return geometry.outputs(total).to(images.dtype, memory_format=torch.contiguous_format).contiguous()
 
 
 def correlate_backward_images(
@@ -261,7 +261,7 @@ def correlate_backward_images(
         return total
 
     total = added_in_order(product(*pair) for pair in pairs)
-    return geometry.images(total).to(outputs.dtype, memory_format=torch.contiguous_format)
+    return geometry.images(total).to(outputs.dtype, memory_format=torch.contiguous_format).contiguous()
 
 
 def correlate_backward_kernel(
@@ -301,7 +301,7 @@ def correlate_backward_kernel(
     total = added_in_order(product(*pair, block) for pair in rows for block in blocks)
     by_tap = total.reshape(groups, kernel_shape[0] // groups, *geometry.kernel, inputs)
     by_position = by_tap.movedim(-1, 2).reshape(*kernel_shape)
-    return by_position.to(outputs.dtype, memory_format=torch.contiguous_format)
+    return by_position.to(outputs.dtype, memory_format=torch.contiguous_format).contiguous()
 
 
 def _tap_matrices(kernel: Tensor, groups: int) -> Tensor:

@@ -141,7 +141,7 @@ def log(x: Tensor, double: bool) -> Tensor:
 
 def expm1(x: Tensor, double: bool) -> Tensor:
     """Return e**x - 1, without cancellation near 0."""
-    near = polynomial(x, (*_inverse_factorials(8)[:-1], 0.0))
+    near = polynomial(x, _inverse_factorials(8)[:-1]).mul_(x)
     return torch.where(x.abs() < _NEAR, near, exp(x, double).sub_(1))
 
 
@@ -150,7 +150,8 @@ def log1p(x: Tensor, double: bool) -> Tensor:
     shifted = x + 1
     lost = (x - (shifted - 1)).div_(shifted)
     corrected = log(shifted, double).add_(lost)
-    return torch.where((x > -1) & (x < math.inf), corrected, log(shifted, double))
+    result = torch.where((x > -1) & (x < math.inf), corrected, log(shifted, double))
+    return torch.where(x == 0, x, result)  # of -0, -0
 
 
 def tanh(x: Tensor, double: bool) -> Tensor:
@@ -255,7 +256,7 @@ def power(x: Tensor, exponent: Tensor, double: bool) -> Tensor:
     many bits as the exponent of the result has.
     """
     size = exp(log(x.abs(), double=True).mul_(exponent), double)
-    size.masked_fill_((exponent == 0) | (x == 1), 1.0)
+    size.masked_fill_((exponent == 0) | (x == 1) | ((x == -1) & exponent.isinf()), 1.0)
     whole = exponent == exponent.round()
     odd = whole & ((exponent * 0.5) != (exponent * 0.5).round())
     result = torch.where(x.signbit() & odd, size.neg(), size)

@@ -87,6 +87,14 @@ def matrix_product(first: Tensor, second: Tensor, operand_bits: int | None = Non
     Tensor
         Shape (..., rows, columns), rounded once to the type of the factors.
 
+    Notes
+    -----
+    Let b be the bits that are kept, K the number of terms, at most `LONGEST_SUM`, and A and B the
+    largest magnitudes of the row and of the column. Before the last rounding, the error is at most
+    K A B 2**(3 - b). For an operand has an error of at most A 2**-b, and so a product one of
+    A B 2**(1 - b); the products that are left out are less than as much again, and so is what is
+    rounded when up to six exact sums are added.
+
     Examples
     --------
     >>> matrix_product(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0], [0.5]]))

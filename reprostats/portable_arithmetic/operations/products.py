@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from reprostats.errors import InputError
 from reprostats.portable_arithmetic.convolution import (
@@ -119,7 +120,8 @@ def convolve(
         )
         _check_size(larger)
         geometry = Geometry(larger, *layout, images.shape[0], groups)
-        result = correlate_backward_images(images, kernel, geometry, operand_bits)
+        filled = _filled_up(images, geometry.output)
+        result = correlate_backward_images(filled, kernel, geometry, operand_bits)
     else:
         geometry = Geometry(tuple(images.shape[2:]), *layout, images.shape[0], groups)
         _check_size(geometry.output)
@@ -151,9 +153,11 @@ def convolve_backward(
     by_images = by_kernel = by_bias = None
     if output_mask[0] and transposed:
         by_images = correlate(gradient, kernel, geometry, operand_bits)
+        by_images = by_images[(..., *map(slice, images.shape[2:]))].contiguous()
     elif output_mask[0]:
         by_images = correlate_backward_images(gradient, kernel, geometry, operand_bits)
     if output_mask[1]:
+        outputs = _filled_up(outputs, geometry.output)
         by_kernel = correlate_backward_kernel(outputs, inputs, kernel.shape, geometry, operand_bits)
     if output_mask[2]:
         by_bias = total(gradient, (0, *range(2, gradient.ndim))).to(gradient.dtype)
@@ -182,6 +186,13 @@ def _check_size(lengths: Sequence[int]) -> None:
             f"the result of a convolution would have the size {tuple(lengths)}; the kernel is "
             "larger than the padded image."
         )
+
+
+def _filled_up(outputs: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Add zeros at the ends: a large output_padding has room for windows that are not there."""
+    missing = [length - size for length, size in zip(lengths, outputs.shape[2:], strict=True)]
+    pads = [each for number in reversed(missing) for each in (0, number)]
+    return functional.pad(outputs, pads) if any(pads) else outputs
 
 
 def _layout(
