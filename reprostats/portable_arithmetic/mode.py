@@ -34,6 +34,7 @@ _TYPES = {
 }
 MOST_BITS = 53
 """Bits of a float64 number; no operand of a product has more."""
+_SMALLEST = 2.0**-149  # of float32
 _busy = threading.local()
 _TORCH_FOLDER = str(Path(torch.__file__).parent)
 _OUR_FOLDER = str(Path(__file__).parent)
@@ -169,7 +170,8 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
     forward, backward, in optimisers, in losses, and where random numbers are drawn. An operation
     that has none raises `UnportableError`; none is passed silently. What is not done by PyTorch
     in this process and thread, such as NumPy's functions or the processes of a data loader, is
-    outside.
+    outside. A NaN is a NaN everywhere, but its sign is not settled. Functions that were compiled by
+    ``torch.compile`` run as they were written.
 
     Parameters
     ----------
@@ -187,7 +189,8 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
     InputError
         If ``operand_bits`` is no such number.
     UnportableError
-        If an operation, or a type of number, has no portable form.
+        If an operation, or a type of number, has no portable form, or if PyTorch has been told to
+        make small numbers 0 (``torch.set_flush_denormal``).
 
     Examples
     --------
@@ -197,6 +200,11 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
     >>> value
     -0.8113791942596436
     """
+    if torch.full((1,), _SMALLEST).mul_(1).item() == 0:
+        raise UnportableError(
+            "small numbers are made 0, which other machines do not do; call "
+            "torch.set_flush_denormal(False)."
+        )
     with ExitStack() as stack:
         # Fused kernels hide the operations that they consist of.
         backends: list[Any] = [torch.backends.mkldnn, torch.backends.cudnn]

@@ -550,7 +550,7 @@ DRAWS = [
     Call("bernoulli.p", numbers(3, 4), 0.3), Call("native_dropout.default", numbers(3, 4), 0.3, True), Call("native_dropout.default", numbers(3, 4), 0.3, False),
     Call("native_dropout.default", numbers(3, 4), 1.0, True), Call("exponential_.default", numbers(3, 4), 2.0), Call("randint.default", 10, _SHAPE),
     Call("randint.generator", 10, _SHAPE, generator=None), Call("randint.low", -5, 5, _SHAPE), Call("randint.low_generator", -5, 5, _SHAPE, generator=None),
-    Call("randint_like.default", numbers(3, 4), 10), Call("randint_like.low_dtype", signed(3, 4), -5, 5), Call("random_.to", signed(3, 4), 100),
+    Call("randint_like.default", numbers(3, 4), 10), Call("randint_like.low_dtype", signed(3, 4), -5, 5), Call("random_.to", signed(3, 4), 100), Call("random_.default", signed(3, 4)), Call("random_.from", signed(3, 4), 5, None),
     Call("random_.from", signed(3, 4), -5, 100), Call("randperm.default", 10), Call("randperm.generator", 10, generator=None),
     Call("multinomial.default", shares(3, 4), 2), Call("multinomial.default", shares(4), 9, True),
 ]  # fmt: skip

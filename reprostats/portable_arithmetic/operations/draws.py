@@ -280,9 +280,21 @@ def random_between_(
     values: Tensor, low: int, to: int | None, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """Fill with integers between limits."""
-    if to is None:
-        raise UnportableError("random_ without an upper limit has no portable form; give one.")
-    return values.copy_(_integers(_Draw(generator), low, to, values.shape))
+    limit = _largest(values.dtype) + 1 if to is None else to
+    return values.copy_(_integers(_Draw(generator), low, limit, values.shape))
+
+
+@implements(aten.random_.default)
+def random_(values: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """Fill with integers from 0 on that the type holds, as loaders of data draw their seeds."""
+    return random_between_(values, 0, None, generator=generator)
+
+
+def _largest(dtype: torch.dtype) -> int:
+    """Return the largest of the integers that a type holds one by one."""
+    if dtype in _BITS:
+        return 1 << _BITS[dtype]
+    return 1 if dtype is torch.bool else torch.iinfo(dtype).max
 
 
 @implements(aten.randperm.default, aten.randperm.generator)
