@@ -158,12 +158,12 @@ class Geometry:
     def output_rows(self, outputs: Tensor) -> Tensor:
         """Lay outputs where the windows start: (groups, channels of a group, columns), else 0."""
         channels = outputs.shape[1]
-        shape = (self.groups, channels // self.groups, self.columns if self.is_compact else self.batch * math.prod(self.phase))
+        shape = (self.groups, channels // self.groups)
         if self.is_compact:
-            return outputs.transpose(0, 1).reshape(shape)
+            return outputs.transpose(0, 1).reshape(*shape, self.columns)
         row = outputs.new_zeros(channels, self.batch, *self.phase)
         row[self._outputs_inside()] = outputs.transpose(0, 1)
-        return row.reshape(shape)[..., : self.columns]
+        return row.reshape(*shape, self.batch * math.prod(self.phase))[..., : self.columns]
 
     def outputs(self, rows: Tensor) -> Tensor:
         """Take outputs from where the windows start: shape (batch, channels, *output)."""
@@ -225,7 +225,7 @@ def correlate(
         return total
 
     total = added_in_order(product(*pair) for pair in pairs)
-    return geometry.outputs(total).to(images.dtype, memory_format=torch.contiguous_format).contiguous()
+    return _in_order(geometry.outputs(total), images.dtype)
 
 
 def correlate_backward_images(
@@ -261,7 +261,7 @@ def correlate_backward_images(
         return total
 
     total = added_in_order(product(*pair) for pair in pairs)
-    return geometry.images(total).to(outputs.dtype, memory_format=torch.contiguous_format).contiguous()
+    return _in_order(geometry.images(total), outputs.dtype)
 
 
 def correlate_backward_kernel(
@@ -300,8 +300,12 @@ def correlate_backward_kernel(
     rows = ((geometry.output_rows(left), geometry.rows(right)) for left, right in pairs)
     total = added_in_order(product(*pair, block) for pair in rows for block in blocks)
     by_tap = total.reshape(groups, kernel_shape[0] // groups, *geometry.kernel, inputs)
-    by_position = by_tap.movedim(-1, 2).reshape(*kernel_shape)
-    return by_position.to(outputs.dtype, memory_format=torch.contiguous_format).contiguous()
+    return _in_order(by_tap.movedim(-1, 2).reshape(*kernel_shape), outputs.dtype)
+
+
+def _in_order(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Round to a type, in the order of memory in which PyTorch gives its results."""
+    return values.to(dtype, memory_format=torch.contiguous_format).contiguous()
 
 
 def _tap_matrices(kernel: Tensor, groups: int) -> Tensor:

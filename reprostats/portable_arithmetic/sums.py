@@ -56,8 +56,8 @@ def total(values: Tensor, dims: Sequence[int] | int | None = None, keepdim: bool
     """
     dims = all_dims(values, dims)
     if values.is_complex():
-        resolved = values.resolve_conj()
-        return torch.complex(*(total(part, dims, keepdim) for part in (resolved.real, resolved.imag)))
+        both = torch.view_as_real(values.resolve_conj()).unbind(-1)
+        return torch.complex(*(total(part, dims, keepdim) for part in both))
     found = values.to(torch.float64)
     for dim in dims if values.ndim else ():
         found = _halved(found, dim)
@@ -134,9 +134,8 @@ def added_into_places(
         the largest of them, less one for every doubling of ``most_in_a_place``.
     """
     if values.is_complex():
-        resolved = values.resolve_conj()
-        both = (added_into_places(part, most_in_a_place, add) for part in torch.view_as_real(resolved).unbind(-1))
-        return torch.complex(*both)
+        both = torch.view_as_real(values.resolve_conj()).unbind(-1)
+        return torch.complex(*(added_into_places(part, most_in_a_place, add) for part in both))
     bits = _SUM_BITS - max(most_in_a_place - 1, 0).bit_length()
     exact = on_grid(values, tuple(range(values.ndim)), bits) if values.ndim else values.double()
     return add(exact).to(values.dtype)

@@ -190,7 +190,7 @@ def _with_numbers(name: str, **keywords: Any) -> list[Call]:
     plain = (0.3, 3, -2.5, 1e-3) if "sub" in name else (0.3, 3, True, -2.5, 1e-3)
     calls = [Call(name, numbers(3, 4), number, **keywords) for number in plain]
     calls += [Call(name, doubles(3, 4), number, **keywords) for number in plain]
-    return calls + [Call(name, signed(3, 4), 3, **keywords), Call(name, signed(3, 4), 0.3)]
+    return [*calls, Call(name, signed(3, 4), 3, **keywords), Call(name, signed(3, 4), 0.3)]
 
 
 def _complex_pairs(name: str) -> list[Call]:
@@ -227,7 +227,8 @@ ARITHMETIC = [
     Call("div.Tensor_mode", signed(3, 4), integers(5, 3, 4) + 1, rounding_mode="floor"),
     Call("div.Tensor_mode", torch.tensor([1.0]), torch.tensor([0.1]), rounding_mode="floor"),
     Call("remainder.Tensor", signed(3, 4), integers(5, 4) + 1),
-    Call("remainder.Scalar", signed(3, 4), 3), Call("remainder.Scalar_Tensor", 7, integers(5, 4) + 1),
+    Call("remainder.Scalar", signed(3, 4), 3),
+    Call("remainder.Scalar_Tensor", 7, integers(5, 4) + 1),
     Call("fmod.Tensor", signed(3, 4), integers(5, 4) + 1), Call("fmod.Scalar", signed(3, 4), 3),
     Call("floor_divide.default", signed(3, 4), integers(5, 4) + 1),
     Call("floor_divide.Scalar", signed(3, 4), 3),
@@ -240,7 +241,9 @@ ARITHMETIC = [
     Call("addcmul_.default", numbers(3, 4), numbers(4), numbers(3, 1), value=0.3),
     Call("addcdiv.default", numbers(3, 4), numbers(4), positive(3, 1), value=0.3),
     Call("addcdiv_.default", numbers(3, 4), numbers(4), positive(3, 1), value=-2),
-    *(Call("lerp.Scalar", numbers(3, 4), numbers(3, 4, seed=1), weight) for weight in (0.1, 1, 0.9)),
+    *(
+        Call("lerp.Scalar", numbers(3, 4), numbers(3, 4, seed=1), weight)
+        for weight in (0.1, 1, 0.9)),
     Call("lerp.Scalar", complexes(3, 4), complexes(3, 4, seed=1), 0.3),
     Call("lerp.Tensor", numbers(3, 4), numbers(3, 4, seed=1), shares(4)),
     Call("lerp_.Scalar", numbers(3, 4), numbers(3, 4, seed=1), 0.1),
@@ -248,7 +251,8 @@ ARITHMETIC = [
       for power in (0, 1, 2, 3, -1, -2, 8, 9, 0.5, -0.5, 1.7, 2.0, INF)),
     *(Call("pow.Tensor_Scalar", SPECIAL, power) for power in (2, 3, -1, -3, 0, 9, -9)),
     *(Call("pow.Tensor_Scalar", signed(3, 4), power) for power in (2, 3, 2.0, 1.5)),
-    *(Call("pow.Tensor_Scalar", complexes(3, 4), power) for power in (2, 3, -1)), Call("pow.Tensor_Scalar", doubles(3, 4), 3),
+    *(Call("pow.Tensor_Scalar", complexes(3, 4), power) for power in (2, 3, -1)),
+    Call("pow.Tensor_Scalar", doubles(3, 4), 3),
     Call("pow.Tensor_Tensor", positive(3, 4), numbers(4)),
     Call("pow.Tensor_Tensor", signed(3, 4), integers(4, 3, 4)),
     Call("pow.Tensor_Tensor", positive(3, 4), signed(4)),
@@ -258,15 +262,19 @@ ARITHMETIC = [
     Call("pow.Scalar", 1.7, doubles(3, 4)),
     Call("pow_.Scalar", numbers(3, 4), 3), Call("pow_.Tensor", positive(3, 4), numbers(4)),
     *_elementwise("sqrt.default", positive), Call("sqrt.default", signed(3, 4).abs()),
-    *_elementwise("neg.default"), Call("neg.default", complexes(3, 5)), Call("neg.default", complexes(3).conj()),
-    *_elementwise("abs.default"), Call("abs.default", complexes(3, 4)), Call("abs.default", signed(4)),
-    Call("_efficientzerotensor.default", [3, 4]), *_elementwise("sgn.default"), Call("sgn.default", complexes(3, 4)),
+    *_elementwise("neg.default"), Call("neg.default", complexes(3, 5)),
+    Call("neg.default", complexes(3).conj()),
+    *_elementwise("abs.default"), Call("abs.default", complexes(3, 4)),
+    Call("abs.default", signed(4)),
+    Call("_efficientzerotensor.default", [3, 4]), *_elementwise("sgn.default"),
+    Call("sgn.default", complexes(3, 4)),
 ]  # fmt: skip
 FUNCTIONS = [
     *(call for name in ("exp", "expm1", "tanh", "sigmoid", "erf", "erfc")
       for call in (*_elementwise(f"{name}.default"), Call(f"{name}.default", signed(3, 4)))),
     Call("logit_backward.default", numbers(3, 4), shares(3, 4), 0.2),
-    Call("logit.default", shares(3, 4)), Call("logit.default", shares(3, 4), 0.2), *_elementwise("log.default", positive), *_elementwise("log1p.default", positive),
+    Call("logit.default", shares(3, 4)), Call("logit.default", shares(3, 4), 0.2),
+    *_elementwise("log.default", positive), *_elementwise("log1p.default", positive),
     *(call for name in ("sin", "cos") for call in _elementwise(f"{name}.default")[:-3]),
     Call("sin.default", torch.tensor([0.0, 1e5, -3e5, NAN, INF])),
     Call("exp_.default", numbers(3, 4)), Call("exp.out", signed(3, 4), out=torch.empty(3, 4)),
@@ -290,7 +298,8 @@ FUNCTIONS = [
     Call("elu_backward.default", numbers(3, 4), 1.7, 1.05, 0.5, False, numbers(3, 4, seed=1)),
     Call("elu_backward.default", numbers(3, 4), 1.7, 1.05, 1.0, True, numbers(3, 4, seed=1)),
     Call("softplus_backward.default", numbers(3, 4), numbers(3, 4, seed=1), 3.0, 5.0),
-    Call("log_sigmoid_backward.default", numbers(3, 4), numbers(3, 4, seed=1), numbers(3, 4, seed=1).abs().neg().exp()),
+    Call("log_sigmoid_backward.default", numbers(3, 4), numbers(3, 4, seed=1),
+        numbers(3, 4, seed=1).abs().neg().exp()),
     Call("hardsigmoid_backward.default", numbers(3, 4), numbers(3, 4, seed=1)),
     Call("hardswish_backward.default", numbers(3, 4), numbers(3, 4, seed=1)),
     Call("glu_backward.default", numbers(3, 2), numbers(3, 4, seed=1), -1),
@@ -298,7 +307,8 @@ FUNCTIONS = [
 EXTREMES = [
     Call("relu.default", ZEROS), Call("clamp.default", numbers(3, 4), -1, 2.5),
     Call("clamp.default", ZEROS, 0.0, 1.0), Call("clamp.default", signed(3, 4), -1, 2),
-    Call("clamp.default", signed(3, 4), -1.5), Call("clamp.Tensor", numbers(3, 4), numbers(4), None),
+    Call("clamp.default", signed(3, 4), -1.5),
+    Call("clamp.Tensor", numbers(3, 4), numbers(4), None),
     *(Call(f"{name}.default", numbers(3, 4), 0.5) for name in ("clamp_min", "clamp_max")),
     *(Call(f"{name}.Tensor", numbers(3, 4), numbers(4)) for name in ("clamp_min", "clamp_max")),
     *(call for name in ("amax", "amin") for call in (
@@ -309,7 +319,8 @@ EXTREMES = [
     *(call for name in ("max", "min") for call in (
         Call(f"{name}.default", numbers(3, 4)), Call(f"{name}.default", signed(3, 4)),
         Call(f"{name}.dim", numbers(3, 4), 1), Call(f"{name}.dim", signed(3, 40), -1, True),
-        Call(f"{name}.dim", ZEROS, 0), Call(f"{name}.dim", SPECIAL, 0), Call(f"{name}.dim", SCALAR, 0),
+        Call(f"{name}.dim", ZEROS, 0), Call(f"{name}.dim", SPECIAL, 0),
+        Call(f"{name}.dim", SCALAR, 0),
         Call(f"arg{name}.default", signed(3, 40)), Call(f"arg{name}.default", signed(3, 40), 1),
         Call(f"arg{name}.default", numbers(3, 4), 0, True),
         Call(f"arg{name}.default", numbers(3, 4), None, True))),
@@ -322,12 +333,16 @@ EXTREMES = [
     Call("median.default", numbers(3, 5)), Call("median.default", SPECIAL),
     Call("median.dim", numbers(3, 4), 1), Call("median.dim", numbers(3, 5), 0, True),
     Call("median.dim", SPECIAL, 0), Call("median.dim", SCALAR, 0),
-    Call("max_pool2d_with_indices.default", numbers(2, 3, 8, 9), [3, 2], [2, 2], [1, 0], [1, 2], True),
+    Call("max_pool2d_with_indices.default", numbers(2, 3, 8, 9), [3, 2], [2, 2], [1, 0], [1, 2],
+        True),
     Call("max_pool2d_with_indices.default", numbers(2, 3, 8, 9), [2, 2]),
     Call("max_pool2d_with_indices.default", NHWC, [2, 2], [1, 1]),
     Call("max_pool2d_with_indices.default", signed(2, 3, 8, 8).float(), [3, 3], [1, 1]),
-    Call("max_pool3d_with_indices.default", numbers(2, 2, 4, 5, 6), [2, 3, 2], [1, 2, 2], [1, 1, 0]),
-    *(Call("_unique2.default", values, True, True, True) for values in (signed(3, 4), ZEROS, numbers(3, 4))),
+    Call("max_pool3d_with_indices.default", numbers(2, 2, 4, 5, 6), [2, 3, 2], [1, 2, 2],
+        [1, 1, 0]),
+    *(
+        Call("_unique2.default", values, True, True, True)
+        for values in (signed(3, 4), ZEROS, numbers(3, 4))),
     Call("unique_dim.default", signed(30, 1).float(), 0, True, True, True),
     Call("unique_consecutive.default", ZEROS, True, True),
     Call("adaptive_max_pool2d.default", numbers(2, 3, 7, 8), [3, 4]),
@@ -337,10 +352,12 @@ EXTREMES = [
 CONVERSIONS = [
     *(Call("_to_copy.default", values, dtype=dtype)
       for values in (numbers(3, 4).abs(), doubles(3, 4).abs(), signed(3, 4).abs())
-      for dtype in (torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool, torch.complex64)),
+      for dtype in (torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool,
+          torch.complex64)),
     Call("_to_copy.default", integers(2**62, 300), dtype=torch.float32),
     Call("_to_copy.default", doubles(300) * 1e-44, dtype=torch.float32),
-    Call("copy_.default", numbers(3, 4), doubles(4)), Call("copy_.default", signed(3, 4), numbers(4)),
+    Call("copy_.default", numbers(3, 4), doubles(4)),
+    Call("copy_.default", signed(3, 4), numbers(4)),
 ]  # fmt: skip
 
 
@@ -395,30 +412,44 @@ POOLING = [
 ]  # fmt: skip
 PRODUCTS = [
     Call("mm.default", numbers(3, 5), numbers(5, 4)), Call("mm.default", TURNED, SPREAD.T),
-    Call("mm.default", doubles(3, 500), doubles(500, 4)), Call("mm.default", numbers(0, 5), numbers(5, 4)),
-    Call("mm.default", numbers(3, 0), numbers(0, 4)), Call("mm.default", signed(3, 5), signed(5, 4)),
+    Call("mm.default", doubles(3, 500), doubles(500, 4)),
+    Call("mm.default", numbers(0, 5), numbers(5, 4)),
+    Call("mm.default", numbers(3, 0), numbers(0, 4)),
+    Call("mm.default", signed(3, 5), signed(5, 4)),
     Call("mm.default", signed(3, 5) * 2**40 + 1, signed(5, 4)),
-    Call("mm.default", complexes(3, 5), complexes(5, 4)), Call("mm.default", complexes(3, 5).conj(), complexes(5, 4)),
+    Call("mm.default", complexes(3, 5), complexes(5, 4)),
+    Call("mm.default", complexes(3, 5).conj(), complexes(5, 4)),
     Call("mm.out", signed(3, 5), signed(5, 4), out=torch.zeros(3, 4, dtype=torch.int64)),
-    Call("bmm.default", numbers(2, 3, 50), numbers(2, 50, 4)), Call("bmm.default", numbers(0, 3, 5), numbers(0, 5, 4)),
+    Call("bmm.default", numbers(2, 3, 50), numbers(2, 50, 4)),
+    Call("bmm.default", numbers(0, 3, 5), numbers(0, 5, 4)),
     Call("addmm.default", numbers(4), numbers(3, 5), numbers(5, 4)),
     Call("addmm.default", numbers(3, 4), numbers(3, 5), numbers(5, 4), beta=0.3, alpha=-2),
     Call("addmm.default", torch.full((4,), NAN), numbers(3, 5), numbers(5, 4), beta=0),
     Call("addmm_.default", numbers(3, 4), numbers(3, 5), numbers(5, 4)),
     Call("addmm.default", complexes(4), complexes(3, 5), complexes(5, 4), beta=0.3, alpha=2),
     Call("baddbmm.default", numbers(2, 3, 4), numbers(2, 3, 5), numbers(2, 5, 4), beta=0.5),
-    Call("mv.default", numbers(3, 5), numbers(5)), Call("mv.default", complexes(3, 5), complexes(5)),
+    Call("mv.default", numbers(3, 5), numbers(5)),
+    Call("mv.default", complexes(3, 5), complexes(5)),
     Call("addmv.default", numbers(3), numbers(3, 5), numbers(5), beta=0.5, alpha=2),
-    Call("dot.default", numbers(50), numbers(50, seed=1)), Call("dot.default", complexes(5), complexes(5, seed=1)),
-    Call("vdot.default", complexes(5), complexes(5, seed=1)), Call("vdot.default", numbers(5), numbers(5, seed=1)),
+    Call("dot.default", numbers(50), numbers(50, seed=1)),
+    Call("dot.default", complexes(5), complexes(5, seed=1)),
+    Call("vdot.default", complexes(5), complexes(5, seed=1)),
+    Call("vdot.default", numbers(5), numbers(5, seed=1)),
     Call("dot.default", signed(5), signed(5, seed=1)), Call("dot.default", numbers(0), numbers(0)),
-    Call("convolution.default", numbers(2, 3, 9), numbers(4, 3, 3), numbers(4), [2], [1], [1], False, [0], 1),
-    Call("convolution.default", numbers(2, 4, 7, 8), numbers(6, 2, 3, 2), numbers(6), [1, 2], [1, 0], [2, 1], False, [0, 0], 2),
-    Call("convolution.default", numbers(2, 3, 5, 6, 4), numbers(4, 3, 2, 3, 2), None, [1, 1, 2], [0, 1, 1], [1, 1, 1], False, [0, 0, 0], 1),
-    Call("convolution.default", numbers(2, 4, 5, 4), numbers(4, 3, 3, 2), numbers(6), [2, 2], [1, 0], [1, 2], True, [1, 0], 2),
-    Call("convolution.default", NHWC.double(), doubles(4, 3, 3, 3), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
-    Call("convolution.default", numbers(0, 3, 5, 5), numbers(4, 3, 3, 3), numbers(4), [1, 1], [1, 1], [1, 1], False, [0, 0], 1),
-    Call("convolution_backward.default", numbers(2, 4, 3, 4), numbers(2, 3, 5, 6), numbers(4, 3, 3, 3), [4], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, True]),
+    Call("convolution.default", numbers(2, 3, 9), numbers(4, 3, 3), numbers(4), [2], [1], [1],
+        False, [0], 1),
+    Call("convolution.default", numbers(2, 4, 7, 8), numbers(6, 2, 3, 2), numbers(6), [1, 2],
+        [1, 0], [2, 1], False, [0, 0], 2),
+    Call("convolution.default", numbers(2, 3, 5, 6, 4), numbers(4, 3, 2, 3, 2), None, [1, 1, 2],
+        [0, 1, 1], [1, 1, 1], False, [0, 0, 0], 1),
+    Call("convolution.default", numbers(2, 4, 5, 4), numbers(4, 3, 3, 2), numbers(6), [2, 2],
+        [1, 0], [1, 2], True, [1, 0], 2),
+    Call("convolution.default", NHWC.double(), doubles(4, 3, 3, 3), None, [1, 1], [1, 1], [1, 1],
+        False, [0, 0], 1),
+    Call("convolution.default", numbers(0, 3, 5, 5), numbers(4, 3, 3, 3), numbers(4), [1, 1],
+        [1, 1], [1, 1], False, [0, 0], 1),
+    Call("convolution_backward.default", numbers(2, 4, 3, 4), numbers(2, 3, 5, 6),
+        numbers(4, 3, 3, 3), [4], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, True]),
     *(Call("_fft_c2c.default", complexes(3, size), [1], norm, forward)
       for size in (1, 5, 8) for norm in (0, 1, 2) for forward in (True, False)),
     Call("_fft_c2c.default", complexes(3, 4, 5), [0, 2], 1, True),
@@ -431,85 +462,125 @@ PRODUCTS = [
 ]  # fmt: skip
 
 
-def _reduction(name: str, *more: Any, make: Callable[..., Tensor] = numbers, **keywords: Any) -> list[Call]:
+def _reduction(
+    name: str, *more: Any, make: Callable[..., Tensor] = numbers, **keywords: Any
+) -> list[Call]:
     tensors = (make(3, 4), make(5000), make(2, 3, 7).double(), make(4, 3).T)
     return [Call(name, tensor, *more, **keywords) for tensor in tensors]
 
 
 REDUCTIONS = [
-    *_reduction("sum.default"), *_reduction("sum.dim_IntList", [0]), *_reduction("sum.dim_IntList", [-1], True),
-    Call("sum.dim_IntList", numbers(3, 4), []), Call("sum.dim_IntList", numbers(3, 4), None), Call("sum.default", SCALAR), Call("sum.default", EMPTY),
-    Call("sum.dim_IntList", EMPTY, [0]), Call("sum.default", signed(3, 4)), Call("sum.default", signed(3, 4) > 0),
-    Call("sum.default", integers(2**40, 3000), dtype=torch.float32), Call("sum.default", numbers(3, 4), dtype=torch.float64),
+    *_reduction("sum.default"), *_reduction("sum.dim_IntList", [0]),
+    *_reduction("sum.dim_IntList", [-1], True),
+    Call("sum.dim_IntList", numbers(3, 4), []), Call("sum.dim_IntList", numbers(3, 4), None),
+    Call("sum.default", SCALAR), Call("sum.default", EMPTY),
+    Call("sum.dim_IntList", EMPTY, [0]), Call("sum.default", signed(3, 4)),
+    Call("sum.default", signed(3, 4) > 0),
+    Call("sum.default", integers(2**40, 3000), dtype=torch.float32),
+    Call("sum.default", numbers(3, 4), dtype=torch.float64),
     Call("sum.default", signed(3, 4), dtype=torch.int32), Call("sum.default", complexes(3, 4)),
     Call("sum.default", torch.tensor([INF, 1.0, -INF])), Call("sum.dim_IntList", NHWC, [0, 2, 3]),
     *_reduction("mean.default"), *_reduction("mean.dim", [0]), *_reduction("mean.dim", [-1], True),
-    Call("mean.default", complexes(3, 5)), Call("mean.default", signed(3, 5), dtype=torch.float32), Call("mean.default", SCALAR), Call("mean.default", EMPTY),
+    Call("mean.default", complexes(3, 5)), Call("mean.default", signed(3, 5), dtype=torch.float32),
+    Call("mean.default", SCALAR), Call("mean.default", EMPTY),
     *(call for name in ("var", "std", "var_mean") for call in (
-        *_reduction(f"{name}.correction", [0]), *_reduction(f"{name}.correction", [-1], correction=0, keepdim=True),
+        *_reduction(f"{name}.correction", [0]),
+        *_reduction(f"{name}.correction", [-1], correction=0, keepdim=True),
         *_reduction(f"{name}.correction"), Call(f"{name}.correction", complexes(3, 5), [1]))),
     *(Call("linalg_vector_norm.default", numbers(3, 4), order, *more)
       for order in (2, 1, 0, 3, 0.5, INF, -INF) for more in ((), ([1],), ([0], True))),
-    Call("linalg_vector_norm.default", complexes(3, 4), 2), Call("linalg_vector_norm.default", doubles(3, 4), 3),
+    Call("linalg_vector_norm.default", complexes(3, 4), 2),
+    Call("linalg_vector_norm.default", doubles(3, 4), 3),
     Call("linalg_vector_norm.default", numbers(3, 4), 2, dtype=torch.float64),
-    Call("norm.Scalar", numbers(3, 4), 3), Call("norm.ScalarOpt_dim", numbers(3, 4), None, [1], True),
-    *_reduction("prod.default"), *_reduction("prod.dim_int", 0), Call("prod.dim_int", signed(3, 4), 1, True), Call("prod.default", complexes(3, 4)),
+    Call("norm.Scalar", numbers(3, 4), 3),
+    Call("norm.ScalarOpt_dim", numbers(3, 4), None, [1], True),
+    *_reduction("prod.default"), *_reduction("prod.dim_int", 0),
+    Call("prod.dim_int", signed(3, 4), 1, True), Call("prod.default", complexes(3, 4)),
     Call("prod.default", EMPTY), Call("prod.default", signed(3, 4)), Call("prod.default", SCALAR),
-    *_reduction("cumsum.default", 0), *_reduction("cumsum.default", -1), Call("cumsum.default", signed(3, 4), 0), Call("cumsum.default", complexes(3, 4), 1),
-    Call("cumsum.default", integers(2**40, 300), 0, dtype=torch.float32), Call("cumsum.default", torch.tensor([1.0, 2.0, INF, 3.0, NAN]), 0),
+    *_reduction("cumsum.default", 0), *_reduction("cumsum.default", -1),
+    Call("cumsum.default", signed(3, 4), 0), Call("cumsum.default", complexes(3, 4), 1),
+    Call("cumsum.default", integers(2**40, 300), 0, dtype=torch.float32),
+    Call("cumsum.default", torch.tensor([1.0, 2.0, INF, 3.0, NAN]), 0),
     Call("cumsum.default", SCALAR, 0), Call("cumsum.default", EMPTY, 0),
-    Call("cumprod.default", numbers(3, 40), 1), Call("cumprod.default", signed(3, 4), 0), Call("cumprod.default", doubles(3, 7), -1),
-    *_reduction("logsumexp.default", [0]), Call("logsumexp.default", numbers(3, 4), [0, 1], True), Call("logsumexp.default", SPECIAL[[0, 2, 4]], [0]),
+    Call("cumprod.default", numbers(3, 40), 1), Call("cumprod.default", signed(3, 4), 0),
+    Call("cumprod.default", doubles(3, 7), -1),
+    *_reduction("logsumexp.default", [0]), Call("logsumexp.default", numbers(3, 4), [0, 1], True),
+    Call("logsumexp.default", SPECIAL[[0, 2, 4]], [0]),
     Call("logsumexp.default", torch.full((2, 3), -INF), [1]),
-    *_reduction("_softmax.default", 0, False), *_reduction("_softmax.default", -1, False), *_reduction("_safe_softmax.default", 0),
-    Call("_safe_softmax.default", torch.full((2, 3), -INF), 1), Call("_softmax.default", torch.full((2, 3), -INF), 1, False), Call("_softmax.default", SCALAR, 0, False),
+    *_reduction("_softmax.default", 0, False), *_reduction("_softmax.default", -1, False),
+    *_reduction("_safe_softmax.default", 0),
+    Call("_safe_softmax.default", torch.full((2, 3), -INF), 1),
+    Call("_softmax.default", torch.full((2, 3), -INF), 1, False),
+    Call("_softmax.default", SCALAR, 0, False),
     Call("_softmax_backward_data.default", numbers(3, 4), shares(3, 4), 1, torch.float32),
-    *_reduction("_log_softmax.default", 0, False), *_reduction("_log_softmax.default", -1, False), Call("_log_softmax.default", EMPTY, 1, False),
+    *_reduction("_log_softmax.default", 0, False), *_reduction("_log_softmax.default", -1, False),
+    Call("_log_softmax.default", EMPTY, 1, False),
     Call("_log_softmax_backward_data.default", numbers(3, 4), -positive(3, 4), 1, torch.float32),
-    Call("trace.default", numbers(4, 4)), Call("trace.default", doubles(3, 4)), Call("trace.default", signed(3, 3)),
+    Call("trace.default", numbers(4, 4)), Call("trace.default", doubles(3, 4)),
+    Call("trace.default", signed(3, 3)),
 ]  # fmt: skip
 _CLASSES, _LABELS = -positive(6, 4), torch.tensor([0, 3, -100, 1, 1, 2])
 _MAPS, _MAP_LABELS = -positive(2, 4, 3, 3), integers(4, 2, 3, 3)
 LOSSES = [
     *(Call(f"{name}.default", numbers(3, 4), numbers(3, 4, seed=1), reduction)
       for name in ("mse_loss", "smooth_l1_loss", "huber_loss") for reduction in (0, 1, 2)),
-    Call("mse_loss.default", numbers(3, 4), doubles(3, 4)), Call("smooth_l1_loss.default", numbers(3, 4), doubles(3, 4)),
+    Call("mse_loss.default", numbers(3, 4), doubles(3, 4)),
+    Call("smooth_l1_loss.default", numbers(3, 4), doubles(3, 4)),
     Call("mse_loss.default", doubles(3, 4), numbers(3, 4)), Call("mse_loss.default", EMPTY, EMPTY),
-    Call("smooth_l1_loss.default", numbers(3, 4), numbers(3, 4, seed=1), 1, 0.0), Call("smooth_l1_loss.default", numbers(3, 4), numbers(3, 4, seed=1), 1, 2.5),
+    Call("smooth_l1_loss.default", numbers(3, 4), numbers(3, 4, seed=1), 1, 0.0),
+    Call("smooth_l1_loss.default", numbers(3, 4), numbers(3, 4, seed=1), 1, 2.5),
     Call("huber_loss.default", numbers(3, 4), numbers(3, 4, seed=1), 1, 2.5),
-    *(Call(f"{name}_backward.default", numbers(3, 4), numbers(3, 4, seed=2), numbers(3, 4, seed=1), 0, *more)
+    *(
+        Call(f"{name}_backward.default", numbers(3, 4), numbers(3, 4, seed=2), numbers(3, 4,
+             seed=1), 0, *more)
       for name, more in (("mse_loss", ()), ("smooth_l1_loss", (0.7,)), ("huber_loss", (0.7,)))),
     *(Call("binary_cross_entropy.default", shares(3, 4), shares(3, 4, seed=1), weight, reduction)
       for weight in (None, positive(4)) for reduction in (0, 1, 2)),
-    Call("binary_cross_entropy.default", torch.tensor([0.0, 1.0, 0.0, 1.0]), torch.tensor([0.0, 0.0, 1.0, 1.0])),
-    Call("binary_cross_entropy_backward.default", numbers(), shares(3, 4), shares(3, 4, seed=1), positive(4), 1),
-    *(Call("binary_cross_entropy_with_logits.default", numbers(3, 4), shares(3, 4), weight, positives, reduction)
-      for weight in (None, positive(4)) for positives in (None, positive(4)) for reduction in (0, 1, 2)),
+    Call("binary_cross_entropy.default", torch.tensor([0.0, 1.0, 0.0, 1.0]),
+        torch.tensor([0.0, 0.0, 1.0, 1.0])),
+    Call("binary_cross_entropy_backward.default", numbers(), shares(3, 4), shares(3, 4, seed=1),
+        positive(4), 1),
+    *(
+        Call("binary_cross_entropy_with_logits.default", numbers(3, 4), shares(3, 4), weight,
+             positives, reduction)
+      for weight in (None, positive(4)) for positives in (None, positive(4)) for reduction in (0,
+          1, 2)),
     *(Call("nll_loss_forward.default", _CLASSES, _LABELS, weight, reduction, -100)
       for weight in (None, positive(4)) for reduction in (0, 1, 2)),
     Call("nll_loss_forward.default", _CLASSES[0], _LABELS[0], None, 1, -100),
-    Call("nll_loss_forward.default", torch.full((2, 3), -INF), torch.tensor([-100, -100]), None, 2, -100),
+    Call("nll_loss_forward.default", torch.full((2, 3), -INF), torch.tensor([-100, -100]), None, 2,
+        -100),
     *(Call("nll_loss2d_forward.default", _MAPS, _MAP_LABELS, weight, reduction, 2)
       for weight in (None, positive(4)) for reduction in (0, 1, 2)),
     Call("nll_loss_backward.default", SCALAR, _CLASSES, _LABELS, None, 1, -100, torch.tensor(5.0)),
-    Call("nll_loss2d_backward.default", SCALAR, _MAPS, _MAP_LABELS, positive(4), 2, 2, torch.tensor(5.0)),
+    Call("nll_loss2d_backward.default", SCALAR, _MAPS, _MAP_LABELS, positive(4), 2, 2,
+        torch.tensor(5.0)),
 ]  # fmt: skip
 _NORMALISED = torch.full((3,), 0.5)
 NORMALISATION = [
-    *(Call("native_batch_norm.default", values, *learned, numbers(3), positive(3), training, 0.1, 1e-5)
+    *(
+        Call("native_batch_norm.default", values, *learned, numbers(3), positive(3), training,
+             0.1, 1e-5)
       for values in (numbers(4, 3), numbers(2, 3, 5), NHWC, doubles(2, 3, 2, 2, 2).float())
-      for learned in ((None, None), (numbers(3), numbers(3, seed=1))) for training in (True, False)),
-    Call("_native_batch_norm_legit.default", _IMAGE, numbers(3), numbers(3), numbers(3), positive(3), True, 0.1, 1e-5),
+      for learned in ((None, None), (numbers(3), numbers(3, seed=1))) for training in (True,
+          False)),
+    Call("_native_batch_norm_legit.default", _IMAGE, numbers(3), numbers(3), numbers(3),
+        positive(3), True, 0.1, 1e-5),
     Call("_native_batch_norm_legit.no_stats", _IMAGE, numbers(3), numbers(3), True, 0.1, 1e-5),
-    Call("native_batch_norm_backward.default", _IMAGE, numbers(2, 3, 8, 9, seed=1), numbers(3), numbers(3), positive(3), numbers(3), positive(3), True, 1e-5, [True, True, True]),
+    Call("native_batch_norm_backward.default", _IMAGE, numbers(2, 3, 8, 9, seed=1), numbers(3),
+        numbers(3), positive(3), numbers(3), positive(3), True, 1e-5, [True, True, True]),
     Call("native_layer_norm.default", numbers(3, 4, 5), [5], numbers(5), numbers(5), 1e-5),
-    Call("native_layer_norm.default", numbers(3, 4, 5), [4, 5], None, None, 1e-5), Call("native_layer_norm.default", numbers(5), [5], numbers(5), numbers(5), 1e-5),
+    Call("native_layer_norm.default", numbers(3, 4, 5), [4, 5], None, None, 1e-5),
+    Call("native_layer_norm.default", numbers(5), [5], numbers(5), numbers(5), 1e-5),
     Call("native_layer_norm.default", numbers(0, 5), [5], numbers(5), numbers(5), 1e-5),
-    Call("native_layer_norm_backward.default", numbers(3, 5), numbers(3, 5, seed=1), [5], numbers(3, 1), positive(3, 1), numbers(5), numbers(5), [True, True, True]),
-    Call("native_group_norm.default", numbers(2, 6, 4, 5), numbers(6), numbers(6), 2, 6, 20, 3, 1e-5),
+    Call("native_layer_norm_backward.default", numbers(3, 5), numbers(3, 5, seed=1), [5],
+        numbers(3, 1), positive(3, 1), numbers(5), numbers(5), [True, True, True]),
+    Call("native_group_norm.default", numbers(2, 6, 4, 5), numbers(6), numbers(6), 2, 6, 20, 3,
+        1e-5),
     Call("native_group_norm.default", numbers(2, 6), None, None, 2, 6, 1, 2, 1e-5),
     Call("native_group_norm.default", numbers(0, 6, 4), numbers(6), numbers(6), 0, 6, 4, 3, 1e-5),
-    Call("native_group_norm_backward.default", numbers(2, 6, 4), numbers(2, 6, 4, seed=1), numbers(2, 3), positive(2, 3), numbers(6), 2, 6, 4, 3, [True, True, True]),
+    Call("native_group_norm_backward.default", numbers(2, 6, 4), numbers(2, 6, 4, seed=1),
+        numbers(2, 3), positive(2, 3), numbers(6), 2, 6, 4, 3, [True, True, True]),
 ]  # fmt: skip
 _PLACES = torch.tensor([[0, 2, 2], [1, 1, 0]])
 PLACES = [
@@ -520,42 +591,68 @@ PLACES = [
     Call("index_add_.default", numbers(4, 3), 0, _PLACES[0], numbers(3, 3, seed=1)),
     *(Call("scatter_add.default", make(3, 4), 1, _PLACES, make(2, 3, seed=1))
       for make in (numbers, doubles, signed, complexes)),
-    Call("scatter_add.default", torch.tensor([1.0, 2.0, 3.0]), 0, torch.tensor([0, 1]), torch.tensor([NAN, 1.0])),
-    Call("scatter.src", numbers(3, 4), 1, _PLACES, numbers(2, 3, seed=1)), Call("scatter_.src", numbers(3, 4), 1, _PLACES, numbers(2, 3, seed=1)),
+    Call("scatter_add.default", torch.tensor([1.0, 2.0, 3.0]), 0, torch.tensor([0, 1]),
+        torch.tensor([NAN, 1.0])),
+    Call("scatter.src", numbers(3, 4), 1, _PLACES, numbers(2, 3, seed=1)),
+    Call("scatter_.src", numbers(3, 4), 1, _PLACES, numbers(2, 3, seed=1)),
     *(Call("index_put.default", make(3, 4), [_PLACES, None], make(2, 3, 4, seed=1), accumulate)
       for make in (numbers, doubles, signed, complexes) for accumulate in (True, False)),
     Call("index_put.default", numbers(3, 4), [None, _PLACES], numbers(1, seed=1), True),
-    Call("index_put.default", numbers(3, 4), [numbers(3, 4) > 0], SCALAR), Call("index_put_.default", numbers(3, 4), [_PLACES], numbers(4, seed=1), True),
-    Call("index_put.default", numbers(3, 4, 5), [torch.tensor([0, 0]), None, torch.tensor([1, 1])], numbers(2, 4, seed=1), True),
+    Call("index_put.default", numbers(3, 4), [numbers(3, 4) > 0], SCALAR),
+    Call("index_put_.default", numbers(3, 4), [_PLACES], numbers(4, seed=1), True),
+    Call("index_put.default", numbers(3, 4, 5), [torch.tensor([0, 0]), None, torch.tensor([1, 1])],
+        numbers(2, 4, seed=1), True),
     Call("_unsafe_index_put.default", numbers(3, 4), [_PLACES], numbers(4, seed=1), True),
     Call("_index_put_impl_.default", numbers(3, 4), [_PLACES], numbers(4, seed=1), True),
 ]  # fmt: skip
 RANGES = [
-    *(Call("arange.default", end, **kind) for end in (5, 4.5) for kind in ({}, {"dtype": torch.float64}, {"dtype": torch.int32})),
-    Call("arange.start", 2, 7), Call("arange.start", -1.5, 2.0), Call("arange.start_step", 1, 0, -0.3), Call("arange.start_step", 0, 10, 3),
-    Call("linspace.default", 0, 1, 7), Call("linspace.default", -3.0, 0.7, 1000), Call("linspace.default", 0, 1, 1), Call("linspace.default", 0, 1, 0),
-    Call("linspace.default", 0, 10, 5, dtype=torch.int64), Call("linspace.default", 0, 1, 7, dtype=torch.float64),
+    *(
+        Call("arange.default", end, **kind)
+        for end in (5, 4.5) for kind in ({}, {"dtype": torch.float64}, {"dtype": torch.int32})),
+    Call("arange.start", 2, 7), Call("arange.start", -1.5, 2.0),
+    Call("arange.start_step", 1, 0, -0.3), Call("arange.start_step", 0, 10, 3),
+    Call("linspace.default", 0, 1, 7), Call("linspace.default", -3.0, 0.7, 1000),
+    Call("linspace.default", 0, 1, 1), Call("linspace.default", 0, 1, 0),
+    Call("linspace.default", 0, 10, 5, dtype=torch.int64),
+    Call("linspace.default", 0, 1, 7, dtype=torch.float64),
     *(Call(f"fft_{name}.default", n, 0.7) for name in ("fftfreq", "rfftfreq") for n in (1, 6, 7)),
 ]  # fmt: skip
 _SHAPE = [3, 4]
 DRAWS = [
-    Call("rand.default", _SHAPE), Call("rand.default", _SHAPE, dtype=torch.float64), Call("rand.default", _SHAPE, dtype=torch.complex64),
-    Call("rand.generator", _SHAPE, generator=None), Call("randn.default", [7]), Call("randn.default", _SHAPE, dtype=torch.float64),
-    Call("randn.default", _SHAPE, dtype=torch.complex64), Call("randn.generator", [0], generator=None),
-    *(Call(f"{name}_like.default", values) for name in ("rand", "randn") for values in (numbers(3, 4), doubles(3), complexes(3))),
-    Call("uniform_.default", numbers(3, 4), -0.3, 0.3), Call("uniform_.default", doubles(4, 3).T), Call("normal_.default", numbers(3, 4), 1.0, 0.02),
-    Call("normal_.default", complexes(3, 4)), Call("normal.Tensor_float", numbers(3, 4), 0.5), Call("normal.float_Tensor", 0.5, positive(3, 4)),
-    Call("normal.Tensor_Tensor", numbers(3, 4), positive(4)), Call("normal.float_float", 0.5, 2.0, _SHAPE),
-    Call("bernoulli_.float", numbers(3, 4), 0.3), Call("bernoulli_.Tensor", numbers(3, 4), shares(3, 4)), Call("bernoulli.default", shares(3, 4)),
-    Call("bernoulli.p", numbers(3, 4), 0.3), Call("native_dropout.default", numbers(3, 4), 0.3, True), Call("native_dropout.default", numbers(3, 4), 0.3, False),
-    Call("native_dropout.default", numbers(3, 4), 1.0, True), Call("exponential_.default", numbers(3, 4), 2.0), Call("randint.default", 10, _SHAPE),
-    Call("randint.generator", 10, _SHAPE, generator=None), Call("randint.low", -5, 5, _SHAPE), Call("randint.low_generator", -5, 5, _SHAPE, generator=None),
-    Call("randint_like.default", numbers(3, 4), 10), Call("randint_like.low_dtype", signed(3, 4), -5, 5), Call("random_.to", signed(3, 4), 100), Call("random_.default", signed(3, 4)), Call("random_.from", signed(3, 4), 5, None),
-    Call("random_.from", signed(3, 4), -5, 100), Call("randperm.default", 10), Call("randperm.generator", 10, generator=None),
+    Call("rand.default", _SHAPE), Call("rand.default", _SHAPE, dtype=torch.float64),
+    Call("rand.default", _SHAPE, dtype=torch.complex64),
+    Call("rand.generator", _SHAPE, generator=None), Call("randn.default", [7]),
+    Call("randn.default", _SHAPE, dtype=torch.float64),
+    Call("randn.default", _SHAPE, dtype=torch.complex64),
+    Call("randn.generator", [0], generator=None),
+    *(
+        Call(f"{name}_like.default", values)
+        for name in ("rand", "randn") for values in (numbers(3, 4), doubles(3), complexes(3))),
+    Call("uniform_.default", numbers(3, 4), -0.3, 0.3), Call("uniform_.default", doubles(4, 3).T),
+    Call("normal_.default", numbers(3, 4), 1.0, 0.02),
+    Call("normal_.default", complexes(3, 4)), Call("normal.Tensor_float", numbers(3, 4), 0.5),
+    Call("normal.float_Tensor", 0.5, positive(3, 4)),
+    Call("normal.Tensor_Tensor", numbers(3, 4), positive(4)),
+    Call("normal.float_float", 0.5, 2.0, _SHAPE),
+    Call("bernoulli_.float", numbers(3, 4), 0.3),
+    Call("bernoulli_.Tensor", numbers(3, 4), shares(3, 4)), Call("bernoulli.default", shares(3, 4)),
+    Call("bernoulli.p", numbers(3, 4), 0.3),
+    Call("native_dropout.default", numbers(3, 4), 0.3, True),
+    Call("native_dropout.default", numbers(3, 4), 0.3, False),
+    Call("native_dropout.default", numbers(3, 4), 1.0, True),
+    Call("exponential_.default", numbers(3, 4), 2.0), Call("randint.default", 10, _SHAPE),
+    Call("randint.generator", 10, _SHAPE, generator=None), Call("randint.low", -5, 5, _SHAPE),
+    Call("randint.low_generator", -5, 5, _SHAPE, generator=None),
+    Call("randint_like.default", numbers(3, 4), 10),
+    Call("randint_like.low_dtype", signed(3, 4), -5, 5), Call("random_.to", signed(3, 4), 100),
+    Call("random_.default", signed(3, 4)), Call("random_.from", signed(3, 4), 5, None),
+    Call("random_.from", signed(3, 4), -5, 100), Call("randperm.default", 10),
+    Call("randperm.generator", 10, generator=None),
     Call("multinomial.default", shares(3, 4), 2), Call("multinomial.default", shares(4), 9, True),
 ]  # fmt: skip
 CALLS = [
-    *ARITHMETIC, *FUNCTIONS, *EXTREMES, *CONVERSIONS, *POOLING, *PRODUCTS, *REDUCTIONS, *LOSSES, *NORMALISATION,
+    *ARITHMETIC, *FUNCTIONS, *EXTREMES, *CONVERSIONS, *POOLING, *PRODUCTS, *REDUCTIONS, *LOSSES,
+    *NORMALISATION,
     *PLACES, *RANGES,
 ]  # fmt: skip
 """Every call whose result follows from its arguments alone."""
@@ -589,4 +686,6 @@ def _one_nan(values: Tensor) -> Tensor:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     calls = calls_by_name()
-    print(json.dumps({name: fingerprint_of(calls[name]) for name in sys.argv[1:] or calls}, indent=0))
+    print(
+        json.dumps({name: fingerprint_of(calls[name]) for name in sys.argv[1:] or calls}, indent=0)
+    )

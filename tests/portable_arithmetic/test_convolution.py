@@ -15,6 +15,7 @@ from reprostats.portable_arithmetic.convolution import Geometry
 from reprostats.portable_arithmetic.mode import portable
 from tests.portable_arithmetic.every_operation import numbers
 
+LAYOUTS = (0, convolution._MOST_STARTS_PER_WINDOW, 10**9)
 CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 TRANSPOSED = {
     1: functional.conv_transpose1d,
@@ -31,23 +32,33 @@ def results(function, images, kernel, bias, **settings):
     return [output.detach(), *torch.autograd.grad(output, given, slope)]
 
 
-def assert_agrees(function, images, kernel, bias, **settings):
-    """Compare with PyTorch in float64, and the two layouts bit by bit."""
-    wide = [each.double() for each in (images, kernel, bias)]
-    expected = results(function, *wide, **settings)
-    found = {}
-    for most in (0, convolution._MOST_STARTS_PER_WINDOW, 10**9):  # never compact, as it is, always
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(convolution, "_MOST_STARTS_PER_WINDOW", most)
-            with portable(operand_bits=24):
-                found[most] = results(function, images, kernel, bias, **settings)
-    for layout in found.values():
-        for usual, result, other in zip(expected, layout, found[0], strict=True):
+def in_layout(most, operand_bits, function, *given, **settings):
+    """Return results with images in rows (most is 0), copied windows (a large number), or both."""
+    with pytest.MonkeyPatch.context() as patch, portable(operand_bits=operand_bits):
+        patch.setattr(convolution, "_MOST_STARTS_PER_WINDOW", most)
+        return results(function, *given, **settings)
+
+
+def assert_agrees(function, *given, **settings):
+    """Compare with PyTorch in float64, and the two layouts bit by bit.
+
+    `numbers` have 24 bits, so that their products are exact where 48 are kept: what is left is the
+    rounding to float32.
+    """
+    expected = results(function, *(each.double() for each in given), **settings)
+    bias = given[2].abs().max().item()
+    for most in LAYOUTS:
+        found = in_layout(most, 48, function, *given, **settings)
+        for place, (usual, result) in enumerate(zip(expected, found, strict=True)):
             assert result.shape == usual.shape
             assert result.is_contiguous()
             largest = usual.abs().max().item() if usual.numel() else 0.0
-            torch.testing.assert_close(result.double(), usual, rtol=1e-6, atol=1e-6 * largest)
-            assert torch.equal(result, other)
+            # A bias is added to the rounded output.
+            error = 1e-11 if place else 2.0**-23 * (largest + bias)
+            torch.testing.assert_close(result.double(), usual, rtol=2.0**-24 * 1.001, atol=error)
+    first, *others = (in_layout(most, 24, function, *given, **settings) for most in LAYOUTS)
+    for other in others:
+        assert all(map(torch.equal, first, other))
 
 
 @st.composite
@@ -74,7 +85,8 @@ def convolutions(draw):
 def test_convolutions(case):
     size, kernel, stride, padding, dilation, groups, batch, (inputs, outputs) = case
     assert_agrees(
-        CONVOLVE[len(size)], numbers(batch, inputs, *size), numbers(outputs, inputs // groups, *kernel),
+        CONVOLVE[len(size)], numbers(batch, inputs, *size),
+        numbers(outputs, inputs // groups, *kernel),
         numbers(outputs), stride=stride, padding=padding, dilation=dilation, groups=groups,
     )  # fmt: skip
 
@@ -90,7 +102,8 @@ def test_transposed_convolutions(case, extra):
     if any((n - 1) * s - 2 * p + d * (k - 1) + o + 1 < 1 for n, k, s, p, d, o in lengths):
         return
     assert_agrees(
-        TRANSPOSED[len(size)], numbers(batch, inputs, *size), numbers(inputs, outputs // groups, *kernel),
+        TRANSPOSED[len(size)], numbers(batch, inputs, *size),
+        numbers(inputs, outputs // groups, *kernel),
         numbers(outputs), stride=stride, padding=padding, dilation=dilation, groups=groups,
         output_padding=output_padding,
     )  # fmt: skip
@@ -125,7 +138,8 @@ def test_channels_last_and_float64():
     with portable():
         usual = functional.conv2d(images, kernel)
         last = functional.conv2d(
-            images.to(memory_format=torch.channels_last), kernel.to(memory_format=torch.channels_last)
+            images.to(memory_format=torch.channels_last),
+            kernel.to(memory_format=torch.channels_last),
         )
         wide = functional.conv2d(images.double(), kernel.double())
     assert torch.equal(usual, last)

@@ -14,7 +14,12 @@ NUMBER = 100_000
 def moments(values):
     wide = values.double()
     centred = (wide - wide.mean()) / wide.std()
-    return wide.mean().item(), wide.var().item(), (centred**3).mean().item(), (centred**4).mean().item()
+    return (
+        wide.mean().item(),
+        wide.var().item(),
+        (centred**3).mean().item(),
+        (centred**4).mean().item(),
+    )
 
 
 def assert_moments(values, mean, variance, skew, kurtosis):
@@ -66,7 +71,9 @@ def test_complex_normal_numbers_share_their_variance_between_the_parts():
 def test_other_distributions():
     assert_moments(drawn(lambda: torch.empty(NUMBER).exponential_(2.0)), 0.5, 0.25, 2.0, 9.0)
     assert_moments(drawn(lambda: torch.empty(NUMBER).bernoulli_(0.3)), 0.3, 0.21, 0.873, 1.762)
-    assert_moments(drawn(lambda: torch.bernoulli(torch.full((NUMBER,), 0.3))), 0.3, 0.21, 0.873, 1.762)
+    assert_moments(
+        drawn(lambda: torch.bernoulli(torch.full((NUMBER,), 0.3))), 0.3, 0.21, 0.873, 1.762
+    )
     whole = drawn(lambda: torch.randint(-3, 7, (NUMBER,)))
     assert whole.unique().tolist() == list(range(-3, 7))
     assert_moments(whole, 1.5, 99 / 12, 0.0, 1.776)
@@ -98,10 +105,13 @@ def test_orders_and_choices():
 
 
 STREAM = {
-    "rand": lambda: torch.rand(3), "randn": lambda: torch.randn(3), "float64": lambda: torch.randn(3, dtype=torch.float64),
+    "rand": lambda: torch.rand(3), "randn": lambda: torch.randn(3),
+    "float64": lambda: torch.randn(3, dtype=torch.float64),
     "randint": lambda: torch.randint(1000, (3,)), "randperm": lambda: torch.randperm(5),
-    "exponential": lambda: torch.empty(3).exponential_(), "bernoulli": lambda: torch.full((8,), 0.5).bernoulli(),
-    "multinomial": lambda: torch.multinomial(torch.ones(6), 4), "linear": lambda: torch.nn.Linear(2, 2).weight.detach().flatten(),
+    "exponential": lambda: torch.empty(3).exponential_(),
+    "bernoulli": lambda: torch.full((8,), 0.5).bernoulli(),
+    "multinomial": lambda: torch.multinomial(torch.ones(6), 4),
+    "linear": lambda: torch.nn.Linear(2, 2).weight.detach().flatten(),
 }  # fmt: skip
 STORED = {
     "rand": [0.3119906187057495, 0.9009037017822266, 0.24402576684951782],

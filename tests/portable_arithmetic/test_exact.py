@@ -43,7 +43,9 @@ def test_rounded_values_are_the_nearest_multiples_of_the_unit(values, bits):
 
 
 @given(
-    st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=6), st.integers(2, 26), st.integers(1, 3)
+    st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=6),
+    st.integers(2, 26),
+    st.integers(1, 3),
 )
 @example([1e-300, 2.0**-1074], 18, 3)
 def test_parts_have_their_bits_and_leave_less_than_one_unit(values, bits, parts):
@@ -71,7 +73,7 @@ def test_infinities_and_nan_stay_and_leave_others_alone(special):
     found = on_grid(torch.tensor([1.0, special, 0.3]), (0,), 8).tolist()
     alone = on_grid(torch.tensor([1.0, 0.3]), (0,), 8).tolist()
     assert [found[0], found[2]] == alone
-    assert found[1] == special or math.isnan(special) and math.isnan(found[1])
+    assert found[1] == special or (math.isnan(special) and math.isnan(found[1]))
 
 
 def test_too_large_float64_numbers_are_refused():
@@ -99,7 +101,9 @@ def test_ten_thousand_random_rows():
     generator = np.random.default_rng(1)
     for _ in range(10_000):
         spread = generator.integers(0, 140)
-        values = (generator.standard_normal(5) * 2.0 ** generator.integers(-spread, 1, 5)).astype("f4")
+        values = (generator.standard_normal(5) * 2.0 ** generator.integers(-spread, 1, 5)).astype(
+            "f4"
+        )
         bits = int(generator.integers(1, 52))
         found = on_grid(torch.from_numpy(values), (0,), bits).tolist()
         step = unit(values.tolist(), bits)

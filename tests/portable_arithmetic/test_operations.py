@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,11 @@ from torch.nn import functional
 
 from reprostats.errors import InputError, UnportableError
 from reprostats.portable_arithmetic.mode import portable
-from reprostats.portable_arithmetic.table import RULES, functional_of, rule_of
+from reprostats.portable_arithmetic.table import RULES, functional_of
 from tests.portable_arithmetic.every_operation import (
     CALLS,
     DRAWS,
     OPERAND_BITS,
-    Call,
     calls_by_name,
     numbers,
 )
@@ -91,7 +89,7 @@ def test_draws_have_the_type_and_shape_of_pytorch(call):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["topk.default", "median.dim", "cumsum.default", "mm.default",
-                                  "_softmax.default", "convolution.default", "sort.default"])  # fmt: skip
+    "_softmax.default", "convolution.default", "sort.default"])  # fmt: skip
 def test_results_can_be_viewed_as_pytorchs(name):
     with torch.no_grad():
         for call in calls_by_name()[name]:
@@ -169,7 +167,9 @@ def test_of_several_numbers_for_one_place_the_last_one_stays():
 
 def test_what_is_beside_an_infinity_is_not_lost():
     with portable():
-        summed = torch.zeros(3).index_add(0, torch.tensor([0, 1, 1]), torch.tensor([torch.inf, 1, 2]))
+        summed = torch.zeros(3).index_add(
+            0, torch.tensor([0, 1, 1]), torch.tensor([torch.inf, 1, 2])
+        )
         image = torch.ones(1, 1, 6)
         image[0, 0, 0] = torch.inf
         convolved = functional.conv1d(image, torch.ones(1, 1, 2))
@@ -227,8 +227,10 @@ def test_fused_optimisers_are_refused_by_name(name):
 IMAGES, SEQUENCES, VOLUMES = (2, 4, 8, 8), (3, 5, 8), (1, 4, 4, 4, 4)
 LAYERS = {
     "Linear": (nn.Linear(8, 3), IMAGES), "Bilinear": (nn.Bilinear(8, 8, 3), IMAGES),
-    "Conv1d": (nn.Conv1d(5, 4, 3, padding="same"), SEQUENCES), "Conv2d": (nn.Conv2d(4, 6, 3, 2, 1), IMAGES),
-    "Conv3d": (nn.Conv3d(4, 2, 3, padding=1), VOLUMES), "depthwise": (nn.Conv2d(4, 8, 3, groups=4), IMAGES),
+    "Conv1d": (nn.Conv1d(5, 4, 3, padding="same"), SEQUENCES),
+    "Conv2d": (nn.Conv2d(4, 6, 3, 2, 1), IMAGES),
+    "Conv3d": (nn.Conv3d(4, 2, 3, padding=1), VOLUMES),
+    "depthwise": (nn.Conv2d(4, 8, 3, groups=4), IMAGES),
     "circular": (nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), IMAGES),
     "reflect": (nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), IMAGES),
     "ConvTranspose1d": (nn.ConvTranspose1d(5, 4, 3, 2), SEQUENCES),
@@ -236,35 +238,50 @@ LAYERS = {
     "ConvTranspose3d": (nn.ConvTranspose3d(4, 2, 2, 2), VOLUMES),
     "BatchNorm1d": (nn.BatchNorm1d(5), SEQUENCES), "BatchNorm2d": (nn.BatchNorm2d(4), IMAGES),
     "BatchNorm3d": (nn.BatchNorm3d(4), VOLUMES), "LayerNorm": (nn.LayerNorm(8), SEQUENCES),
-    "GroupNorm": (nn.GroupNorm(2, 4), IMAGES), "InstanceNorm2d": (nn.InstanceNorm2d(4, affine=True), IMAGES),
+    "GroupNorm": (nn.GroupNorm(2, 4), IMAGES),
+    "InstanceNorm2d": (nn.InstanceNorm2d(4, affine=True), IMAGES),
     "InstanceNorm3d": (nn.InstanceNorm3d(4), VOLUMES), "RMSNorm": (nn.RMSNorm(8), SEQUENCES),
     "LocalResponseNorm": (nn.LocalResponseNorm(2), IMAGES),
     "MaxPool1d": (nn.MaxPool1d(2), SEQUENCES), "MaxPool2d": (nn.MaxPool2d(2), IMAGES),
     "MaxPool3d": (nn.MaxPool3d(2), VOLUMES), "AvgPool1d": (nn.AvgPool1d(2), SEQUENCES),
     "AvgPool2d": (nn.AvgPool2d(2), IMAGES), "AvgPool3d": (nn.AvgPool3d(2), VOLUMES),
     "LPPool2d": (nn.LPPool2d(2, 2), IMAGES), "AdaptiveAvgPool2d": (nn.AdaptiveAvgPool2d(4), IMAGES),
-    "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d(4), SEQUENCES), "AdaptiveAvgPool3d": (nn.AdaptiveAvgPool3d(1), VOLUMES),
-    "AdaptiveMaxPool2d": (nn.AdaptiveMaxPool2d(3), IMAGES), "AdaptiveMaxPool1d": (nn.AdaptiveMaxPool1d(3), SEQUENCES),
-    "nearest": (nn.Upsample(scale_factor=2), IMAGES), "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), IMAGES),
+    "AdaptiveAvgPool1d": (nn.AdaptiveAvgPool1d(4), SEQUENCES),
+    "AdaptiveAvgPool3d": (nn.AdaptiveAvgPool3d(1), VOLUMES),
+    "AdaptiveMaxPool2d": (nn.AdaptiveMaxPool2d(3), IMAGES),
+    "AdaptiveMaxPool1d": (nn.AdaptiveMaxPool1d(3), SEQUENCES),
+    "nearest": (nn.Upsample(scale_factor=2), IMAGES),
+    "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), IMAGES),
     "trilinear": (nn.Upsample(scale_factor=2, mode="trilinear", align_corners=True), VOLUMES),
     "PixelShuffle": (nn.PixelShuffle(2), IMAGES), "PixelUnshuffle": (nn.PixelUnshuffle(2), IMAGES),
     "ZeroPad2d": (nn.ZeroPad2d(1), IMAGES), "ReflectionPad2d": (nn.ReflectionPad2d(2), IMAGES),
-    "ReplicationPad3d": (nn.ReplicationPad3d(1), VOLUMES), "CircularPad2d": (nn.CircularPad2d(1), IMAGES),
-    "Unfold": (nn.Unfold(2), IMAGES), "Flatten": (nn.Flatten(), IMAGES), "ChannelShuffle": (nn.ChannelShuffle(2), IMAGES),
+    "ReplicationPad3d": (nn.ReplicationPad3d(1), VOLUMES),
+    "CircularPad2d": (nn.CircularPad2d(1), IMAGES),
+    "Unfold": (nn.Unfold(2), IMAGES), "Flatten": (nn.Flatten(), IMAGES),
+    "ChannelShuffle": (nn.ChannelShuffle(2), IMAGES),
     **{name: (getattr(nn, name)(), IMAGES) for name in (
-        "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Softplus",
-        "Sigmoid", "Tanh", "LogSigmoid", "Hardsigmoid", "Hardswish", "Hardtanh", "Softsign", "Tanhshrink",
+        "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish",
+        "Softplus",
+        "Sigmoid", "Tanh", "LogSigmoid", "Hardsigmoid", "Hardswish", "Hardtanh", "Softsign",
+        "Tanhshrink",
         "Hardshrink", "Softshrink")},
-    "Threshold": (nn.Threshold(0.1, 2), IMAGES), "GLU": (nn.GLU(1), IMAGES), "Softmax": (nn.Softmax(1), IMAGES),
-    "Softmin": (nn.Softmin(1), IMAGES), "LogSoftmax": (nn.LogSoftmax(1), IMAGES), "Softmax2d": (nn.Softmax2d(), IMAGES),
-    "RNN": (nn.RNN(8, 4, 2, batch_first=True), SEQUENCES), "LSTM": (nn.LSTM(8, 4, 2, bidirectional=True), SEQUENCES),
-    "LSTM projected": (nn.LSTM(8, 4, proj_size=2), SEQUENCES), "GRU": (nn.GRU(8, 4, bidirectional=True), SEQUENCES),
-    "RNNCell": (nn.RNNCell(8, 4), (3, 8)), "LSTMCell": (nn.LSTMCell(8, 4), (3, 8)), "GRUCell": (nn.GRUCell(8, 4), (3, 8)),
+    "Threshold": (nn.Threshold(0.1, 2), IMAGES), "GLU": (nn.GLU(1), IMAGES),
+    "Softmax": (nn.Softmax(1), IMAGES),
+    "Softmin": (nn.Softmin(1), IMAGES), "LogSoftmax": (nn.LogSoftmax(1), IMAGES),
+    "Softmax2d": (nn.Softmax2d(), IMAGES),
+    "RNN": (nn.RNN(8, 4, 2, batch_first=True), SEQUENCES),
+    "LSTM": (nn.LSTM(8, 4, 2, bidirectional=True), SEQUENCES),
+    "LSTM projected": (nn.LSTM(8, 4, proj_size=2), SEQUENCES),
+    "GRU": (nn.GRU(8, 4, bidirectional=True), SEQUENCES),
+    "RNNCell": (nn.RNNCell(8, 4), (3, 8)), "LSTMCell": (nn.LSTMCell(8, 4), (3, 8)),
+    "GRUCell": (nn.GRUCell(8, 4), (3, 8)),
     "attention": (nn.MultiheadAttention(8, 2), SEQUENCES),
     "encoder": (nn.TransformerEncoderLayer(8, 2, 16, 0.0), SEQUENCES),
-    "encoder first": (nn.TransformerEncoderLayer(8, 2, 16, 0.0, norm_first=True, batch_first=True), SEQUENCES),
+    "encoder first": (nn.TransformerEncoderLayer(8, 2, 16, 0.0, norm_first=True, batch_first=True),
+        SEQUENCES),
     "decoder": (nn.TransformerDecoderLayer(8, 2, 16, 0.0), SEQUENCES),
-    "CosineSimilarity": (nn.CosineSimilarity(), IMAGES), "PairwiseDistance": (nn.PairwiseDistance(), IMAGES),
+    "CosineSimilarity": (nn.CosineSimilarity(), IMAGES),
+    "PairwiseDistance": (nn.PairwiseDistance(), IMAGES),
     **{name: (getattr(nn, name)(), IMAGES) for name in (
         "L1Loss", "MSELoss", "SmoothL1Loss", "HuberLoss", "PoissonNLLLoss", "SoftMarginLoss",
         "BCEWithLogitsLoss")},
@@ -312,7 +329,11 @@ def test_layers_agree_with_pytorch(name, training):
 
 
 def _printed(capability, threads):
-    settings = {"ATEN_CPU_CAPABILITY": capability, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    settings = {
+        "ATEN_CPU_CAPABILITY": capability,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
     folder = str(SCRIPT.parents[2])
     done = subprocess.run(
         [sys.executable, str(SCRIPT)], env=os.environ | settings | {"PYTHONPATH": folder},
@@ -336,4 +357,6 @@ def test_all_instructions_give_the_same_bits(capability, threads):
 
 
 def _best():
-    return {"AVX512": "avx512", "AVX2": "avx2"}.get(torch.backends.cpu.get_cpu_capability(), "default")
+    return {"AVX512": "avx512", "AVX2": "avx2"}.get(
+        torch.backends.cpu.get_cpu_capability(), "default"
+    )

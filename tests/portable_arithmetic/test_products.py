@@ -30,10 +30,15 @@ def exactly(first, second, operand_bits):
         rows = [[Fraction(value) for value in row] for row in left.tolist()]
         columns = [[Fraction(value) for value in column] for column in right.T.tolist()]
         part = [
-            [sum((a * b for a, b in zip(row, column, strict=True)), Fraction(0)) for column in columns]
+            [
+                sum((a * b for a, b in zip(row, column, strict=True)), Fraction(0))
+                for column in columns
+            ]
             for row in rows
         ]
-        assert all(Fraction(float(each)) == each for row in part for each in row)  # float64 holds it
+        assert all(
+            Fraction(float(each)) == each for row in part for each in row
+        )  # float64 holds it
         wide = torch.tensor([[float(each) for each in row] for row in part], dtype=torch.float64)
         total = wide if total is None else total + wide
     return total.to(first.dtype)
@@ -55,7 +60,8 @@ SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 3))
 
 @settings(max_examples=60, deadline=None)
 @given(
-    SHAPES, st.integers(0, 2**32), st.sampled_from([0, 20, 126]), st.sampled_from([None, *range(2, 54)]),
+    SHAPES, st.integers(0, 2**32), st.sampled_from([0, 20, 126]),
+    st.sampled_from([None, *range(2, 54)]),
     st.sampled_from([torch.float32, torch.float64]),
 )  # fmt: skip
 def test_products_are_exact_sums_of_rounded_operands(shape, seed, spread, operand_bits, dtype):
@@ -74,7 +80,10 @@ def test_products_are_exact_sums_of_rounded_operands(shape, seed, spread, operan
 def test_the_error_is_within_the_bound(shape, seed, operand_bits):
     generator = np.random.default_rng(seed)
     rows, terms, columns = shape
-    first, second = drawn(generator, rows, terms, spread=8), drawn(generator, terms, columns, spread=8)
+    first, second = (
+        drawn(generator, rows, terms, spread=8),
+        drawn(generator, terms, columns, spread=8),
+    )
     found = matrix_product(first, second, operand_bits)
     allowed = bound(first, second, operand_bits)
     for row in range(rows):
@@ -83,7 +92,9 @@ def test_the_error_is_within_the_bound(shape, seed, operand_bits):
             truth = sum((Fraction(a) * Fraction(b) for a, b in pairs), Fraction(0))
             rounding = abs(truth) * Fraction(2) ** -24 + Fraction(2) ** -149
             error = abs(Fraction(found[row, column].item()) - truth)
-            assert error <= Fraction(allowed[row, column].item()) * (1 + Fraction(2) ** -24) + rounding
+            assert (
+                error <= Fraction(allowed[row, column].item()) * (1 + Fraction(2) ** -24) + rounding
+            )
 
 
 def _in_another_order(terms, seed=1):
@@ -122,7 +133,10 @@ def test_ten_thousand_random_products():
         rows, terms, columns = generator.integers(1, 6, 3)
         spread = int(generator.choice([0, 10, 60, 126]))
         bits = [None, *range(2, 54)][generator.integers(0, 53)]
-        first, second = drawn(generator, rows, terms, spread=spread), drawn(generator, terms, columns, spread=spread)
+        first, second = (
+            drawn(generator, rows, terms, spread=spread),
+            drawn(generator, terms, columns, spread=spread),
+        )
         assert torch.equal(matrix_product(first, second, bits), exactly(first, second, bits))
 
 

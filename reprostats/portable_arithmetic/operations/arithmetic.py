@@ -59,7 +59,7 @@ def times(first: Tensor, second: Tensor | Number) -> Tensor:
         product = (a * c).sub_(b * d), (a * d).add_(b * c)
     elif is_complex(first) or is_complex(second):
         a, number = (first, second) if is_complex(first) else (second, first)
-        product = tuple(part * number for part in parts(a))  # type: ignore[assignment]
+        product = tuple(part * number for part in parts(a))
     else:
         return first * second
     return torch.complex(*_of_type(product, first, second))
@@ -122,9 +122,8 @@ def _rounded_quotient(first: Tensor, second: Tensor | Number, rounding_mode: str
     dtype = torch.result_type(first, second)
     if rounding_mode == "trunc":
         return torch.trunc(divide(first, second)).to(dtype)
-    kind = {"dtype": torch.float64, "device": first.device}
-    exact = torch.as_tensor(second).to(dtype)
-    return torch.floor(divide(first.to(dtype).to(**kind), exact.to(**kind))).to(dtype)
+    divisor = torch.as_tensor(second, dtype=dtype, device=first.device).to(torch.float64)
+    return torch.floor(divide(first.to(dtype).to(torch.float64), divisor)).to(dtype)
 
 
 def _for_integers(operation: Any) -> None:
@@ -165,8 +164,6 @@ def logit_backward(gradient: Tensor, values: Tensor, eps: float | None = None) -
         return found if eps is None else found.masked_fill_((p < eps) | (p > 1 - eps), 0.0)
 
     return elementwise(slope, gradient, values)
-
-
 
 
 @implements(aten.reciprocal.default)
@@ -293,7 +290,8 @@ def negative(values: Tensor) -> Tensor:
 def squared_size(values: Any) -> Tensor:
     """Return |z|**2 of complex numbers."""
     real, imaginary = parts(values)
-    return (real * real).add_(imaginary * imaginary)
+    square: Tensor = real * real
+    return square.add_(imaginary * imaginary)
 
 
 def parts_conjugate(values: Any) -> Tensor:

@@ -29,9 +29,7 @@ def copy_(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
 
 
 def _check_room(values: Tensor, dtype: torch.dtype) -> None:
-    """Refuse floating-point numbers that an integer type cannot hold: each processor makes
-    something else of them.
-    """
+    """Refuse floating-point numbers that an integer type cannot hold."""
     is_real = values.is_floating_point() or values.is_complex()
     if not is_real or dtype.is_floating_point or dtype.is_complex or dtype is torch.bool:
         return

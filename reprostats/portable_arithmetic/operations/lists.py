@@ -19,7 +19,6 @@ _OTHER_NAMES: dict[str, Callable[..., Tensor]] = {
 _FACTOR = 3  # where addcmul and addcdiv have one, which must be named on one tensor
 
 
-
 def is_on_lists(operation: OpOverload) -> bool:
     """Tell whether an operation works on lists of tensors.
 

@@ -47,7 +47,8 @@ def index_add(
     if is_integer(values):
         return torch.index_add(values, dim, index, scaled)
     zeros = torch.zeros_like(values, dtype=torch.float64)
-    return add(values, _added(scaled, lambda exact: zeros.index_add(dim, index, exact))).to(values.dtype)
+    added = _added(scaled, lambda exact: zeros.index_add(dim, index, exact))
+    return add(values, added).to(values.dtype)
 
 
 @implements(aten.scatter_add.default)
@@ -57,7 +58,8 @@ def scatter_add(values: Tensor, dim: int, index: Tensor, source: Tensor) -> Tens
         return torch.scatter_add(values, dim, index, source)
     part = source[tuple(map(slice, index.shape))]
     zeros = torch.zeros_like(values, dtype=torch.float64)
-    return add(values, _added(part, lambda exact: zeros.scatter_add(dim, index, exact))).to(values.dtype)
+    added = _added(part, lambda exact: zeros.scatter_add(dim, index, exact))
+    return add(values, added).to(values.dtype)
 
 
 @implements(aten.scatter.src)
@@ -93,7 +95,7 @@ def index_put(
 ) -> Tensor:
     """Put numbers into places, or add them to what is there."""
     chosen: Any = list(indices)
-    if source.numel() == 1 and not accumulate or accumulate and is_integer(values):
+    if is_integer(values) if accumulate else source.numel() == 1:
         put: Tensor = aten.index_put(values, chosen, source, accumulate)
         return put
     places = torch.arange(values.numel(), device=values.device).reshape(values.shape)
@@ -102,7 +104,8 @@ def index_put(
     if not accumulate:
         return _put(values, where, spread)
     zeros = torch.zeros_like(values, dtype=torch.float64)
-    return add(values, _added(spread, lambda exact: aten.index_put(zeros, chosen, exact, True))).to(values.dtype)
+    added = _added(spread, lambda exact: aten.index_put(zeros, chosen, exact, True))
+    return add(values, added).to(values.dtype)
 
 
 @implements(aten._index_put_impl_.default, aten.index_put_.default)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -152,8 +153,9 @@ def convolve_backward(
     geometry = Geometry(tuple(inputs.shape[2:]), *layout, inputs.shape[0], groups)
     by_images = by_kernel = by_bias = None
     if output_mask[0] and transposed:
-        by_images = correlate(gradient, kernel, geometry, operand_bits)
-        by_images = by_images[(..., *map(slice, images.shape[2:]))].contiguous()
+        filled = correlate(gradient, kernel, geometry, operand_bits)
+        here: Any = (..., *map(slice, images.shape[2:]))
+        by_images = filled[here].contiguous()
     elif output_mask[0]:
         by_images = correlate_backward_images(gradient, kernel, geometry, operand_bits)
     if output_mask[1]:

@@ -148,7 +148,7 @@ def _product(values: Tensor, dim: int, dtype: torch.dtype | None) -> Tensor:
     kind = dtype or (values.dtype if _rounds(values) else torch.int64)
     found = values.to(kind).to(wide(kind) if _rounds(values.to(kind)) else kind)
     if found.shape[dim] == 0:
-        return found.new_ones([1 if axis == dim else size for axis, size in enumerate(found.shape)]).to(kind)
+        return torch.ones_like(found.sum(dim, keepdim=True), dtype=kind)
     while (length := found.shape[dim]) > 1:
         half = length // 2
         product = times(found.narrow(dim, 0, half), found.narrow(dim, half, half))
@@ -233,7 +233,8 @@ def softmax_backward(
 def log_softmax(values: Tensor, dim: int, half_to_float: bool) -> Tensor:  # noqa: ARG001
     """Return the logarithm of the softmax."""
     largest, summed = _shifted_sum(values, all_dims(values, dim))
-    return (values - largest).sub_(elementwise(elementary.log, summed)).to(values.dtype).contiguous()
+    found = (values - largest).sub_(elementwise(elementary.log, summed))
+    return found.to(values.dtype).contiguous()
 
 
 @implements(aten._log_softmax_backward_data.default)

@@ -24,7 +24,7 @@ def _implement_padding_backward(operation: Any) -> None:
     def backward(gradient: Tensor, values: Tensor, padding: Sizes) -> Tensor:
         wide = values.real.to(torch.float64)
         sides = zip(padding[::2], padding[1::2], strict=True)
-        most = math.prod(max(left + right, 0) + 1 for left, right in sides)  # a pixel and its copies
+        most = math.prod(max(sum(both), 0) + 1 for both in sides)  # a pixel and its copies
         return added_into_places(gradient, most, lambda exact: operation(exact, wide, padding))
 
     implements(operation)(backward)
@@ -32,9 +32,7 @@ def _implement_padding_backward(operation: Any) -> None:
 
 for _kind in ("reflection_pad", "replication_pad"):
     for _dimensions in (1, 2, 3):
-        _implement_padding_backward(
-            getattr(aten, f"{_kind}{_dimensions}d_backward").default
-        )
+        _implement_padding_backward(getattr(aten, f"{_kind}{_dimensions}d_backward").default)
 
 
 def nearest_places(old: int, new: int, scale: float | None) -> list[int]:
@@ -47,7 +45,7 @@ def nearest_places(old: int, new: int, scale: float | None) -> list[int]:
 
 
 def _implement_nearest(name: str, dimensions: int) -> None:
-    """Copies of pixels; the gradients of all copies come back to the pixel."""
+    """Copy pixels; the gradients of all copies come back to the pixel."""
 
     def places(old: Sizes, new: Sizes, scales: Sequence[Any], device: Any) -> list[Tensor]:
         given = [*scales, *[None] * dimensions][:dimensions]

@@ -17,17 +17,17 @@ aten = torch.ops.aten
 _MOVED = """
 _conj _conj_physical _neg_view _reshape_alias _reshape_copy _unsafe_view alias as_strided
 block_diag cat channel_shuffle clone conj_physical constant_pad_nd contiguous copy detach
-diag_embed diagonal diagonal_copy diagonal_scatter diagonal_backward expand expand_copy flip gather
-im2col imag index index_fill index_select lift lift_fresh lift_fresh_copy masked_fill
+diag_embed diagonal diagonal_copy diagonal_scatter diagonal_backward expand expand_copy flip
+gather im2col imag index index_fill index_select lift lift_fresh lift_fresh_copy masked_fill
 masked_scatter masked_select movedim narrow narrow_copy new_empty new_empty_strided new_full
 new_ones new_zeros permute permute_copy pixel_shuffle pixel_unshuffle real reflection_pad1d
 reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
-replication_pad3d resolve_conj resolve_neg roll rot90 select select_backward select_scatter
-slice slice_backward slice_scatter split split_with_sizes squeeze stack swapaxes t take transpose
-tril triu unbind unfold unsafe_split unsafe_split_with_sizes unsqueeze view view_as_complex view_as_real view_copy where zero
-transpose_ squeeze_ unsqueeze_ t_ complex resize_ set_ _local_scalar_dense is_same_size embedding
-masked_fill_ zero_ fill fill_ index_fill_ masked_scatter_ tril_ triu_
-record_stream _pin_memory is_pinned
+replication_pad3d resolve_conj resolve_neg roll rot90 select select_backward select_scatter slice
+slice_backward slice_scatter split split_with_sizes squeeze stack swapaxes t take transpose tril
+triu unbind unfold unsafe_split unsafe_split_with_sizes unsqueeze view view_as_complex
+view_as_real view_copy where zero transpose_ squeeze_ unsqueeze_ t_ complex resize_ set_
+_local_scalar_dense is_same_size embedding masked_fill_ zero_ fill fill_ index_fill_
+masked_scatter_ tril_ triu_ record_stream _pin_memory is_pinned
 """
 _MADE = """
 empty empty_like empty_permuted empty_strided eye full full_like ones ones_like scalar_tensor zeros
