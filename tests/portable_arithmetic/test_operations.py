@@ -177,6 +177,18 @@ def test_what_is_beside_an_infinity_is_not_lost():
     assert convolved.flatten().tolist() == [torch.inf, 2.0, 2.0, 2.0, 2.0]
 
 
+def test_parts_of_complex_numbers_do_not_meet():
+    """PyTorch multiplies by 1 + 0i before it adds, and infinity times 0 is NaN."""
+    infinite, one = torch.complex(torch.tensor([torch.inf]), torch.ones(1)), torch.ones(1)
+    with portable():
+        results = [infinite - 1j, infinite * 2, infinite / 2, infinite + one, infinite.sum()]
+        turned = -torch.zeros(9, dtype=torch.complex64)
+    assert [each.real.item() for each in results] == [torch.inf] * 5
+    assert [each.imag.item() for each in results] == [0.0, 2.0, 0.5, 1.0, 1.0]
+    assert turned.real.signbit().all()
+    assert turned.imag.signbit().all()
+
+
 def _trained(make, **settings):
     torch.manual_seed(3)
     with torch.no_grad():

@@ -75,26 +75,23 @@ def test_products_are_exact_sums_of_rounded_operands(shape, seed, spread, operan
     assert torch.equal(found, matrix_product(first[:, order], second[order], operand_bits))
 
 
-@settings(max_examples=60, deadline=None)
-@given(SHAPES, st.integers(0, 2**32), st.sampled_from([None, *range(2, 54)]))
-def test_the_error_is_within_the_bound(shape, seed, operand_bits):
+@settings(max_examples=100, deadline=None)
+@given(SHAPES, st.integers(0, 2**32), st.sampled_from([None, *range(2, 54)]), st.booleans())
+def test_the_error_is_within_the_bound(shape, seed, operand_bits, double):
     generator = np.random.default_rng(seed)
     rows, terms, columns = shape
-    first, second = (
-        drawn(generator, rows, terms, spread=8),
-        drawn(generator, terms, columns, spread=8),
-    )
+    dtype, bits = (torch.float64, 53) if double else (torch.float32, 24)
+    first = drawn(generator, rows, terms, spread=8, dtype=dtype)
+    second = drawn(generator, terms, columns, spread=8, dtype=dtype)
     found = matrix_product(first, second, operand_bits)
     allowed = bound(first, second, operand_bits)
     for row in range(rows):
         for column in range(columns):
             pairs = zip(first[row].tolist(), second[:, column].tolist(), strict=True)
             truth = sum((Fraction(a) * Fraction(b) for a, b in pairs), Fraction(0))
-            rounding = abs(truth) * Fraction(2) ** -24 + Fraction(2) ** -149
-            error = abs(Fraction(found[row, column].item()) - truth)
-            assert (
-                error <= Fraction(allowed[row, column].item()) * (1 + Fraction(2) ** -24) + rounding
-            )
+            error = Fraction(allowed[row, column].item()) * (1 + Fraction(2) ** -24)
+            last_rounding = (abs(truth) + error) * Fraction(2) ** -bits + Fraction(2) ** -149
+            assert abs(Fraction(found[row, column].item()) - truth) <= error + last_rounding
 
 
 def _in_another_order(terms, seed=1):
@@ -190,3 +187,14 @@ def test_float32_results_that_are_too_large_are_infinite():
 def test_factors_of_two_types_are_refused():
     with pytest.raises(InputError, match=r"float32 and torch\.float64"):
         matrix_product(torch.ones(2, 2), torch.ones(2, 2, dtype=torch.float64))
+
+
+@given(
+    st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.sampled_from([1, 100, LONGEST_SUM]),
+)  # fmt: skip
+def test_no_product_of_parts_that_counts_is_left_out(left, right, terms):
+    first, second = (torch.tensor([[value]], dtype=torch.float64) for value in (left, right))
+    pairs = exact_pairs(first, (1,), second, (0,), terms, None)
+    found = sum(Fraction(a.item()) * Fraction(b.item()) for a, b in pairs)
+    truth = Fraction(left) * Fraction(right)
+    assert abs(found - truth) <= abs(truth) * Fraction(2) ** (2 - FLOAT64_BITS)
