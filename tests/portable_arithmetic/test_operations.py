@@ -296,7 +296,7 @@ LAYERS = {
     "PairwiseDistance": (nn.PairwiseDistance(), IMAGES),
     **{name: (getattr(nn, name)(), IMAGES) for name in (
         "L1Loss", "MSELoss", "SmoothL1Loss", "HuberLoss", "PoissonNLLLoss", "SoftMarginLoss",
-        "BCEWithLogitsLoss")},
+        "BCEWithLogitsLoss", "KLDivLoss")},
 }  # fmt: skip
 TWO_INPUTS = ("Bilinear", "decoder", "CosineSimilarity", "PairwiseDistance")
 REFUSED = {"Bilinear": "_trilinear", "SoftMarginLoss": "soft_margin_loss"}
@@ -309,7 +309,9 @@ def _gradients(name, layer, values):
     if name == "attention":
         result = layer(given, given, given)
     elif name in TWO_INPUTS or name.endswith("Loss"):
-        result = layer(given, second.sigmoid() if name.startswith(("BCE", "Soft")) else second)
+        result = layer(
+            given, second.sigmoid() if name.startswith(("BCE", "Soft", "KL")) else second
+        )
     else:
         result = layer(given)
     first = result[0] if isinstance(result, tuple) else result

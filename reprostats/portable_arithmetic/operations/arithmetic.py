@@ -144,6 +144,16 @@ for _packet in (aten.remainder, aten.fmod, aten.floor_divide):
 _for_integers(aten.floor_divide.default)
 
 
+@implements(aten.xlogy.Tensor)
+def times_logarithm(first: Tensor, second: Tensor) -> Tensor:
+    """Return x ln(y), and 0 where x is 0 and y a number."""
+
+    def value(x: Tensor, y: Tensor, double: bool) -> Tensor:
+        return elementary.log(y, double).mul_(x).masked_fill_((x == 0) & ~y.isnan(), 0.0)
+
+    return elementwise(value, first, second)
+
+
 @implements(aten.logit.default)
 def logit(values: Tensor, eps: float | None = None) -> Tensor:
     """Return ln(p / (1 - p)), with p held between eps and 1 - eps."""

@@ -40,7 +40,7 @@ frac ge gt heaviside isfinite isin isinf isnan isneginf isposinf le logical_and
 logical_not logical_or logical_xor lt ne nonzero nonzero_static round
 searchsorted bucketize sign signbit trunc
 hardtanh_backward
-threshold threshold_backward nextafter _unsafe_index
+threshold threshold_backward nextafter nan_to_num _unsafe_index
 """
 _ROUNDED_ONCE = """
 _prelu_kernel _prelu_kernel_backward leaky_relu leaky_relu_backward
