@@ -272,7 +272,8 @@ ARITHMETIC = [
 FUNCTIONS = [
     *(call for name in ("exp", "expm1", "tanh", "sigmoid", "erf", "erfc")
       for call in (*_elementwise(f"{name}.default"), Call(f"{name}.default", signed(3, 4)))),
-    Call("xlogy.Tensor", positive(3, 4), positive(4)), Call("xlogy.Tensor", SPECIAL, SPECIAL.flip(0)),
+    Call("xlogy.Tensor", positive(3, 4), positive(4)),
+    Call("xlogy.Tensor", SPECIAL, SPECIAL.flip(0)),
     Call("logit_backward.default", numbers(3, 4), shares(3, 4), 0.2),
     Call("logit.default", shares(3, 4)), Call("logit.default", shares(3, 4), 0.2),
     *_elementwise("log.default", positive), *_elementwise("log1p.default", positive),
