@@ -30,6 +30,7 @@ from reprostats.portable_arithmetic.products import matrix_product
 from reprostats.portable_arithmetic.sums import added_into_places, total
 
 _GEOMETRY = Geometry((9, 8), (3, 2), (2, 1), (1, 1), (1, 2), batch=2, groups=1)
+_SMALLEST_FLOAT32 = 2.0**-149
 _FUNCTIONS = {
     "exp": elementary.exp,
     "log": elementary.log,
@@ -181,6 +182,21 @@ def digest(primitive: str, device: str = "cpu") -> str:
     return hasher.hexdigest()[:16]
 
 
+def check_small_numbers() -> None:
+    """Refuse to begin while PyTorch makes small numbers 0, which can be switched at any time.
+
+    Raises
+    ------
+    UnportableError
+        If it does.
+    """
+    if torch.full((1,), _SMALLEST_FLOAT32).mul_(1).item() == 0:
+        raise UnportableError(
+            "small numbers are made 0, which other machines do not do; call "
+            "torch.set_flush_denormal(False)."
+        )
+
+
 @cache
 def check_device(device: str) -> None:
     """Compare what a device computes with the stored bits, once in a process.
@@ -194,6 +210,5 @@ def check_device(device: str) -> None:
     if wrong:
         raise UnportableError(
             f"device {device!r} does not compute as IEEE 754 says: it has other bits for "
-            f"{', '.join(wrong)}. Numbers that are flushed to 0 "
-            "(torch.set_flush_denormal) or another rounding can be the reason."
+            f"{', '.join(wrong)}."
         )

@@ -22,12 +22,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from reprostats.portable_arithmetic.exact import LONGEST_SUM
 from reprostats.portable_arithmetic.products import added_in_order, exact_pairs
 
-_WIDE_ENOUGH = 32  # channels, from which on products are fast
+_WIDE_ENOUGH = 8  # channels, from which on products are fast
 _MOST_STARTS_PER_WINDOW = 2
 
 
@@ -88,7 +87,17 @@ class Geometry:
         """Windows, among them those that nobody reads, unless the layout is compact."""
         if self.is_compact:
             return self.batch * math.prod(self.output)
-        return self.batch * math.prod(self.phase) - max(tap.start for tap in self.taps)
+        return max(self.batch * math.prod(self.phase) - max(tap.start for tap in self.taps), 0)
+
+    @property
+    def length(self) -> int:
+        """Numbers in a row: the columns, and where no window of every position starts."""
+        return self.columns if self.is_compact else self.batch * math.prod(self.phase)
+
+    @property
+    def windows(self) -> int:
+        """Outputs of a channel: the products that are added into one number of the kernel."""
+        return self.batch * math.prod(self.output)
 
     @cached_property
     def taps(self) -> list[Tap]:
@@ -141,7 +150,7 @@ class Geometry:
         padded = images.new_zeros(channels, self.batch, *whole)
         padded[self._inside()] = images.transpose(0, 1)
         shape = (self.groups, channels // self.groups, self.batch, *self.phase)
-        return self._sorted(padded).reshape(-1, *shape)
+        return self._sorted(padded).reshape(math.prod(self.stride), *shape)
 
     def images(self, rows: Tensor) -> Tensor:
         """Return the images whose rows these are: shape (batch, channels, *image)."""
@@ -158,20 +167,19 @@ class Geometry:
     def output_rows(self, outputs: Tensor) -> Tensor:
         """Lay outputs where the windows start: (groups, channels of a group, columns), else 0."""
         channels = outputs.shape[1]
-        shape = (self.groups, channels // self.groups, -1)
+        shape = (self.groups, channels // self.groups)
         if self.is_compact:
-            return outputs.transpose(0, 1).reshape(shape)
+            return outputs.transpose(0, 1).reshape(*shape, self.columns)
         row = outputs.new_zeros(channels, self.batch, *self.phase)
         row[self._outputs_inside()] = outputs.transpose(0, 1)
-        return row.reshape(shape)[..., : self.columns]
+        return row.reshape(*shape, self.batch * math.prod(self.phase))[..., : self.columns]
 
     def outputs(self, rows: Tensor) -> Tensor:
         """Take outputs from where the windows start: shape (batch, channels, *output)."""
         channels = rows.shape[0] * rows.shape[1]
         if self.is_compact:
             return rows.reshape(channels, self.batch, *self.output).transpose(0, 1)
-        missing = self.batch * math.prod(self.phase) - self.columns
-        grid = functional.pad(rows, (0, missing)).reshape(channels, self.batch, *self.phase)
+        grid = rows.reshape(channels, self.batch, *self.phase)
         return grid[self._outputs_inside()].transpose(0, 1)
 
     def _inside(self) -> tuple[Any, ...]:
@@ -214,18 +222,20 @@ def correlate(
     everything = tuple(range(1, images.ndim))
     terms = math.prod(kernel.shape[1:])
     pairs = exact_pairs(images, everything, kernel, everything, terms, operand_bits)
-    shape = (geometry.groups, kernel.shape[0] // geometry.groups, geometry.columns)
+    shape = (geometry.groups, kernel.shape[0] // geometry.groups, geometry.length)
 
     def product(left: Tensor, right: Tensor) -> Tensor:
         rows, matrices = geometry.rows(left), _tap_matrices(right, geometry.groups)
-        total = left.new_zeros(shape)
-        for taps in geometry.bundles(kernel.shape[1]):
+        total = left.new_empty(shape)  # what lies beyond the columns is never read
+        columns = total[..., : geometry.columns]
+        for number, taps in enumerate(geometry.bundles(kernel.shape[1])):
             matrix = torch.cat([matrices[tap.position] for tap in taps], -1)
-            total.baddbmm_(matrix, geometry.read(rows, taps, slice(None)))
+            read = geometry.read(rows, taps, slice(None))
+            columns.baddbmm_(matrix, read, beta=1 if number else 0)
         return total
 
     total = added_in_order(product(*pair) for pair in pairs)
-    return geometry.outputs(total).to(images.dtype, memory_format=torch.contiguous_format)
+    return _in_order(geometry.outputs(total), images.dtype)
 
 
 def correlate_backward_images(
@@ -261,7 +271,7 @@ def correlate_backward_images(
         return total
 
     total = added_in_order(product(*pair) for pair in pairs)
-    return geometry.images(total).to(outputs.dtype, memory_format=torch.contiguous_format)
+    return _in_order(geometry.images(total), outputs.dtype)
 
 
 def correlate_backward_kernel(
@@ -282,12 +292,12 @@ def correlate_backward_kernel(
     """
     summed = (0, *range(2, images.ndim))
     pairs = exact_pairs(
-        outputs, summed, images, summed, min(geometry.columns, LONGEST_SUM), operand_bits
+        outputs, summed, images, summed, min(geometry.windows, LONGEST_SUM), operand_bits
     )
     groups, inputs = geometry.groups, kernel_shape[1]
     blocks = [
         slice(start, min(start + LONGEST_SUM, geometry.columns))
-        for start in range(0, geometry.columns, LONGEST_SUM)
+        for start in range(0, max(geometry.columns, 1), LONGEST_SUM)
     ]
 
     def product(left: Tensor, right: Tensor, block: slice) -> Tensor:
@@ -300,7 +310,12 @@ def correlate_backward_kernel(
     rows = ((geometry.output_rows(left), geometry.rows(right)) for left, right in pairs)
     total = added_in_order(product(*pair, block) for pair in rows for block in blocks)
     by_tap = total.reshape(groups, kernel_shape[0] // groups, *geometry.kernel, inputs)
-    return by_tap.movedim(-1, 2).reshape(*kernel_shape).to(outputs.dtype)
+    return _in_order(by_tap.movedim(-1, 2).reshape(*kernel_shape), outputs.dtype)
+
+
+def _in_order(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Round to a type, in the order of memory in which PyTorch gives its results."""
+    return values.to(dtype, memory_format=torch.contiguous_format).contiguous()
 
 
 def _tap_matrices(kernel: Tensor, groups: int) -> Tensor:

@@ -60,7 +60,7 @@ def on_grid(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
     Parameters
     ----------
     values
-        Finite floating-point numbers; see Notes for others.
+        Floating-point numbers.
     dims
         The dimensions that share one unit: what a sum runs over.
     bits
@@ -75,7 +75,7 @@ def on_grid(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
 
     Notes
     -----
-    Infinities and NaN stay what they are, and finite values beside them become 0. Units are not
+    Infinities and NaN stay what they are, and do not count for the largest magnitude. Units are not
     below 2**-511, which float32 numbers never reach: smaller float64 numbers become 0.
 
     Raises
@@ -90,7 +90,7 @@ def on_grid(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
     """
     pivot = rounding_pivot(values, dims, bits)
     # The sum of value and pivot keeps the wanted bits of the value and no other.
-    return torch.add(values, pivot).sub_(pivot)
+    return values.to(torch.float64, copy=True).add_(pivot).sub_(pivot)
 
 
 def split(values: Tensor, dims: tuple[int, ...], bits: int, parts: int) -> list[Tensor]:
@@ -109,6 +109,8 @@ def split(values: Tensor, dims: tuple[int, ...], bits: int, parts: int) -> list[
     >>> high, low
     (tensor([1.0000, 0.2500], dtype=torch.float64), tensor([0.0000, 0.0469], dtype=torch.float64))
     """
+    if parts == 1:
+        return [on_grid(values, dims, bits)]
     pivot = rounding_pivot(values, dims, bits)
     rest, found = values.to(torch.float64), []
     for number in range(parts):
@@ -135,7 +137,10 @@ def rounding_pivot(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
     if values.numel() == 0:
         shape = [1 if axis in dims else size for axis, size in enumerate(values.shape)]
         return values.new_ones(shape, dtype=torch.float64)
-    largest = torch.amax(values.abs(), dims, keepdim=True).to(torch.float64)
+    largest = _largest_magnitude(values, dims)
+    if not bool(largest.isfinite().all()):
+        largest = _largest_magnitude(values.nan_to_num(0.0, 0.0, 0.0), dims)
+    largest = largest.to(torch.float64)
     if values.dtype is torch.float64:
         _check_magnitude(largest)
     # Exponents are taken from the bits themselves: frexp and ldexp are made by a power function
@@ -146,9 +151,15 @@ def rounding_pivot(values: Tensor, dims: tuple[int, ...], bits: int) -> Tensor:
     return exponent.bitwise_left_shift(_FRACTION_BITS).bitwise_or(half).view(torch.float64)
 
 
+def _largest_magnitude(values: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Return the largest magnitudes along dimensions, without an array of all of them."""
+    lowest = torch.amin(values, dims, keepdim=True)
+    return torch.maximum(torch.amax(values, dims, keepdim=True), -lowest)
+
+
 def _check_magnitude(largest: Tensor) -> None:
     """Refuse float64 numbers whose products may overflow; float32 numbers have room enough."""
-    beyond = largest[largest.isfinite() & (largest > _LARGEST_MAGNITUDE)]
+    beyond = largest[largest > _LARGEST_MAGNITUDE]
     if len(beyond):
         raise UnportableError(
             f"a float64 number of magnitude {beyond.max().item():.3g} enters a product; portable "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,9 +19,9 @@ from torch.utils._python_dispatch import (
 
 import reprostats.portable_arithmetic.operations  # noqa: F401 - fills the table
 from reprostats.errors import InputError, UnportableError
-from reprostats.portable_arithmetic.conformance import check_device
+from reprostats.portable_arithmetic.conformance import check_device, check_small_numbers
 from reprostats.portable_arithmetic.operations.lists import is_on_lists, one_by_one
-from reprostats.portable_arithmetic.table import WITH_BITS, functional_of, rule_of
+from reprostats.portable_arithmetic.table import WITH_BITS, Rule, functional_of, rule_of
 
 _TYPES = {
     torch.float32,
@@ -37,6 +38,7 @@ _TYPES = {
 _NEVER_TRIED = ("cpu", "meta")  # the first is tried on entering, the second has no numbers
 MOST_BITS = 53
 """Bits of a float64 number; no operand of a product has more."""
+_busy = threading.local()
 _TORCH_FOLDER = str(Path(torch.__file__).parent)
 _OUR_FOLDER = str(Path(__file__).parent)
 
@@ -73,6 +75,8 @@ class PortableMode(TorchDispatchMode):
     ) -> Any:
         """Call the portable form of an operation."""
         kwargs = dict(kwargs or {})
+        if getattr(_busy, "rule", False):
+            return func(*args, **kwargs)
         given = _flat((*args, *kwargs.values()))
         if is_without_data(given, kwargs):
             return func(*args, **kwargs)
@@ -85,7 +89,19 @@ class PortableMode(TorchDispatchMode):
             return self._decomposed(func, args, kwargs)
         if func in WITH_BITS or functional_of(func) in WITH_BITS:
             kwargs["operand_bits"] = self.operand_bits
-        return rule(*args, **kwargs)
+        return self._apply(func, rule, args, kwargs)
+
+    def _apply(self, operation: OpOverload, rule: Rule, args: Any, kwargs: Any) -> Any:
+        """Call a portable form; what it calls is not looked at by a portable mode around this."""
+        _busy.rule = True
+        try:
+            return rule(*args, **kwargs)
+        except UnportableError as error:
+            raise UnportableError(
+                f"operation {name_of(operation)}: {error} {called_at()}"
+            ) from error
+        finally:
+            _busy.rule = False
 
     def _decomposed(
         self, operation: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -172,7 +188,8 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
     forward, backward, in optimisers, in losses, and where random numbers are drawn. An operation
     that has none raises `UnportableError`; none is passed silently. What is not done by PyTorch
     in this process and thread, such as NumPy's functions or the processes of a data loader, is
-    outside.
+    outside. A NaN is a NaN everywhere, but its sign is not settled. Functions that were compiled by
+    ``torch.compile`` run as they were written.
 
     Parameters
     ----------
@@ -202,6 +219,7 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
     >>> value
     -0.8113791942596436
     """
+    check_small_numbers()
     check_device("cpu")
     with ExitStack() as stack:
         # Fused kernels hide the operations that they consist of.
@@ -216,7 +234,7 @@ def portable(seed: int | None = None, *, operand_bits: int | None = None) -> Ite
         torch.backends.mha.set_fastpath_enabled(False)
         if seed is not None:
             stack.enter_context(torch.random.fork_rng(devices=[]))
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # and no GPU's
         mode = PortableMode(operand_bits)
         stack.enter_context(mode)
         yield mode

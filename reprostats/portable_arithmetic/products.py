@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from reprostats.errors import InputError
 from reprostats.portable_arithmetic.exact import (
     FLOAT64_BITS,
     LONGEST_SUM,
@@ -50,6 +51,10 @@ def exact_pairs(
         The float64 parts whose products are to be added, the smallest first. Products that lie
         below the last of the wanted bits are left out.
     """
+    if first.dtype != second.dtype:
+        raise InputError(
+            f"the factors of a product are {first.dtype} and {second.dtype}; give both one type."
+        )
     if first.dtype is torch.float64:
         operand_bits = FLOAT64_BITS
     bits = bits_of_one_product(terms)
@@ -81,6 +86,14 @@ def matrix_product(first: Tensor, second: Tensor, operand_bits: int | None = Non
     -------
     Tensor
         Shape (..., rows, columns), rounded once to the type of the factors.
+
+    Notes
+    -----
+    Let b be the bits that are kept, K the number of terms, at most `LONGEST_SUM`, and A and B the
+    largest magnitudes of the row and of the column. Before the last rounding, the error is at most
+    K A B 2**(3 - b). For an operand has an error of at most A 2**-b, and so a product one of
+    A B 2**(1 - b); the products that are left out are less than as much again, and so is what is
+    rounded when up to six exact sums are added.
 
     Examples
     --------

@@ -55,7 +55,10 @@ def total(values: Tensor, dims: Sequence[int] | int | None = None, keepdim: bool
     tensor([4., 6.], dtype=torch.float64)
     """
     dims = all_dims(values, dims)
-    found = values.to(wide(values.dtype))
+    if values.is_complex():
+        both = torch.view_as_real(values.resolve_conj()).unbind(-1)
+        return torch.complex(*(total(part, dims, keepdim) for part in both))
+    found = values.to(torch.float64)
     for dim in dims if values.ndim else ():
         found = _halved(found, dim)
     if keepdim:
@@ -104,6 +107,9 @@ def divided(values: Tensor, number: float) -> Tensor:
     PyTorch multiplies by the reciprocal on some devices where a tensor is divided by a plain
     number, which is not the same; by another tensor it divides.
     """
+    if values.is_complex():
+        parts = torch.view_as_real(values.resolve_conj())
+        return torch.view_as_complex(divided(parts, number))
     return values / torch.full_like(values, number)
 
 
@@ -127,6 +133,9 @@ def added_into_places(
         What ``add`` made, rounded to the type of ``values``. Numbers are taken to 51 bits below
         the largest of them, less one for every doubling of ``most_in_a_place``.
     """
+    if values.is_complex():
+        both = torch.view_as_real(values.resolve_conj()).unbind(-1)
+        return torch.complex(*(added_into_places(part, most_in_a_place, add) for part in both))
     bits = _SUM_BITS - max(most_in_a_place - 1, 0).bit_length()
     exact = on_grid(values, tuple(range(values.ndim)), bits) if values.ndim else values.double()
     return add(exact).to(values.dtype)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
+from reprostats.errors import InputError
+
 Rule = Callable[..., Any]
 Form = TypeVar("Form", bound=Rule)
 
@@ -19,6 +21,8 @@ WITH_BITS: set[OpOverload] = set()
 """Operations whose portable form takes ``operand_bits`` as well."""
 UNCHANGED: set[OpOverload] = set()
 """Operations that have one result on every machine as they are."""
+_OTHER_OVERLOADS = {("pow", "Scalar"): "Tensor_Scalar", ("pow", "Tensor"): "Tensor_Tensor"}
+"""Overloads that are named otherwise where they work in place."""
 _MORE_THAN_NAMED = ("reduce", "decimals")  # `scatter` that adds, `round` that multiplies
 
 
@@ -74,7 +78,7 @@ def rule_of(operation: OpOverload) -> Rule | None:
         return None
     rule = RULES[functional]
     if operation._schema.name.endswith("_"):
-        return lambda target, *args, **kwargs: target.copy_(rule(target, *args, **kwargs))
+        return lambda target, *args, **kwargs: _filled(target, rule(target, *args, **kwargs))
     return lambda *args, out, **kwargs: _written(out, rule(*args, **kwargs))
 
 
@@ -84,15 +88,27 @@ def functional_of(operation: OpOverload) -> OpOverload | None:
     overload = operation._overloadname
     if name.endswith("_"):
         name = name.removesuffix("_")
+        overload = _OTHER_OVERLOADS.get((name, overload), overload)
     elif overload.endswith("out"):
         overload = overload.removesuffix("out").removesuffix("_") or "default"
     else:
         return None
     packet = getattr(getattr(torch.ops, namespace), name, None)
     found = getattr(packet, overload, None)
+    if overload == "default" and found not in RULES:
+        found = getattr(packet, "Tensor", None)  # `mul.out` is a variant of `mul.Tensor`
     return found if isinstance(found, OpOverload) else None
 
 
 def _written(out: Tensor, result: Tensor) -> Tensor:
     out.resize_(result.shape)
-    return out.copy_(result)
+    return _filled(out, result)
+
+
+def _filled(target: Tensor, result: Tensor) -> Tensor:
+    """Copy a result into a tensor whose type can hold it, as PyTorch has it."""
+    if not torch.can_cast(result.dtype, target.dtype):
+        raise InputError(
+            f"a result of type {result.dtype} cannot be written into a tensor of {target.dtype}."
+        )
+    return target.copy_(result)

@@ -8,6 +8,7 @@ elementwise arithmetic in float64, and the products, sums and functions of the p
 from reprostats.portable_arithmetic.operations import (  # noqa: F401 - each module registers its operations
     activations,
     arithmetic,
+    conversions,
     draws,
     extremes,
     fourier,

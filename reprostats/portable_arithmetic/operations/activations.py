@@ -140,6 +140,31 @@ def elu_backward(
     return elementwise(slope, gradient, values)
 
 
+@implements(aten.celu.default)
+def celu(values: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return x above 0 and alpha (e**(x / alpha) - 1) below."""
+    return elu(values, alpha, 1.0, 1 / alpha)
+
+
+@implements(aten.hardshrink.default)
+def hardshrink(values: Tensor, limit: float = 0.5) -> Tensor:
+    """Return 0 where |x| is at most a limit, and else x."""
+    return values.masked_fill(values.abs() <= limit, 0.0)
+
+
+@implements(aten.softshrink.default)
+def softshrink(values: Tensor, limit: float = 0.5) -> Tensor:
+    """Return x moved towards 0 by a limit, and 0 where that is reached."""
+    moved = torch.where(values > 0, values - limit, values + limit)
+    return moved.masked_fill_(values.abs() <= limit, 0.0)
+
+
+@implements(aten.hardshrink_backward.default, aten.softshrink_backward.default)
+def shrink_backward(gradient: Tensor, values: Tensor, limit: float) -> Tensor:
+    """Return the gradient where the function is not 0."""
+    return gradient.masked_fill(values.abs() <= limit, 0.0)
+
+
 @implements(aten.softplus.default)
 def softplus(values: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """Return ln(1 + e**(beta x)) / beta, and x where beta x is above the threshold."""

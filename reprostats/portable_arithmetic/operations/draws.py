@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reprostats.errors import UnportableError
+from reprostats.errors import InputError, UnportableError
 from reprostats.portable_arithmetic import elementary
 from reprostats.portable_arithmetic.elementary import elementwise
 from reprostats.portable_arithmetic.operations.arithmetic import divide
@@ -26,6 +26,7 @@ from reprostats.portable_arithmetic.table import implements
 aten = torch.ops.aten
 Size = Sequence[int]
 _KEY_LIMIT = 2**63 - 1
+_ROOT_HALF = 0.5**0.5
 _BITS = {torch.float32: 24, torch.float64: 53}  # of a uniform number, so that it is below 1
 
 
@@ -74,6 +75,15 @@ def _radius(share: Tensor, double: bool) -> Tensor:
     return elementary.square_root(elementary.log(share, double).mul_(-2))
 
 
+def _normal(generator: torch.Generator | None, number: int, dtype: torch.dtype) -> Tensor:
+    """Return standard normal numbers; each part of complex ones has half of the variance."""
+    draw = _Draw(generator)
+    drawn = draw.normal(number)
+    if not dtype.is_complex:
+        return drawn
+    return torch.complex(drawn.mul_(_ROOT_HALF), draw.normal(number).mul_(_ROOT_HALF))
+
+
 def _placed(values: Tensor, shape: Size, **kind: Any) -> Tensor:
     """Return drawn numbers in a shape, type and place."""
     wanted = {"dtype": torch.get_default_dtype()} | {k: v for k, v in kind.items() if v is not None}
@@ -91,13 +101,18 @@ def _number(shape: Size) -> int:
 def rand(size: Size, *, generator: torch.Generator | None = None, **kind: Any) -> Tensor:
     """Draw uniform numbers from 0 to below 1."""
     dtype = kind.get("dtype") or torch.get_default_dtype()
-    return _placed(_Draw(generator).uniform(_number(size), dtype), size, **kind)
+    draw, number = _Draw(generator), _number(size)
+    drawn = draw.uniform(number, dtype.to_real())
+    if dtype.is_complex:
+        drawn = torch.complex(drawn, draw.uniform(number, dtype.to_real()))
+    return _placed(drawn, size, **kind)
 
 
 @implements(aten.randn.default, aten.randn.generator)
 def randn(size: Size, *, generator: torch.Generator | None = None, **kind: Any) -> Tensor:
     """Draw standard normal numbers."""
-    return _placed(_Draw(generator).normal(_number(size)), size, **kind)
+    dtype = kind.get("dtype") or torch.get_default_dtype()
+    return _placed(_normal(generator, _number(size), dtype), size, **kind)
 
 
 def _like(values: Tensor, kind: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +157,7 @@ def normal_(
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Fill with normal numbers of a mean and a standard deviation."""
-    drawn = _Draw(generator).normal(values.numel())
+    drawn = _normal(generator, values.numel(), values.dtype)
     return values.copy_(drawn.mul_(std).add_(mean).reshape(values.shape))
 
 
@@ -175,6 +190,8 @@ def bernoulli_(
     values: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """Fill with 1, with a probability, and else 0."""
+    if not 0 <= p <= 1:
+        raise InputError(f"a probability is {p}; it is a number from 0 to 1.")
     drawn = _Draw(generator).uniform(values.numel()).reshape(values.shape)
     return values.copy_(drawn < p)
 
@@ -182,6 +199,8 @@ def bernoulli_(
 @implements(aten.bernoulli_.Tensor)
 def bernoulli_of_(values: Tensor, p: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
     """Fill with 1, each with a probability of its own, and else 0."""
+    if not bool(((p >= 0) & (p <= 1)).all()):
+        raise InputError("a tensor of probabilities has elements that are not from 0 to 1.")
     drawn = _Draw(generator).uniform(values.numel()).reshape(values.shape).to(values.device)
     return values.copy_(drawn < p)
 
@@ -220,6 +239,8 @@ def exponential_(
 
 def _integers(draw: _Draw, low: int, high: int, shape: Size) -> Tensor:
     """Return integers from low to below high; a remainder of 64 bits is even enough."""
+    if high <= low:
+        raise InputError(f"integers from {low} to below {high} were asked for: there are none.")
     remainders = draw.integers(_number(shape)) % np.uint64(high - low)
     return torch.from_numpy(remainders.astype(np.int64)).add_(low).reshape(tuple(shape))
 
@@ -264,9 +285,21 @@ def random_between_(
     values: Tensor, low: int, to: int | None, *, generator: torch.Generator | None = None
 ) -> Tensor:
     """Fill with integers between limits."""
-    if to is None:
-        raise UnportableError("random_ without an upper limit has no portable form; give one.")
-    return values.copy_(_integers(_Draw(generator), low, to, values.shape))
+    limit = _largest(values.dtype) + 1 if to is None else to
+    return values.copy_(_integers(_Draw(generator), low, limit, values.shape))
+
+
+@implements(aten.random_.default)
+def random_(values: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    """Fill with integers from 0 on that the type holds, as loaders of data draw their seeds."""
+    return random_between_(values, 0, None, generator=generator)
+
+
+def _largest(dtype: torch.dtype) -> int:
+    """Return the largest of the integers that a type holds one by one."""
+    if dtype in _BITS:
+        return 1 << _BITS[dtype]
+    return 1 if dtype is torch.bool else torch.iinfo(dtype).max
 
 
 @implements(aten.randperm.default, aten.randperm.generator)

@@ -109,7 +109,35 @@ def topk(
 ) -> tuple[Tensor, Tensor]:
     """Return the first k of a stable order."""
     ordered, places = sort(values, dim, largest)
-    return ordered.narrow(dim, 0, k), places.narrow(dim, 0, k)
+    if values.ndim == 0:
+        return ordered, places
+    return ordered.narrow(dim, 0, k).contiguous(), places.narrow(dim, 0, k).contiguous()
+
+
+def _unique(operation: Any) -> None:
+    def rule(values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = operation(unsigned_zeros(values), *args, **kwargs)
+        return found
+
+    implements(operation)(rule)
+
+
+for _name in ("unique_dim", "unique_consecutive"):
+    _unique(getattr(aten, _name).default)
+
+
+@implements(aten._unique2.default)
+def unique(
+    values: Tensor,
+    sorted: bool = True,  # noqa: A002, ARG001 - always
+    return_inverse: bool = False,
+    return_counts: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the different numbers in order."""
+    found: tuple[Tensor, Tensor, Tensor] = aten._unique2(
+        unsigned_zeros(values), True, return_inverse, return_counts
+    )
+    return found
 
 
 @implements(aten.median.default)
@@ -120,11 +148,18 @@ def median(values: Tensor) -> Tensor:
 
 @implements(aten.median.dim)
 def median_along(values: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """Return the lower middle value along a dimension, and its place in a stable order."""
+    """Return the lower middle value along a dimension, and its place in a stable order.
+
+    Where there is a NaN, that is the median.
+    """
     ordered, places = sort(values, dim)
-    middle = (values.shape[dim] - 1) // 2
-    found = ordered.narrow(dim, middle, 1), places.narrow(dim, middle, 1)
-    return found if keepdim else (found[0].squeeze(dim), found[1].squeeze(dim))
+    if values.ndim == 0:
+        return ordered, places
+    length = values.shape[dim]
+    missing = values.isnan().sum(dim, keepdim=True)
+    middle = torch.where(missing > 0, length - missing, (length - 1) // 2)
+    found = [each.gather(dim, middle) for each in (ordered, places)]
+    return (found[0], found[1]) if keepdim else (found[0].squeeze(dim), found[1].squeeze(dim))
 
 
 def _place(values: Tensor, reduce: Callable[..., Tensor], dim: int | None, keepdim: bool) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,13 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 _PREFIX = "aten::_foreach_"
-_OTHER_NAMES = {"norm": torch.linalg.vector_norm}  # all others are called as they are on one tensor
+_OTHER_NAMES: dict[str, Callable[..., Tensor]] = {
+    "norm": torch.linalg.vector_norm,
+    "maximum": torch.clamp_min, "maximum_": Tensor.clamp_min_,
+    "minimum": torch.clamp_max, "minimum_": Tensor.clamp_max_,
+}  # fmt: skip
+"""What is called otherwise on one tensor, or takes no plain number there."""
+_FACTOR = 3  # where addcmul and addcdiv have one, which must be named on one tensor
 
 
 def is_on_lists(operation: OpOverload) -> bool:
@@ -43,12 +49,24 @@ def one_by_one(
     >>> one_by_one(torch.ops.aten._foreach_add.Scalar, [tensors, 2.0], {})
     [tensor([3., 3.]), tensor([2.])]
     """
-    name = operation._schema.name.removeprefix(_PREFIX)
-    single = getattr(Tensor, name, None) or _OTHER_NAMES[name]
-    if name in _OTHER_NAMES:
-        single = _OTHER_NAMES[name]
-    length = len(arguments[0])
-    columns = [each if isinstance(each, list | tuple) else [each] * length for each in arguments]
-    chosen = {key: value for key, value in keywords.items() if value is not None}
-    results = [single(*row, **chosen) for row in zip(*columns, strict=True)]
+    single = _on_one(operation._schema.name.removeprefix(_PREFIX))
+    length = max(len(each) for each in arguments if isinstance(each, list | tuple))
+    columns = [_one_for_each(values, length) for values in arguments]
+    given = {key: value for key, value in keywords.items() if value is not None}
+    results = []
+    for row in zip(*columns, strict=True):
+        factor = {"value": row[_FACTOR]} if len(row) > _FACTOR else {}
+        results.append(single(*row[:_FACTOR], **given, **factor))
     return results if operation._schema.returns else None  # what works in place returns nothing
+
+
+def _on_one(name: str) -> Callable[..., Tensor]:
+    """Return the function of one tensor."""
+    if name in _OTHER_NAMES:
+        return _OTHER_NAMES[name]
+    found: Callable[..., Tensor] = getattr(Tensor if name.endswith("_") else torch, name)
+    return found
+
+
+def _one_for_each(values: Any, length: int) -> Sequence[Any]:
+    return values if isinstance(values, list | tuple) else [values] * length

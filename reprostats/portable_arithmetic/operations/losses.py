@@ -38,7 +38,7 @@ def _elements(function: Callable[..., Tensor], *values: Tensor) -> Tensor:
 def squared_error(values: Tensor, target: Tensor, reduction: int = _MEAN) -> Tensor:
     """Return the (mean) squared difference."""
     difference = values.to(torch.float64) - target
-    return _reduced(difference * difference, reduction, values.dtype)
+    return _reduced(difference * difference, reduction, torch.result_type(values, target))
 
 
 @implements(aten.mse_loss_backward.default)
@@ -86,7 +86,8 @@ def _bent(values: Tensor, target: Tensor, reduction: int, bend: float, curvature
     distance = (values.to(torch.float64) - target).abs_()
     below = (distance * distance).mul_(0.5 * curvature)
     above = (distance - 0.5 * bend).mul_(curvature * bend if curvature else 1.0)
-    return _reduced(torch.where(distance < bend, below, above), reduction, values.dtype)
+    losses = torch.where(distance < bend, below, above)
+    return _reduced(losses, reduction, torch.result_type(values, target))
 
 
 def _bent_backward(
@@ -200,7 +201,8 @@ def _true_class(
     weights = torch.ones_like(chosen, dtype=torch.float64)
     if weight is not None:
         weights = weight.to(torch.float64)[places]
-    return chosen, weights.masked_fill(target == ignore_index, 0.0)
+    ignored = target == ignore_index  # also where the value is infinite
+    return chosen.masked_fill(ignored, 0.0), weights.masked_fill(ignored, 0.0)
 
 
 def _class_dim(values: Tensor) -> int:

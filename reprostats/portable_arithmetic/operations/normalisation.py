@@ -235,12 +235,12 @@ def group_norm(
     bias: Tensor | None,
     samples: int,
     channels: int,
-    pixels: int,  # noqa: ARG001 - an argument of the operation
+    pixels: int,
     groups: int,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Normalise groups of channels of each sample."""
-    grouped = values.reshape(samples, groups, -1)
+    grouped = values.reshape(samples, groups, channels // groups * pixels)
     found = _standardise(grouped, (2,), eps)
     shape = [1, channels, *[1] * (values.ndim - 2)]
     result = _scaled(
@@ -269,7 +269,7 @@ def group_norm_backward(
 ) -> Gradients:
     """Return the gradients of `group_norm` by values, weight and bias."""
     inverse = rstd.to(torch.float64).reshape(samples, groups, 1)
-    grouped = values.reshape(samples, groups, -1)
+    grouped = values.reshape(samples, groups, channels // groups * pixels)
     standard = (grouped - mean.to(torch.float64).reshape(samples, groups, 1)).mul_(inverse)
     wide = gradient.to(torch.float64).reshape(samples, channels, pixels)
     inner = wide if weight is None else wide * weight.reshape(1, channels, 1)

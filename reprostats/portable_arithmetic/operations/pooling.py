@@ -186,6 +186,17 @@ _implement_max_pool_backward(aten.max_pool2d_with_indices_backward.default, 2)
 _implement_max_pool_backward(aten.max_pool3d_with_indices_backward.default, 3)
 
 
+@implements(aten.adaptive_max_pool2d_backward.default)
+def adaptive_max_pool_backward(gradient: Tensor, values: Tensor, indices: Tensor) -> Tensor:
+    """Give the gradient of each window to its largest pixel."""
+    pairs = zip(gradient.shape[-2:], values.shape[-2:], strict=True)
+    most = math.prod(-(-number // size) + 1 for number, size in pairs)  # windows of a pixel
+    wide = values.to(torch.float64)
+    return added_into_places(
+        gradient, most, lambda exact: aten.adaptive_max_pool2d_backward(exact, wide, indices)
+    )
+
+
 def _implement_adaptive(dimensions: int) -> None:
     """Averages over windows of equal number, if the image can be divided so."""
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from reprostats.errors import InputError
 from reprostats.portable_arithmetic.convolution import (
     Geometry,
     correlate,
     correlate_backward_images,
     correlate_backward_kernel,
 )
-from reprostats.portable_arithmetic.operations.arithmetic import add, times
+from reprostats.portable_arithmetic.operations.arithmetic import add, is_integer, parts, times
 from reprostats.portable_arithmetic.products import matrix_product
 from reprostats.portable_arithmetic.sums import total
 from reprostats.portable_arithmetic.table import implements
@@ -24,10 +28,11 @@ aten = torch.ops.aten
 @implements(aten.mm.default, aten.bmm.default, operand_bits=True)
 def multiply(first: Tensor, second: Tensor, *, operand_bits: int | None) -> Tensor:
     """Multiply matrices; of complex ones, real and imaginary parts one by one."""
+    if is_integer(first):
+        return torch.matmul(first, second)
     if not first.is_complex():
         return matrix_product(first, second, operand_bits)
-    first, second = first.resolve_conj(), second.resolve_conj()
-    pairs = [(a, b) for a in (first.real, first.imag) for b in (second.real, second.imag)]
+    pairs = itertools.product(parts(first), parts(second))
     rr, ri, ir, ii = (matrix_product(a, b, operand_bits) for a, b in pairs)
     return torch.complex(rr - ii, ri + ir)
 
@@ -79,10 +84,16 @@ def multiply_vector_and_add(
     return product[:, 0]
 
 
-@implements(aten.dot.default, aten.vdot.default, operand_bits=True)
+@implements(aten.dot.default, operand_bits=True)
 def inner_product(first: Tensor, second: Tensor, *, operand_bits: int | None) -> Tensor:
-    """Multiply two real vectors."""
+    """Multiply two vectors."""
     return multiply(first[None], second[:, None], operand_bits=operand_bits)[0, 0]
+
+
+@implements(aten.vdot.default, operand_bits=True)
+def conjugate_product(first: Tensor, second: Tensor, *, operand_bits: int | None) -> Tensor:
+    """Multiply two vectors, the first one conjugated."""
+    return inner_product(first.conj(), second, operand_bits=operand_bits)
 
 
 @implements(aten.convolution.default, operand_bits=True)
@@ -101,16 +112,20 @@ def convolve(
 ) -> Tensor:
     """Convolve, or for a transposed convolution take the gradient by the input of one."""
     layout = _layout(kernel, stride, padding, dilation)
+    _check_channels(images, kernel, bias, transposed, groups)
     if transposed:
         lengths = zip(images.shape[2:], *layout, output_padding, strict=False)
         larger = tuple(
             (size - 1) * step - 2 * pad + gap * (taps - 1) + extra + 1
             for size, taps, step, pad, gap, extra in lengths
         )
+        _check_size(larger)
         geometry = Geometry(larger, *layout, images.shape[0], groups)
-        result = correlate_backward_images(images, kernel, geometry, operand_bits)
+        filled = _filled_up(images, geometry.output)
+        result = correlate_backward_images(filled, kernel, geometry, operand_bits)
     else:
         geometry = Geometry(tuple(images.shape[2:]), *layout, images.shape[0], groups)
+        _check_size(geometry.output)
         result = correlate(images, kernel, geometry, operand_bits)
     return result if bias is None else result.add_(_by_channel(bias, result.ndim))
 
@@ -138,14 +153,48 @@ def convolve_backward(
     geometry = Geometry(tuple(inputs.shape[2:]), *layout, inputs.shape[0], groups)
     by_images = by_kernel = by_bias = None
     if output_mask[0] and transposed:
-        by_images = correlate(gradient, kernel, geometry, operand_bits)
+        filled = correlate(gradient, kernel, geometry, operand_bits)
+        here: Any = (..., *map(slice, images.shape[2:]))
+        by_images = filled[here].contiguous()
     elif output_mask[0]:
         by_images = correlate_backward_images(gradient, kernel, geometry, operand_bits)
     if output_mask[1]:
+        outputs = _filled_up(outputs, geometry.output)
         by_kernel = correlate_backward_kernel(outputs, inputs, kernel.shape, geometry, operand_bits)
     if output_mask[2]:
         by_bias = total(gradient, (0, *range(2, gradient.ndim))).to(gradient.dtype)
     return by_images, by_kernel, by_bias
+
+
+def _check_channels(
+    images: Tensor, kernel: Tensor, bias: Tensor | None, transposed: bool, groups: int
+) -> None:
+    """Refuse what does not go together, which PyTorch's convolution would have checked."""
+    inputs, outputs = kernel.shape[1] * groups, kernel.shape[0]
+    if transposed:
+        inputs, outputs = outputs, inputs
+    if images.shape[1] != inputs:
+        raise InputError(
+            f"a convolution takes {inputs} channels, but the images have {images.shape[1]}: "
+            f"shape {tuple(images.shape)}, kernel {tuple(kernel.shape)}, groups {groups}."
+        )
+    if bias is not None and tuple(bias.shape) != (outputs,):
+        raise InputError(f"a bias has shape {tuple(bias.shape)}; it must be ({outputs},).")
+
+
+def _check_size(lengths: Sequence[int]) -> None:
+    if min(lengths) < 1:
+        raise InputError(
+            f"the result of a convolution would have the size {tuple(lengths)}; the kernel is "
+            "larger than the padded image."
+        )
+
+
+def _filled_up(outputs: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Add zeros at the ends: a large output_padding has room for windows that are not there."""
+    missing = [length - size for length, size in zip(lengths, outputs.shape[2:], strict=True)]
+    pads = [each for number in reversed(missing) for each in (0, number)]
+    return functional.pad(outputs, pads) if any(pads) else outputs
 
 
 def _layout(

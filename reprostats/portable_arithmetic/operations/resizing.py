@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,14 +18,13 @@ aten = torch.ops.aten
 Sizes = Sequence[int]
 
 
-def _implement_padding_backward(operation: Any, dimensions: int) -> None:
+def _implement_padding_backward(operation: Any) -> None:
     """Gradients of padded pixels come back to the pixel that was copied."""
 
     def backward(gradient: Tensor, values: Tensor, padding: Sizes) -> Tensor:
-        wide, most = (
-            values.to(torch.float64),
-            math.prod(max(padding) + 1 for _ in range(dimensions)),
-        )
+        wide = values.real.to(torch.float64)
+        sides = zip(padding[::2], padding[1::2], strict=True)
+        most = math.prod(max(sum(both), 0) + 1 for both in sides)  # a pixel and its copies
         return added_into_places(gradient, most, lambda exact: operation(exact, wide, padding))
 
     implements(operation)(backward)
@@ -32,26 +32,54 @@ def _implement_padding_backward(operation: Any, dimensions: int) -> None:
 
 for _kind in ("reflection_pad", "replication_pad"):
     for _dimensions in (1, 2, 3):
-        _implement_padding_backward(
-            getattr(aten, f"{_kind}{_dimensions}d_backward").default, _dimensions
-        )
+        _implement_padding_backward(getattr(aten, f"{_kind}{_dimensions}d_backward").default)
 
 
-def _implement_nearest_backward(name: str, dimensions: int) -> None:
-    operation = getattr(aten, name).default
+def nearest_places(old: int, new: int, scale: float | None) -> list[int]:
+    """Return which pixel each one of an enlarged axis is a copy of, as PyTorch does in float32.
+
+    PyTorch computes in float64 for images of float64 on a processor, and in float32 on a GPU.
+    """
+    step = np.float32(1 / scale) if scale else np.float32(old) / np.float32(new)
+    return [min(int(np.float32(place) * step), old - 1) for place in range(new)]
+
+
+def _implement_nearest(name: str, dimensions: int) -> None:
+    """Copy pixels; the gradients of all copies come back to the pixel."""
+
+    def places(old: Sizes, new: Sizes, scales: Sequence[Any], device: Any) -> list[Tensor]:
+        given = [*scales, *[None] * dimensions][:dimensions]
+        return [
+            torch.tensor(nearest_places(*sizes), device=device)
+            for sizes in zip(old, new, given, strict=True)
+        ]
+
+    def forward(values: Tensor, output_size: Sizes, *scales: Any) -> Tensor:
+        old = values.shape[-dimensions:]
+        for axis, chosen in enumerate(places(old, output_size, scales, values.device)):
+            values = values.index_select(axis - dimensions, chosen)
+        return values
 
     def backward(gradient: Tensor, output_size: Sizes, input_size: Sizes, *scales: Any) -> Tensor:
-        pairs = zip(output_size, input_size[-dimensions:], strict=True)
-        most = math.prod(-(-large // max(small, 1)) + 1 for large, small in pairs)
-        return added_into_places(
-            gradient, most, lambda exact: operation(exact, output_size, input_size, *scales)
-        )
+        old = input_size[-dimensions:]
+        chosen = places(old, output_size, scales, gradient.device)
+        most = math.prod(int(torch.bincount(each).max()) for each in chosen)
 
-    implements(operation)(backward)
+        def add(exact: Tensor) -> Tensor:
+            for axis, where in zip(range(-dimensions, 0), chosen, strict=True):
+                shape = list(exact.shape)
+                shape[axis] = old[axis]
+                exact = exact.new_zeros(shape).index_add_(axis, where, exact)
+            return exact
+
+        return added_into_places(gradient, most, add)
+
+    implements(getattr(aten, name).default)(forward)
+    implements(getattr(aten, f"{name}_backward").default)(backward)
 
 
 for _dimensions in (1, 2, 3):
-    _implement_nearest_backward(f"upsample_nearest{_dimensions}d_backward", _dimensions)
+    _implement_nearest(f"upsample_nearest{_dimensions}d", _dimensions)
 
 
 def _resized(values: Tensor, matrices: Sequence[Tensor], operand_bits: int | None) -> Tensor:
