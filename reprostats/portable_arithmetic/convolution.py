@@ -26,8 +26,8 @@ from torch import Tensor
 from reprostats.portable_arithmetic.exact import LONGEST_SUM
 from reprostats.portable_arithmetic.products import added_in_order, exact_pairs
 
-_WIDE_ENOUGH = 8  # channels, from which on products are fast
-_MOST_STARTS_PER_WINDOW = 2
+_FEW_CHANNELS, _BUNDLED_CHANNELS = 6, 32  # products of so few are slow one by one
+_MOST_STARTS_PER_WINDOW = 1.9
 
 
 class Tap(NamedTuple):
@@ -122,7 +122,7 @@ class Geometry:
 
         Products of few channels would be many and small.
         """
-        size = max(_WIDE_ENOUGH // channels, 1)
+        size = _BUNDLED_CHANNELS // channels if 0 < channels <= _FEW_CHANNELS else 1
         return [self.taps[start : start + size] for start in range(0, len(self.taps), size)]
 
     def read(self, rows: Tensor, taps: list[Tap], columns: slice) -> Tensor:
