@@ -34,11 +34,13 @@ from reprostats.sources._base import (
     Switch,
     Word,
 )
+from reprostats.sources.adam import Adam
 from reprostats.sources.adam_epsilon import AdamEpsilon
 from reprostats.sources.cudnn_benchmark import CudnnBenchmark
 from reprostats.sources.deterministic import Deterministic
 from reprostats.sources.device import Device
 from reprostats.sources.dtype import DTYPES, DType
+from reprostats.sources.framework import Framework, missing_frameworks
 from reprostats.sources.hash_seed import HashSeed
 from reprostats.sources.initialiser import Initialiser
 from reprostats.sources.instruction_set import InstructionSet, instruction_sets
@@ -69,6 +71,7 @@ __all__ = [
     "environment",
     "global_streams",
     "instruction_sets",
+    "missing_frameworks",
     "read_back",
     "register",
     "seeds",
@@ -125,7 +128,9 @@ for _source in (
     ),
     Stream("split", "who is trained, validated, tested on"),
     Initialiser(),
+    Adam(),
     AdamEpsilon(),
+    Framework(),
     Threads(),
     InstructionSet(),
     HashSeed(),
