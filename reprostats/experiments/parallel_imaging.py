@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats.datasets.simulated_kspace import KspaceSubject, simulated_kspace
+from reprostats.experiments.learners import trial_adam
 from reprostats.experiments.reconstruction_task import Image, Method, ReconstructionCase, Samples
 from reprostats.models.variational import VariationalNetwork
 from reprostats.mri import masks
 from reprostats.mri.losses import complex_mse, magnitude_error
 from reprostats.mri.operators import least_squares
 from reprostats.mri.sense import Sense
+from reprostats.study.trial import Trial
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -154,9 +156,9 @@ class ParallelImaging:
         """Compare images as configured."""
         return _LOSSES[self.config.loss](output, *targets)
 
-    def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
+    def optimiser(self, model: torch.nn.Module, trial: Trial) -> torch.optim.Optimizer:
         """Make Adam, which projects the kernels after every step if that is configured."""
-        adam = torch.optim.Adam(model.parameters(), self.config.learning_rate, eps=epsilon)
+        adam = trial_adam(trial, model, self.config.learning_rate)
         if self.config.projection == "every_step":
             adam.register_step_post_hook(lambda *_: model.project())  # type: ignore[operator]
         return adam

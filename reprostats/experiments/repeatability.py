@@ -13,10 +13,13 @@ IEEE Access 8 (2020), doi:10.1109/ACCESS.2020.3039833.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 from pydantic import Field
 
 from reprostats.errors import InputError
+from reprostats.experiments.frameworks import library_conditions, library_distance_table
 from reprostats.experiments.lenet import (
     LeNetConfig,
     commonest_share,
@@ -26,7 +29,6 @@ from reprostats.experiments.lenet import (
 )
 from reprostats.experiments.regimes import (
     Regimes,
-    drawn_seeds,
     on_other_hardware,
     other_hardware,
     regimes,
@@ -48,17 +50,8 @@ from reprostats.study.results import commonest_reason, is_completed, trials_of
 from reprostats.study.study import Study
 from reprostats.verdicts.report import Report
 
-# Each row but the first differs from an earlier one in one thing. None is named after a library:
-# Keras draws from Equation 1, and its Adam is another one with any epsilon.
-_LIBRARIES: dict[str, dict[str, Level]] = {
-    "Equation 2, epsilon 1e-7 (as printed)": {
-        "initialiser": "alahmari_equation_2",
-        "adam_epsilon": 1e-7,
-    },
-    "Equation 2, epsilon 1e-8": {"initialiser": "alahmari_equation_2", "adam_epsilon": 1e-8},
-    "Equation 1, epsilon 1e-8": {"initialiser": "glorot_uniform", "adam_epsilon": 1e-8},
-    "PyTorch's rule, epsilon 1e-8": {"initialiser": "pytorch", "adam_epsilon": 1e-8},
-}
+Framework = Literal["torch", "tensorflow", "jax", "keras-torch"]
+FrameworkRegime = Literal["seeded", "more threads", "deterministic", "inverted flags"]
 
 
 class RepeatabilityParameters(LeNetConfig, Regimes):
@@ -69,11 +62,22 @@ class RepeatabilityParameters(LeNetConfig, Regimes):
     pairs
         Seeds with which the set-ups of libraries are compared, and trials in which the cost of
         determinism is timed.
+    frameworks
+        What is compared: PyTorch itself, and Keras on its backends, as far as they are installed.
+    framework_trials
+        Trials of each framework in each regime; 7 in the paper.
+    framework_regimes
+        ``"seeded"``; ``"more threads"``, one more than ``threads``; ``"deterministic"``; and
+        ``"inverted flags"``: cuDNN may choose its algorithms by a race, and need not take
+        deterministic ones, which takes a GPU.
     margin
         Largest difference of accuracy that does not matter; 0.01 is one percentage point.
     """
 
     pairs: int = Field(default=3, ge=2)
+    frameworks: tuple[Framework, ...] = ("torch", "tensorflow", "jax", "keras-torch")
+    framework_trials: int = Field(default=7, ge=2)
+    framework_regimes: tuple[FrameworkRegime, ...] = ("seeded", "more threads")
     margin: float = Field(default=0.01, gt=0, lt=1)
 
     def training(self) -> LeNetConfig:
@@ -87,29 +91,25 @@ def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
     Returns
     -------
     dict
-        ``"repeatability"``: the four conditions. ``"libraries"``: trainings that differ as the
-        paper says that libraries do, each with the same seeds, so that trials are pairs; the first
-        two start from the very same weights and differ in Adam's epsilon alone, the third draws the
-        same numbers scaled by Equation 1 in place of Equation 2. ``"cost_of_determinism"``: steps
+        ``"repeatability"``: the four conditions. ``"libraries"``: trainings that differ as
+        libraries do, each in one thing and with the same seeds, so that trials are pairs; see
+        `reprostats.experiments.frameworks.library_conditions`. ``"cost_of_determinism"``: steps
         with and without deterministic algorithms, in turns in one process.
 
     Examples
     --------
-    >>> {n: len(study.trials) for n, study in studies(RepeatabilityParameters(trials=2)).items()}
-    {'repeatability': 8, 'libraries': 12, 'cost_of_determinism': 3}
+    >>> parameters = RepeatabilityParameters(trials=2, frameworks=("torch",))
+    >>> {name: len(study.trials) for name, study in studies(parameters).items()}
+    {'repeatability': 8, 'libraries': 24, 'cost_of_determinism': 3}
     """
     config = parameters.training()
-    shared_seeds = [seeds(number) for number in drawn_seeds(parameters.seed, parameters.pairs)]
     fixed: dict[str, Level] = {**_set_up(parameters), "deterministic": True}
     every = (
         Study(train_lenet, config=config, conditions=regimes(parameters), name="repeatability"),
         Study(
             train_lenet,
             config=config,
-            conditions={
-                name: Condition({**fixed, **levels}, shared_seeds)
-                for name, levels in _LIBRARIES.items()
-            },
+            conditions=library_conditions(parameters),
             name="libraries",
         ),
         Study(
@@ -165,8 +165,8 @@ def report(parameters: RepeatabilityParameters) -> Report:
     Report
         The common report on the accuracy, whose table ``times`` is Table 6 of the paper and whose
         figure ``values`` its Figure 3. Beside it the tables ``repeatability_trials`` (Table 7),
-        ``repeatability_measures``, ``hardware_effects``, ``libraries``, ``tested_again``,
-        ``cost_of_determinism`` and ``facts``.
+        ``repeatability_measures``, ``hardware_effects``, ``libraries``, ``library_distances``,
+        ``tested_again``, ``cost_of_determinism`` and ``facts``.
 
     Raises
     ------
@@ -193,6 +193,7 @@ def report(parameters: RepeatabilityParameters) -> Report:
             measure_table(results),
             effect_table(results, "other hardware", ["threads", "isa"], "test_loss"),
             library_table(libraries, parameters.margin),
+            library_distance_table(planned["libraries"], libraries),
             retest_table(tested),
             cost_table(timed),
             facts_table(trained.facts()),

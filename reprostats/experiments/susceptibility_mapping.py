@@ -18,11 +18,13 @@ from torch.nn import functional
 
 from reprostats.datasets.simulated_susceptibility import simulated_susceptibility
 from reprostats.datasets.susceptibility import SusceptibilitySubject, training_patches
+from reprostats.experiments.learners import trial_adam
 from reprostats.experiments.reconstruction_task import Image, Method, ReconstructionCase, Samples
 from reprostats.learning.schedules import Exponential
 from reprostats.models.qsmnet import QSMNET_VERSIONS, QSMnet
 from reprostats.mri.dipole import dipole_kernel, thresholded_division
 from reprostats.mri.losses import Normalisation, QSMLoss
+from reprostats.study.trial import Trial
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -167,11 +169,11 @@ class SusceptibilityMapping:
             gradient_weight=self.config.gradient_weight,
         )
 
-    def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
+    def optimiser(self, model: torch.nn.Module, trial: Trial) -> torch.optim.Optimizer:
         """Make the optimiser of the version."""
         if self._version.optimiser == "rmsprop":
             return torch.optim.RMSprop(model.parameters(), self.config.learning_rate)
-        return torch.optim.Adam(model.parameters(), self.config.learning_rate, eps=epsilon)
+        return trial_adam(trial, model, self.config.learning_rate)
 
     def schedule(
         self, optimiser: torch.optim.Optimizer, steps_per_epoch: int

@@ -21,9 +21,11 @@ Kingma, Ba: Adam: a method for stochastic optimization. ICLR (2015), arXiv:1412.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from reprostats.errors import unknown_name
@@ -81,6 +83,64 @@ def adam(
     return kind(parameters, learning_rate, betas=_BETAS, eps=epsilon, weight_decay=weight_decay)
 
 
+@dataclass(frozen=True)
+class Decay:
+    """How weights are held small: by the L2 penalty of one of two libraries.
+
+    Parameters
+    ----------
+    size
+        The number lambda.
+    rule
+        ``"pytorch"``: the ``weight_decay`` of its Adam, which adds lambda times the weight to the
+        gradient of every parameter. ``"keras"``: the regulariser ``l2`` of its kernels, which adds
+        lambda times the sum of their squares to the loss: twice lambda times the weight to the
+        gradients of kernels, and nothing to those of biases and of batch normalisation.
+
+    Examples
+    --------
+    >>> penalty = Decay(1e-3, "keras")
+    >>> penalty.of_gradient(kernel=True), penalty.of_gradient(kernel=False)
+    (0.002, 0.0)
+    """
+
+    size: float = 0.0
+    rule: Formula = "pytorch"
+
+    def of_gradient(self, *, kernel: bool) -> float:
+        """Return how many times the weight is added to its gradient."""
+        if self.rule == "pytorch":
+            return self.size
+        return 2 * self.size if kernel else 0.0
+
+
+NO_DECAY = Decay()
+"""No penalty at all."""
+
+
+def decay_groups(model: nn.Module, decay: Decay) -> list[dict[str, Any]]:
+    """Return the parameters of a network in groups, each with its ``weight_decay``.
+
+    Kernels are the tensors with two axes or more. Where all decay alike there is one group.
+
+    Examples
+    --------
+    >>> groups = decay_groups(nn.Linear(3, 2), Decay(0.1, "keras"))
+    >>> [(group["weight_decay"], len(group["params"])) for group in groups]
+    [(0.2, 1), (0.0, 1)]
+    """
+    parameters = list(model.parameters())
+    if decay.rule == "pytorch" or not decay.size:
+        return [{"params": parameters, "weight_decay": decay.size}]
+    return [
+        {
+            "params": [each for each in parameters if (each.ndim > 1) == kernel],
+            "weight_decay": decay.of_gradient(kernel=kernel),
+        }
+        for kernel in (True, False)
+    ]
+
+
 class KerasAdam(Optimizer):
     """Adam as Keras 3 computes it, operation by operation.
 
@@ -129,10 +189,12 @@ class KerasAdam(Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._change(weight, group)
+                    self._change(weight, weight.grad, group)
         return loss
 
-    def _change(self, weight: torch.Tensor, group: Mapping[str, Any]) -> None:
+    def _change(
+        self, weight: torch.Tensor, gradient: torch.Tensor, group: Mapping[str, Any]
+    ) -> None:
         state = self.state[weight]
         if not state:
             state["step"] = torch.tensor(0.0)
@@ -140,7 +202,6 @@ class KerasAdam(Optimizer):
             state["exp_avg_sq"] = torch.zeros_like(weight)
         state["step"] += 1
         first, second = group["betas"]
-        gradient = weight.grad
         if group["weight_decay"]:
             gradient = gradient + group["weight_decay"] * weight
         mean, square = state["exp_avg"], state["exp_avg_sq"]
@@ -153,4 +214,5 @@ class KerasAdam(Optimizer):
 def _alpha(group: Mapping[str, Any], step: torch.Tensor) -> torch.Tensor:
     """Return the rate times both corrections of the bias, in the type of the step."""
     first, second = (torch.tensor(beta, dtype=step.dtype) ** step for beta in group["betas"])
-    return group["lr"] * torch.sqrt(1 - second) / (1 - first)
+    rate: float = group["lr"]
+    return rate * torch.sqrt(1 - second) / (1 - first)

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from reprostats.errors import DivergedError, InputError, NotAvailableError
+from reprostats.learning.adam import NO_DECAY, Decay
 from reprostats.learning.losses import one_minus_dice
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def compile_network(
     learning_rate: float,
     formula: str = "keras",
     epsilon: float = 1e-7,
+    decay: Decay = NO_DECAY,
 ) -> None:
     """Bind a network to a loss and to Adam.
 
@@ -43,6 +45,8 @@ def compile_network(
         Of Adam.
     formula, epsilon
         Of `reprostats.learning.adam.adam`; ``"keras"`` is Keras's own Adam.
+    decay
+        How weights are held small. It acts on gradients and is no part of the loss that is told.
 
     Raises
     ------
@@ -51,9 +55,9 @@ def compile_network(
     """
     import keras
 
-    optimiser = keras.optimizers.Adam if formula == "keras" else _pytorch_adam()
+    kind = keras.optimizers.Adam if formula == "keras" else _pytorch_adam()
     network.compile(
-        optimizer=optimiser(learning_rate, epsilon=epsilon),
+        optimizer=_decaying(kind, decay)(learning_rate, epsilon=epsilon),
         loss=_loss(loss),
         # The papers' TensorFlow compiled nothing. JAX always does.
         jit_compile=keras.backend.backend() == "jax",
@@ -143,9 +147,10 @@ def use_device(device: str) -> Any:
     """
     import keras
 
-    if device == "cpu":
-        return keras.device("cpu:0")
     number, backend = int(device.partition(":")[2] or 0), keras.backend.backend()
+    if device == "cpu":
+        # On PyTorch "cpu:0" is another device than "cpu", and copies of weights get no gradients.
+        return keras.device("cpu" if backend == "torch" else "cpu:0")
     if number >= _gpus(backend):
         raise NotAvailableError(
             f"device {device!r} is not available: this build of {backend} finds "
@@ -159,9 +164,9 @@ def use_deterministic_operations() -> None:
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        import tensorflow
+        import tensorflow as tf
 
-        tensorflow.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_op_determinism()
 
 
 def _gpus(backend: str) -> int:
@@ -208,9 +213,8 @@ def _pytorch_adam() -> type[keras.optimizers.Adam]:
             place, kind = self._get_variable_index(variable), variable.dtype
             step = ops.cast(self.iterations + 1, kind)
             # 1 - beta^t, exact to the last digits of float32 too, as PyTorch has it in float64.
-            first, second = (
-                -ops.expm1(step * ops.cast(np.log(beta), kind)) for beta in (self.beta_1, self.beta_2)
-            )
+            logs = (ops.cast(np.log(beta), kind) for beta in (self.beta_1, self.beta_2))
+            first, second = (-ops.expm1(step * log) for log in logs)
             mean, square = self._momentums[place], self._velocities[place]
             self.assign_add(mean, (gradient - mean) * (1 - self.beta_1))
             self.assign_add(square, (ops.square(gradient) - square) * (1 - self.beta_2))
@@ -220,6 +224,21 @@ def _pytorch_adam() -> type[keras.optimizers.Adam]:
             )
 
     return PyTorchAdam
+
+
+def _decaying(kind: type[keras.optimizers.Adam], decay: Decay) -> type[keras.optimizers.Adam]:
+    """Return an optimiser that adds a share of the weights to their gradients."""
+    if not decay.size:
+        return kind
+
+    class Decaying(kind):  # type: ignore[misc]
+        """See `Decay`."""
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            share = decay.of_gradient(kernel=variable.name == "kernel")
+            super().update_step(gradient + share * variable, variable, learning_rate)
+
+    return Decaying
 
 
 def _channels_last(values: torch.Tensor) -> np.ndarray:

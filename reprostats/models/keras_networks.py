@@ -155,7 +155,7 @@ def _use_type(dtype: torch.dtype) -> None:
 
 
 @singledispatch
-def _applied(module: nn.Module, name: str, maps: Any) -> Any:
+def _applied(module: nn.Module, name: str, maps: Any) -> Any:  # noqa: ARG001
     """Apply the counterpart of a module, named as PyTorch names it, to symbolic maps."""
     raise InputError(f"{name or 'the network'}: {type(module).__name__} has no counterpart here.")
 
@@ -198,9 +198,9 @@ def _(module: UNet, name: str, maps: Any) -> Any:
         maps = _applied(level, _inside(name, f"down.{number}"), maps)
     for number, level in enumerate(module.up):
         place = _inside(name, f"up.{number}")
-        enlarged = _applied(level.enlarge, f"{place}.enlarge", maps)
+        enlarged = _applied(_module(level, "enlarge"), f"{place}.enlarge", maps)
         joined = layers.Concatenate()([passed.pop(), enlarged])
-        maps = _applied(level.convolve, f"{place}.convolve", joined)
+        maps = _applied(_module(level, "convolve"), f"{place}.convolve", joined)
     return _applied(module.output, _inside(name, "output"), maps)
 
 
@@ -229,7 +229,11 @@ def _(module: nn.ConvTranspose2d, name: str, maps: Any) -> Any:
     if module.kernel_size != module.stride or module.padding != (0, 0) or module.groups != 1:
         raise InputError(f"{name}: {module} has no counterpart here.")
     return layers.Conv2DTranspose(
-        module.out_channels, module.kernel_size, strides=module.stride, name=_keras_name(name), **_empty(module)
+        module.out_channels,
+        module.kernel_size,
+        strides=module.stride,
+        name=_keras_name(name),
+        **_empty(module),
     )(maps)
 
 
@@ -246,7 +250,9 @@ def _(module: nn.BatchNorm2d, name: str, maps: Any) -> Any:
 
     # The share of what was before: PyTorch's momentum is the share of what is new.
     kept = 1 - float(module.momentum or 0)
-    return layers.BatchNormalization(momentum=kept, epsilon=module.eps, name=_keras_name(name))(maps)
+    return layers.BatchNormalization(momentum=kept, epsilon=module.eps, name=_keras_name(name))(
+        maps
+    )
 
 
 @_applied.register
@@ -293,6 +299,10 @@ def _(module: nn.LeakyReLU, name: str, maps: Any) -> Any:  # noqa: ARG001
     from keras import layers
 
     return layers.LeakyReLU(module.negative_slope)(maps)
+
+
+def _module(parent: nn.Module, name: str) -> nn.Module:
+    return dict(parent.named_children())[name]
 
 
 def _empty(module: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class Framework(OneOf):
             raise self.not_available(level, f"it lacks {' and '.join(missing)}; {_INSTALL}")
         version = _version("keras")
         if version.partition(".")[0] != _KERAS:
-            raise self.not_available(level, f"it has Keras {version}, not Keras {_KERAS}; {_INSTALL}")
+            raise self.not_available(
+                level, f"it has Keras {version}, not Keras {_KERAS}; {_INSTALL}"
+            )
 
     def variables(self, level: Level) -> dict[str, str]:
         """Return the backend, which Keras reads when it is imported."""

@@ -63,7 +63,9 @@ def differences(name, dtype, formula):
     return {
         "first_loss": abs(float(ours[0, 0] - theirs[0, 0])) / abs(float(ours[0, 0])),
         "weights": max(value for each, value in far.items() if "running_var" not in each),
-        "running_var": max((value for each, value in far.items() if "running_var" in each), default=0),
+        "running_var": max(
+            (value for each, value in far.items() if "running_var" in each), default=0
+        ),
     }
 
 

@@ -28,7 +28,7 @@ def answers(request):
         pytest.skip(MISSING[request.param])
     done = subprocess.run(
         [sys.executable, HERE / "one_backend.py"],
-        env={**environment(complete_levels({"framework": request.param}))},
+        env=environment(complete_levels({"framework": request.param})),
         cwd=HERE.parent.parent,
         capture_output=True,
         text=True,
@@ -84,7 +84,7 @@ class TestOneBackend:
 class TestSource:
     def test_a_framework_that_is_not_installed(self, monkeypatch):
         monkeypatch.setattr(source, "find_spec", lambda name: None if name == "jax" else name)
-        monkeypatch.setattr(source, "_version", lambda name: "3.15.1")
+        monkeypatch.setattr(source, "_version", lambda _: "3.15.1")
         with pytest.raises(NotAvailableError, match=r"'jax'.*lacks jax; pip install 'reprostats\["):
             complete_levels({"framework": "jax"})
         assert complete_levels({"framework": "tensorflow"})["framework"] == "tensorflow"
@@ -93,7 +93,7 @@ class TestSource:
     @pytest.mark.parametrize("version", ["2.15.0", "4.0", "of unknown version"])
     def test_a_keras_that_is_not_known(self, monkeypatch, version):
         monkeypatch.setattr(source, "find_spec", lambda name: name)
-        monkeypatch.setattr(source, "_version", lambda name: version)
+        monkeypatch.setattr(source, "_version", lambda _: version)
         with pytest.raises(NotAvailableError, match=f"it has Keras {version}, not Keras 3"):
             complete_levels({"framework": "jax"})
 
@@ -113,8 +113,10 @@ class TestSource:
         assert {variables[name] for name in names} == {"3"}
 
     def test_keras_is_never_imported_where_pytorch_trains(self):
-        program = "import sys; from reprostats import sources; sources.warm_up(); " \
-            "print('keras' in sys.modules)"  # fmt: skip
+        program = (
+            "import sys; from reprostats import sources; sources.warm_up(); "
+            "print('keras' in sys.modules)"
+        )
         variables = {k: v for k, v in os.environ.items() if k != "TRIAL_FRAMEWORK"}
         done = subprocess.run(
             [sys.executable, "-c", program], env=variables, capture_output=True, check=True
