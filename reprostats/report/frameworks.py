@@ -66,7 +66,8 @@ def repeats_table(results: pd.DataFrame, missing: Mapping[str, str]) -> Table:
         The reason by the name of a condition that this machine cannot give.
     """
     trials = trial_values(results, list(_METRICS))
-    rows, firsts = [], {}
+    rows: list[dict[str, object]] = []
+    firsts: dict[str, list[str]] = {}
     for name, group in trials.groupby("condition", sort=False):
         parts, hashes = _parts(str(name)), _hashes(group)
         first = firsts.setdefault(parts["framework"], hashes)
@@ -104,14 +105,14 @@ def _repeats(trials: pd.DataFrame, hashes: list[str]) -> dict[str, object]:
         within = "undetermined: " + (str(trials["reason"].iloc[0]) or "one trial")
     else:
         within = "repeatable" if distinct == 1 else "not repeatable"
-    values = trials.loc[is_completed(trials), list(_METRICS)].head(1).to_dict("records")
-    return {
+    ended = trials[is_completed(trials)]
+    row: dict[str, object] = {
         "threads": trials["threads"].iloc[0],
         "n": len(hashes),
         "distinct": distinct,
         "within": within,
-        **(values[0] if values else {}),
     }
+    return row | {metric: ended[metric].iloc[0] for metric in _METRICS if len(ended)}
 
 
 def _across(hashes: list[str], first: list[str]) -> str:

@@ -206,8 +206,8 @@ def library_table(results: pd.DataFrame, margin: float) -> Table:
     return Table(
         "libraries",
         frame,
-        "The same training with what the paper says of libraries, with the same "
-        f"{len(by_seed)} seeds",
+        f"The same training with what differs between libraries, with the same {len(by_seed)} "
+        "seeds",
         {"mean": 4, "sd": 5, **dict.fromkeys(shown, 4)},
         _library_note(first, margin),
         {"condition": "Set up with", "mean": "Accuracy", "sd": "SD", "difference": "Difference",
@@ -222,12 +222,10 @@ def _library_note(first: str, margin: float) -> str:
         f"Difference of accuracy from {first!r} with its 95 % interval, paired by seed, for new "
         "trainings on these test images. p of no difference, and of equivalence within "
         f"{margin:g}, adjusted over the rows by Holm's method. SD: ddof = 1. Initial weights: of "
-        "the first seed; where they are the same, the trainings start from the same bits. No row "
-        "is Keras. Equation 2 is as printed in the paper, which gives it to Keras; but Keras draws "
-        "from Equation 1: in Keras 3.15.1 the largest weight of a kernel of shape (5, 5, 60, 160) "
-        "is 0.0330289, the bound of Equation 1, and that of Equation 2 is 0.0467. Nor is Adam with "
-        "epsilon 1e-7 that of Keras, which scales epsilon in another way: its first step for a "
-        "gradient of 1e-6 and a learning rate of 0.001 is 2.40e-4, that of PyTorch's 9.09e-4."
+        "the first seed; where they are the same, the trainings start from the same bits. Every "
+        "row but the first differs from it in one thing, or in the formula of Adam with its "
+        "epsilon. Equation 2 is as printed in the paper, which gives it to Keras; but Keras draws "
+        "from Equation 1 (notebook 06)."
     )
 
 
