@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import Field
 
 from reprostats.errors import InputError
-from reprostats.experiments.frameworks import library_conditions, library_distance_table
+from reprostats.experiments.libraries import library_conditions, library_distance_table
 from reprostats.experiments.lenet import (
     LeNetConfig,
     commonest_share,
@@ -93,7 +93,7 @@ def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
     dict
         ``"repeatability"``: the four conditions. ``"libraries"``: trainings that differ as
         libraries do, each in one thing and with the same seeds, so that trials are pairs; see
-        `reprostats.experiments.frameworks.library_conditions`. ``"cost_of_determinism"``: steps
+        `reprostats.experiments.libraries.library_conditions`. ``"cost_of_determinism"``: steps
         with and without deterministic algorithms, in turns in one process.
 
     Examples

@@ -19,7 +19,7 @@ from reprostats.errors import NotAvailableError
 from reprostats.experiments.lenet import commonest_share, train_lenet
 from reprostats.experiments.regimes import drawn_seeds
 from reprostats.records.tensors import read_tensors
-from reprostats.report.frameworks import (
+from reprostats.report.libraries import (
     availability_table,
     distance_table,
     repeats_table,
@@ -114,7 +114,7 @@ def distances(study: Study, results: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row for each completed trial whose reference completed too: ``condition``, ``seed``,
-        ``initial`` and ``trained``; see `reprostats.report.frameworks.distance_table`.
+        ``initial`` and ``trained``; see `reprostats.report.libraries.distance_table`.
     """
     trials = trials_of(results)
     ended = trials[is_completed(trials)]
