@@ -19,7 +19,6 @@ import pandas as pd
 from pydantic import Field
 
 from reprostats.errors import InputError
-from reprostats.experiments.libraries import library_conditions, library_distance_table
 from reprostats.experiments.lenet import (
     LeNetConfig,
     commonest_share,
@@ -27,6 +26,7 @@ from reprostats.experiments.lenet import (
     time_lenet,
     train_lenet,
 )
+from reprostats.experiments.libraries import library_conditions, library_distance_table
 from reprostats.experiments.regimes import (
     Regimes,
     on_other_hardware,
