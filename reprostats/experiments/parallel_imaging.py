@@ -55,6 +55,9 @@ class ParallelImagingConfig(BaseModel):
     projection
         Kernels with mean 0 and a norm of 1 at most: at ``"every_step"`` (the authors), at the
         start only (``"initial"``, the port that Oh et al. use), or not at all (``"none"``).
+    padding
+        Beyond the edges of images: ``"symmetric"`` (the authors; deterministic here) or
+        ``"reflect"`` (the port; PyTorch's operation, which on a GPU does not repeat).
     loss
         ``"complex_mse"`` (the port) or ``"magnitude_error"`` (the authors).
     learning_rate
@@ -83,6 +86,7 @@ class ParallelImagingConfig(BaseModel):
     kernel_size: Positive = 5
     basis_functions: Positive = 11
     projection: Literal["every_step", "initial", "none"] = "initial"
+    padding: Literal["symmetric", "reflect"] = "symmetric"
     loss: Literal["complex_mse", "magnitude_error"] = "complex_mse"
     learning_rate: float = Field(default=3e-3, gt=0)
     epochs: Positive = 6
@@ -148,6 +152,7 @@ class ParallelImaging:
             stages=self.config.stages,
             features=self.config.features,
             kernel_size=self.config.kernel_size,
+            padding=self.config.padding,
             basis_functions=self.config.basis_functions,
             projection=self.config.projection,
         )
