@@ -14,9 +14,16 @@ from dataclasses import replace
 import pandas as pd
 from pydantic import Field
 
+from reprostats.experiments.by_framework import (
+    Framework,
+    Frameworks,
+    framework_study,
+    framework_tables,
+)
 from reprostats.experiments.counting_trial import CountingConfig, cell_pictures, train_counter
-from reprostats.experiments.regimes import Regimes, regimes
+from reprostats.experiments.regimes import regimes
 from reprostats.report.counting import (
+    COUNTING,
     cells_figure,
     measure_table,
     perfect_mask_table,
@@ -33,8 +40,8 @@ _NOTHING_COUNTED = 100.0
 _FIELDS_SHOWN = 2
 
 
-class CountingParameters(CountingConfig, Regimes):
-    """What is trained (`CountingConfig`), and how it is repeated (`Regimes`).
+class CountingParameters(CountingConfig, Frameworks):
+    """What is trained (`CountingConfig`), and how it is repeated (`Frameworks`).
 
     Parameters
     ----------
@@ -42,6 +49,8 @@ class CountingParameters(CountingConfig, Regimes):
         Largest difference of the error rate that does not matter, in percentage points.
     """
 
+    frameworks: tuple[Framework, ...] = ("torch",)
+    framework_epochs: int | None = Field(default=None, ge=1)
     margin: float = Field(default=5.0, gt=0)
 
     def training(self) -> CountingConfig:
@@ -91,6 +100,30 @@ def report(parameters: CountingParameters) -> Report:
         tables=[trial_table(results), measure_table(results), perfect_mask_table(results)],
         figures=[_separated(results), *_cells(parameters, study, results)],
     )
+
+
+def framework_report(parameters: CountingParameters) -> Report | None:
+    """Run the U-Net in all frameworks, and report on it.
+
+    Returns
+    -------
+    Report or None
+        The common report on the error rate; beside it ``framework_repeats``,
+        ``framework_trials`` (Tables 3 to 5 of the paper) and ``framework_times`` (Table 2). None
+        where ``frameworks`` names none beside PyTorch, as by default, or none is installed.
+    """
+    config = parameters.training().model_dump(mode="json")
+    study, missing = framework_study(train_counter, config, parameters, "counting_frameworks")
+    if study is None:
+        return None
+    results = study.run(workers=parameters.workers)
+    common = study.report(
+        metric="error_rate",
+        margin=parameters.margin,
+        trivial_value=_NOTHING_COUNTED,
+        title="Do frameworks count alike?",
+    )
+    return common.extended(tables=framework_tables(results, missing, COUNTING))
 
 
 def _separated(results: pd.DataFrame) -> Figure:

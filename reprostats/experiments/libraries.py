@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reprostats.errors import NotAvailableError
+from reprostats.experiments.by_framework import (
+    TITLES,
+    framework_study,
+    framework_tables,
+    installed,
+)
 from reprostats.experiments.lenet import commonest_share, train_lenet
 from reprostats.experiments.regimes import drawn_seeds
 from reprostats.records.tensors import read_tensors
-from reprostats.report.libraries import (
-    availability_table,
-    distance_table,
-    repeats_table,
-    times_table,
-    trials_table,
-)
+from reprostats.report.libraries import distance_table
+from reprostats.report.repeatability import CLASSIFICATION
 from reprostats.report.tables import Table
-from reprostats.sources import Level, complete_levels, missing_frameworks, seeds
+from reprostats.sources import Level, seeds
 from reprostats.study.folder import trial_folder
 from reprostats.study.plan import Condition
 from reprostats.study.results import is_completed, trials_of
@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 
 REFERENCE = "PyTorch"
 ARITHMETIC = "arithmetic: two threads"
-_TITLES = {
-    "torch": "PyTorch",
-    "tensorflow": "Keras on TensorFlow",
-    "jax": "Keras on JAX",
-    "keras-torch": "Keras on PyTorch",
-}
 # Each row but the first differs from it in one thing. None is named after a library: Keras draws
 # from Equation 1, whatever the paper prints.
 _ONE_BY_ONE: dict[str, dict[str, Level]] = {
@@ -56,12 +50,6 @@ _ONE_BY_ONE: dict[str, dict[str, Level]] = {
     "Adam: epsilon 1e-7": {"adam_epsilon": 1e-7},
     "Adam: Keras's formula, epsilon 1e-8": {"adam": "keras"},
     "Adam: Keras's formula, epsilon 1e-7": {"adam": "keras", "adam_epsilon": 1e-7},
-}
-_OWN_ADAM: dict[str, dict[str, Level]] = {  # formulas alone; epsilon is a parameter
-    "torch": {"adam": "pytorch"},
-    "tensorflow": {"adam": "keras"},
-    "jax": {"adam": "keras"},
-    "keras-torch": {"adam": "keras"},
 }
 
 
@@ -94,8 +82,8 @@ def library_conditions(parameters: RepeatabilityParameters) -> dict[str, Conditi
     ]
     conditions["order of the batches"] = Condition(base, shifted)
     conditions[ARITHMETIC] = Condition(base | {"threads": parameters.threads + 1}, drawn)
-    for name in _available(parameters)[1:]:
-        title = f"arithmetic: {_TITLES[name]}"
+    for name in installed(parameters.frameworks)[1:]:
+        title = f"arithmetic: {TITLES[name]}"
         conditions[title] = Condition(base | {"framework": name}, drawn)
     return conditions
 
@@ -137,39 +125,6 @@ def library_distance_table(study: Study, results: pd.DataFrame) -> Table:
     return distance_table(distances(study, results), ARITHMETIC)
 
 
-def framework_study(parameters: RepeatabilityParameters) -> tuple[Study | None, dict[str, str]]:
-    """Plan the trainings of all frameworks in all regimes, each with its own formula of Adam.
-
-    Returns
-    -------
-    tuple
-        The study, None where no framework is installed beside PyTorch; and the reasons by the name
-        of each condition that this machine cannot give.
-    """
-    conditions, missing = {}, {}
-    for framework in parameters.frameworks:
-        for regime, levels in _regimes(parameters).items():
-            name = f"{_TITLES[framework]}, {regime}"
-            every = {**levels, **_OWN_ADAM[framework], "framework": framework}
-            try:
-                complete_levels(every)
-            except NotAvailableError as error:
-                missing[name] = str(error)
-            else:
-                conditions[name] = Condition(every, repeats=parameters.framework_trials)
-    if len(_available(parameters)) == 1:
-        return None, missing
-    study = Study(
-        train_lenet, config=parameters.training(), conditions=conditions, name="frameworks"
-    )
-    return study, missing
-
-
-def availability(parameters: RepeatabilityParameters) -> Table:
-    """Say which of the frameworks that are asked for this machine has."""
-    return availability_table(missing_frameworks(), list(parameters.frameworks))
-
-
 def report(parameters: RepeatabilityParameters) -> Report | None:
     """Run what is missing, and report on it.
 
@@ -180,7 +135,8 @@ def report(parameters: RepeatabilityParameters) -> Report | None:
         repeat, within and across regimes), ``framework_trials`` (Table 7) and ``framework_times``
         (Table 6). None where no framework is installed beside PyTorch.
     """
-    study, missing = framework_study(parameters)
+    config = parameters.training().model_dump()
+    study, missing = framework_study(train_lenet, config, parameters, "frameworks")
     if study is None:
         return None
     results = study.run(workers=parameters.workers)
@@ -190,32 +146,7 @@ def report(parameters: RepeatabilityParameters) -> Report | None:
         trivial_value=commonest_share(parameters.dataset),
         title="Do frameworks repeat?",
     )
-    return common.extended(
-        tables=[repeats_table(results, missing), trials_table(results), times_table(results)]
-    )
-
-
-def _regimes(parameters: RepeatabilityParameters) -> dict[str, dict[str, Level]]:
-    """Return the regimes that are asked for, by name."""
-    seeded: dict[str, Level] = {
-        **parameters.always(),
-        **seeds(parameters.seed),
-        "threads": parameters.threads,
-    }
-    every: dict[str, dict[str, Level]] = {
-        "seeded": seeded,
-        "more threads": {**seeded, "threads": parameters.threads + 1},
-        "deterministic": {**seeded, "deterministic": True},
-        "inverted flags": {**seeded, "cudnn_benchmark": True},
-    }
-    return {name: every[name] for name in parameters.framework_regimes}
-
-
-def _available(parameters: RepeatabilityParameters) -> list[str]:
-    """Return PyTorch, and the frameworks beside it that are asked for and installed."""
-    missing = missing_frameworks()
-    others = [name for name in parameters.frameworks if name not in {"torch", *missing}]
-    return ["torch", *others]
+    return common.extended(tables=framework_tables(results, missing, CLASSIFICATION))
 
 
 def _distances(folder: Path, trial: str, reference: str) -> dict[str, float]:

@@ -13,12 +13,11 @@ IEEE Access 8 (2020), doi:10.1109/ACCESS.2020.3039833.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pandas as pd
 from pydantic import Field
 
 from reprostats.errors import InputError
+from reprostats.experiments.by_framework import Frameworks
 from reprostats.experiments.lenet import (
     LeNetConfig,
     commonest_share,
@@ -28,7 +27,6 @@ from reprostats.experiments.lenet import (
 )
 from reprostats.experiments.libraries import library_conditions, library_distance_table
 from reprostats.experiments.regimes import (
-    Regimes,
     on_other_hardware,
     other_hardware,
     regimes,
@@ -50,34 +48,20 @@ from reprostats.study.results import commonest_reason, is_completed, trials_of
 from reprostats.study.study import Study
 from reprostats.verdicts.report import Report
 
-Framework = Literal["torch", "tensorflow", "jax", "keras-torch"]
-FrameworkRegime = Literal["seeded", "more threads", "deterministic", "inverted flags"]
 
-
-class RepeatabilityParameters(LeNetConfig, Regimes):
-    """What is trained (`LeNetConfig`), and how it is repeated (`Regimes`).
+class RepeatabilityParameters(LeNetConfig, Frameworks):
+    """What is trained (`LeNetConfig`), and how it is repeated (`Frameworks`).
 
     Parameters
     ----------
     pairs
         Seeds with which the set-ups of libraries are compared, and trials in which the cost of
         determinism is timed.
-    frameworks
-        What is compared: PyTorch itself, and Keras on its backends, as far as they are installed.
-    framework_trials
-        Trials of each framework in each regime; 7 in the paper.
-    framework_regimes
-        ``"seeded"``; ``"more threads"``, one more than ``threads``; ``"deterministic"``; and
-        ``"inverted flags"``: cuDNN may choose its algorithms by a race, and need not take
-        deterministic ones, which takes a GPU.
     margin
         Largest difference of accuracy that does not matter; 0.01 is one percentage point.
     """
 
     pairs: int = Field(default=3, ge=2)
-    frameworks: tuple[Framework, ...] = ("torch", "tensorflow", "jax", "keras-torch")
-    framework_trials: int = Field(default=7, ge=2)
-    framework_regimes: tuple[FrameworkRegime, ...] = ("seeded", "more threads")
     margin: float = Field(default=0.01, gt=0, lt=1)
 
     def training(self) -> LeNetConfig:

@@ -31,7 +31,7 @@ _SIDES = {
 }
 _LINES = {"exclusion line": "#FF3030", "inclusion line": "#30D070"}
 
-_MEASURES: Measures = {
+COUNTING: Measures = {
     "error_rate": ("Error rate (%)", 2),
     "error_rate_separated": ("Separated (%)", 2),
     "dice": ("Dice", 3),
@@ -40,6 +40,7 @@ _MEASURES: Measures = {
     "pooled_f1": ("F1", 3),
     "cell_f1_separated": ("F1 of cells", 3),
 }
+"""What is shown of a count."""
 _MEANINGS = (
     "Error rate: |true - counted| / true of the counts of all test images (Eq. 3 of Alahmari et "
     "al.); Separated: the same after touching cells were separated. Dice: mean over the images "
@@ -53,7 +54,7 @@ def trial_table(results: pd.DataFrame) -> Table:
     return measured_trials(
         "counting_trials",
         _trials(results),
-        _MEASURES,
+        COUNTING,
         "Every trial: error of the count, and how well cells were marked",
         _MEANINGS,
     )
@@ -61,7 +62,7 @@ def trial_table(results: pd.DataFrame) -> Table:
 
 def measure_table(results: pd.DataFrame) -> Table:
     """Return mean and SD of the metrics for each condition, as Tables 3 to 5 of the paper do."""
-    return measure_summary("counting_measures", _trials(results), _MEASURES, _MEANINGS)
+    return measure_summary("counting_measures", _trials(results), COUNTING, _MEANINGS)
 
 
 def perfect_mask_table(results: pd.DataFrame) -> Table:
@@ -156,7 +157,7 @@ def _trials(results: pd.DataFrame) -> pd.DataFrame:
 
     The Dice coefficient of an image without cells in which nothing was marked is undefined.
     """
-    trials = trial_values(results, list(_MEASURES))
+    trials = trial_values(results, list(COUNTING))
     rows = results[(results["metric"] == "dice") & is_completed(results)]
     by_image = rows.set_index(["condition", "trial", "case"])["value"].unstack()  # noqa: PD010
     dice = by_image.dropna(axis=1).mean(axis=1)

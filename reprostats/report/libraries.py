@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reprostats.report.repeatability import Measures
 from reprostats.report.tables import Table
 from reprostats.stats.paired import paired_ttest
-from reprostats.study.results import is_completed, trial_values
+from reprostats.study.results import is_completed, trial_values, trials_of
 
 SAME, OTHER = "same bits", "other bits"
 _FEWEST = 2  # seeds for an interval
-_METRICS = ("accuracy", "errors")
-_DECIMALS = {"accuracy": 4, "errors": 0}
 
 
 def availability_table(missing: Mapping[str, str], names: list[str]) -> Table:
@@ -55,7 +54,7 @@ def availability_table(missing: Mapping[str, str], names: list[str]) -> Table:
     )
 
 
-def repeats_table(results: pd.DataFrame, missing: Mapping[str, str]) -> Table:
+def repeats_table(results: pd.DataFrame, missing: Mapping[str, str], measures: Measures) -> Table:
     """Tell of each framework and regime whether it repeats, and whether threads change its bits.
 
     Parameters
@@ -64,28 +63,36 @@ def repeats_table(results: pd.DataFrame, missing: Mapping[str, str]) -> Table:
         Of trials with one level of every seed; conditions are ``FRAMEWORK, REGIME``.
     missing
         The reason by the name of a condition that this machine cannot give.
+    measures
+        What is shown of the first trial.
     """
-    trials = trial_values(results, list(_METRICS))
+    trials = trial_values(results, list(measures))
     rows: list[dict[str, object]] = []
     firsts: dict[str, list[str]] = {}
     for name, group in trials.groupby("condition", sort=False):
         parts, hashes = _parts(str(name)), _hashes(group)
         first = firsts.setdefault(parts["framework"], hashes)
-        rows.append(parts | _repeats(group, hashes) | {"across": _across(hashes, first)})
+        rows.append(
+            parts | _repeats(group, hashes, list(measures)) | {"across": _across(hashes, first)}
+        )
     absent = [_parts(name) | {"within": f"not available: {why}"} for name, why in missing.items()]
-    columns = ["framework", "regime", "threads", "n", "distinct", "within", "across", *_METRICS]
+    columns = ["framework", "regime", "threads", "n", "distinct", "within", "across", *measures]
     return Table(
         "framework_repeats",
         pd.DataFrame([*rows, *absent], columns=columns),
         "Frameworks that train again from the same seed, weights and batches",
-        _DECIMALS,
+        _decimals(measures),
         "Within: whether the completed trials of the row are equal bit for bit. Across: whether "
-        "their weights are those of the framework's first regime. Accuracy and errors are of the "
+        "their weights are those of the framework's first regime. What was measured is that of the "
         "first trial. Every framework has its own formula of Adam.",
         {"framework": "Framework", "regime": "Regime", "threads": "Threads", "n": "Trials",
-         "distinct": "Different weights", "within": "Within", "across": "Across regimes",
-         "accuracy": "Accuracy", "errors": "FN + FP"},
+         "distinct": "Different weights", "within": "Within", "across": "Across regimes"}
+        | {metric: title for metric, (title, _) in measures.items()},
     )  # fmt: skip
+
+
+def _decimals(measures: Measures) -> dict[str, int]:
+    return {metric: decimals for metric, (_, decimals) in measures.items()}
 
 
 def _parts(condition: str) -> dict[str, str]:
@@ -99,7 +106,7 @@ def _hashes(trials: pd.DataFrame) -> list[str]:
     return list(ended.get("weights_sha256", pd.Series(dtype="str")).dropna().astype(str))
 
 
-def _repeats(trials: pd.DataFrame, hashes: list[str]) -> dict[str, object]:
+def _repeats(trials: pd.DataFrame, hashes: list[str], metrics: list[str]) -> dict[str, object]:
     distinct = len(set(hashes))
     if len(hashes) < _FEWEST:
         within = "undetermined: " + (str(trials["reason"].iloc[0]) or "one trial")
@@ -112,7 +119,7 @@ def _repeats(trials: pd.DataFrame, hashes: list[str]) -> dict[str, object]:
         "distinct": distinct,
         "within": within,
     }
-    return row | {metric: ended[metric].iloc[0] for metric in _METRICS if len(ended)}
+    return row | {metric: ended[metric].iloc[0] for metric in metrics if len(ended)}
 
 
 def _across(hashes: list[str], first: list[str]) -> str:
@@ -121,30 +128,39 @@ def _across(hashes: list[str], first: list[str]) -> str:
     return SAME if set(hashes) == set(first) else OTHER
 
 
-def trials_table(results: pd.DataFrame) -> Table:
-    """Return accuracy and errors of every trial, frameworks side by side, as Table 7 does."""
-    trials = trial_values(results, list(_METRICS))
+def trials_table(results: pd.DataFrame, measures: Measures) -> Table:
+    """Return what was measured in every trial, frameworks side by side.
+
+    Parameters
+    ----------
+    results
+        As of `repeats_table`.
+    measures
+        What is shown.
+    """
+    trials = trial_values(results, list(measures))
     parts = pd.DataFrame([_parts(str(name)) for name in trials["condition"]], trials.index)
-    rows = pd.concat([parts, trials[["number", *_METRICS]]], axis=1)
+    rows = pd.concat([parts, trials[["number", *measures]]], axis=1)
     places = ["regime", "number"]
-    wide = rows.pivot_table(list(_METRICS), places, "framework", sort=False, dropna=False)
-    ordered = [(metric, name) for name in dict.fromkeys(rows["framework"]) for metric in _METRICS]
-    frame = pd.DataFrame({f"{metric}_{name}": wide[metric, name] for metric, name in ordered})
-    shown = {"accuracy": "accuracy", "errors": "FN + FP"}
+    wide = rows.pivot_table(list(measures), places, "framework", sort=False, dropna=False)
+    ordered = [(metric, name) for name in dict.fromkeys(rows["framework"]) for metric in measures]
+    ordered = [each for each in ordered if each in wide]  # nothing of a framework that all failed
     return Table(
         "framework_trials",
-        frame.reset_index(),
-        "Every trial by framework, as in Table 7 of Alahmari et al. (2020)",
-        {f"{metric}_{name}": _DECIMALS[metric] for metric, name in ordered},
+        pd.DataFrame(
+            {f"{metric}_{name}": wide[metric, name] for metric, name in ordered}
+        ).reset_index(),
+        "Every trial by framework, as in Tables 3 to 5 and 7 of Alahmari et al. (2020)",
+        {f"{metric}_{name}": measures[metric][1] for metric, name in ordered},
         "Empty where a trial did not complete.",
         {"regime": "Regime", "number": "Trial"}
-        | {f"{metric}_{name}": f"{name}: {shown[metric]}" for metric, name in ordered},
+        | {f"{metric}_{name}": f"{name}: {measures[metric][0]}" for metric, name in ordered},
     )
 
 
 def times_table(results: pd.DataFrame) -> Table:
     """Return mean and SD of the times by framework, as Tables 2 and 6 of the paper do."""
-    trials = trial_values(results, ["accuracy"])
+    trials = trials_of(results)
     ended = trials[is_completed(trials)]
     parts = pd.DataFrame([_parts(str(name)) for name in ended["condition"]], ended.index)
     rows = pd.concat([parts, ended[["training_time", "testing_time"]]], axis=1)
@@ -156,7 +172,7 @@ def times_table(results: pd.DataFrame) -> Table:
     return Table(
         "framework_times",
         frame.reset_index(),
-        "Times by framework in seconds, as in Table 6 of Alahmari et al. (2020)",
+        "Times by framework in seconds, as in Tables 2 and 6 of Alahmari et al. (2020)",
         dict.fromkeys(frame.columns[:4], 3),
         "SD: ddof = 1. Training of Keras includes the compilation of its step. Times compare only "
         "if trials ran one at a time.",

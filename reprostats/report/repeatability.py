@@ -22,11 +22,12 @@ from reprostats.study.runs import case_values
 Measures = Mapping[str, tuple[str, int]]  # by metric: title, and decimals where it is shown
 
 _SHORT = 8  # digits of a hash that tell trainings of one study apart
-_CLASSIFICATION: Measures = {
+CLASSIFICATION: Measures = {
     "accuracy": ("Accuracy", 4),
     "errors": ("FN + FP", 0),
     "test_loss": ("Test loss", 6),
 }
+"""What is shown of a classification."""
 _MEANINGS = (
     "Accuracy: share of the test images. FN + FP: test images given a wrong class. Test loss: "
     "cross-entropy in nats."
@@ -41,8 +42,8 @@ def trial_table(results: pd.DataFrame) -> Table:
     """Return accuracy and errors of every trial, as Table 7 of Alahmari et al. (2020) does."""
     return measured_trials(
         "repeatability_trials",
-        trial_values(results, list(_CLASSIFICATION)),
-        _CLASSIFICATION,
+        trial_values(results, list(CLASSIFICATION)),
+        CLASSIFICATION,
         "Every trial: accuracy on the test images, number of errors and hash of the weights",
         _MEANINGS,
     )
@@ -52,8 +53,8 @@ def measure_table(results: pd.DataFrame) -> Table:
     """Return mean and SD of accuracy, errors and loss over the trials of each condition."""
     return measure_summary(
         "repeatability_measures",
-        trial_values(results, list(_CLASSIFICATION)),
-        _CLASSIFICATION,
+        trial_values(results, list(CLASSIFICATION)),
+        CLASSIFICATION,
         _MEANINGS,
     )
 
