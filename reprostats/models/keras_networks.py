@@ -58,8 +58,7 @@ def keras_network(
 
     Examples
     --------
-    >>> keras = pytest.importorskip("keras")
-    >>> keras_network(LeNet5(), (1, 32, 32)).count_params()
+    >>> keras_network(LeNet5(), (1, 32, 32)).count_params()  # doctest: +SKIP
     61706
     """
     import keras

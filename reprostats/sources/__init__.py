@@ -287,7 +287,7 @@ def read_back() -> dict[str, Level]:
     Examples
     --------
     >>> sorted(read_back())[:3]
-    ['cudnn_benchmark', 'deterministic', 'hash_seed']
+    ['cudnn_benchmark', 'deterministic', 'framework']
     """
     return {
         name: value for source in SOURCES.values() for name, value in source.read_back().items()
