@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from reprostats.errors import NotAvailableError
+from reprostats.experiments.available import available
 from reprostats.experiments.regimes import Regimes
 from reprostats.report.libraries import (
     availability_table,
@@ -18,7 +18,7 @@ from reprostats.report.libraries import (
 )
 from reprostats.report.repeatability import Measures
 from reprostats.report.tables import Table
-from reprostats.sources import Level, complete_levels, missing_frameworks, seeds
+from reprostats.sources import Level, missing_frameworks, seeds
 from reprostats.study.plan import Condition
 from reprostats.study.study import Study
 from reprostats.study.tracing import TrialFunction
@@ -85,34 +85,12 @@ def framework_study(
         for regime, levels in _regimes(parameters).items()
     }
     possible, missing = available(conditions)
+    reasons = {name: str(error) for name, error in missing.items()}
     if len(installed(parameters.frameworks)) == 1:
-        return None, missing
+        return None, reasons
     epochs = parameters.framework_epochs or config["epochs"]
     study = Study(function, config={**config, "epochs": epochs}, conditions=possible, name=name)
-    return study, missing
-
-
-def available(
-    conditions: Mapping[str, Condition],
-) -> tuple[dict[str, Condition], dict[str, str]]:
-    """Divide conditions into those that this machine can give, and reasons why not by name.
-
-    Examples
-    --------
-    >>> conditions = {"one": Condition({"threads": 1}), "GPU": Condition({"device": "cuda:99"})}
-    >>> possible, missing = available(conditions)
-    >>> list(possible), list(missing)
-    (['one'], ['GPU'])
-    """
-    possible, missing = {}, {}
-    for name, condition in conditions.items():
-        try:
-            complete_levels(condition.fixed)
-        except NotAvailableError as error:
-            missing[name] = str(error)
-        else:
-            possible[name] = condition
-    return possible, missing
+    return study, reasons
 
 
 def installed(frameworks: tuple[Framework, ...]) -> list[Framework]:

@@ -24,7 +24,9 @@ from reprostats.experiments.counting_trial import CountingConfig, cell_pictures,
 from reprostats.experiments.regimes import regimes
 from reprostats.report.counting import (
     COUNTING,
+    CellPicture,
     cells_figure,
+    masks_figure,
     measure_table,
     perfect_mask_table,
     trial_table,
@@ -85,7 +87,8 @@ def report(parameters: CountingParameters) -> Report:
         paper and whose figure ``values`` is its Figure 2 or 5, depending on the initialiser. Beside
         it ``counting_trials`` and ``counting_measures`` (Tables 3 to 5), ``counting_perfect_mask``,
         and the figures ``values_separated`` (the same cells after touching ones were separated)
-        and ``counting_cells`` (what the first trial marked, where test fields are fixed).
+        and, where test fields are fixed, ``counting_cells`` (what the first trial marked) and
+        ``counting_two_networks`` (two trials without a fixed seed side by side, as in Figure 4).
     """
     (study,) = studies(parameters).values()
     results = study.run(workers=parameters.workers)
@@ -136,6 +139,16 @@ def _cells(parameters: CountingParameters, study: Study, results: pd.DataFrame) 
     """Draw what the first completed trial found; test fields drawn at random are not kept."""
     if parameters.held_out != "fixed":
         return []
-    first = str(completed(results)["trial"].iloc[0])
-    pictures = cell_pictures(parameters.training(), trial_folder(study.folder, first))
-    return [cells_figure(pictures[:_FIELDS_SHOWN])]
+    trials = completed(results).drop_duplicates("trial")
+    pictures = _pictures(parameters, study, str(trials["trial"].iloc[0]))
+    shown = [cells_figure(pictures[:_FIELDS_SHOWN])]
+    unseeded = list(trials.loc[trials["condition"] == "unseeded", "trial"])
+    if len(unseeded) > 1:
+        first, second = (_pictures(parameters, study, trial) for trial in unseeded[:2])
+        shown.append(masks_figure(first, second))
+    return shown
+
+
+def _pictures(parameters: CountingParameters, study: Study, trial: str) -> list[CellPicture]:
+    """Show again what a trial found."""
+    return cell_pictures(parameters.training(), trial_folder(study.folder, trial))

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -214,6 +216,27 @@ def commonest_share(dataset: str) -> float:
     """
     labels = load(dataset).test_labels
     return float(labels.bincount().max()) / len(labels)
+
+
+def confusion_matrix(logits: torch.Tensor, labels: torch.Tensor) -> NDArray[np.int64]:
+    """Count the samples of each class (row) by the class that they are given (column).
+
+    Parameters
+    ----------
+    logits
+        Shape (samples, classes).
+    labels
+        Shape (samples,).
+
+    Examples
+    --------
+    >>> logits = torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 3.0]])
+    >>> confusion_matrix(logits, torch.tensor([0, 1, 1])).tolist()
+    [[1, 0], [1, 1]]
+    """
+    classes = logits.shape[1]
+    pairs = labels * classes + logits.argmax(1)
+    return pairs.bincount(minlength=classes**2).reshape(classes, classes).numpy()
 
 
 def classification_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:

@@ -22,14 +22,17 @@ from reprostats.datasets.cohorts import Data, Positive, load_cohort
 from reprostats.datasets.folds import Division, divide, patient_folds
 from reprostats.datasets.patients import Cohort, Masks, Patient
 from reprostats.errors import InputError
+from reprostats.experiments.available import available, missing_table
 from reprostats.experiments.fit_trial import bound_augmentation
 from reprostats.experiments.learners import Learner, Objective, learner
 from reprostats.learning.losses import one_minus_dice
 from reprostats.learning.schedules import InverseTime
 from reprostats.models.unet import UNet
 from reprostats.report.monte_carlo import (
+    EarlierResult,
     case_figure,
     cross_validation_table,
+    factor_table,
     interval_figure,
     repetition_tables,
 )
@@ -94,7 +97,12 @@ class MonteCarloParameters(MonteCarloConfig):
         and repetitions are copies.
     conditions
         By name, the levels of sources that a condition sets, for instance
-        ``{"two threads": {"threads": 2}}``. The paper's are frameworks and GPUs.
+        ``{"two threads": {"threads": 2}}``. The paper's are frameworks and GPUs: ``{"Keras":
+        {"framework": "tensorflow", "adam": "keras", "adam_epsilon": 1e-7}}``. Those that this
+        machine cannot give are left out and named.
+    earlier_result
+        A result to show above the repetitions, as the paper shows that of 2018: ``name``,
+        ``median``, ``low`` and ``high``, in the unit of the DSC; None for none.
     initialiser
         Where a condition names none; see `reprostats.models.initialisers`.
     threads
@@ -113,6 +121,7 @@ class MonteCarloParameters(MonteCarloConfig):
     conditions: dict[str, dict[str, Level]] = Field(
         default={"reference": {}, "two threads": {"threads": 2}}, min_length=1
     )
+    earlier_result: EarlierResult | None = None
     initialiser: str = "marrone_normal"
     threads: Positive = 1
     seed: int = Field(default=2019, ge=0)
@@ -204,11 +213,20 @@ def conditions(parameters: MonteCarloParameters) -> dict[str, Condition]:
 
 
 def studies(parameters: MonteCarloParameters) -> dict[str, Study]:
-    """Plan the study, ``"monte_carlo"``: conditions x repetitions x folds."""
+    """Plan the study, ``"monte_carlo"``: conditions x repetitions x folds.
+
+    Raises
+    ------
+    NotAvailableError
+        If this machine can give none of the conditions; else those that it cannot are left out.
+    """
+    possible, missing = available(conditions(parameters))
+    if not possible:
+        raise next(iter(missing.values()))
     study = Study(
         train_unet,
         config=parameters.config(),
-        conditions=conditions(parameters),
+        conditions=possible,
         folds=parameters.folds,
         name="monte_carlo",
     )
@@ -223,7 +241,9 @@ def report(parameters: MonteCarloParameters) -> Report:
     Report
         The report of every study for the metric ``"dice"``, extended by the paper's own: the
         question whether the intervals of all repetitions overlap; the tables ``repetitions_1``,
-        ... (its Tables I to V, one for each condition) and ``cross_validations`` (Table VI); and
+        ... (its Tables I to V, one for each condition), ``cross_validations`` (Table VI) and
+        ``factors`` (framework x threads, with repetitions as the unit); where this machine lacks
+        a condition, ``conditions_not_available``; and
         the figures ``cases_by_repetition`` (Figure 2) and ``repetition_intervals``.
 
     Raises
@@ -233,7 +253,13 @@ def report(parameters: MonteCarloParameters) -> Report:
     """
     study = studies(parameters)["monte_carlo"]
     results = study.run(workers=parameters.workers)
-    tables = [*repetition_tables(results), cross_validation_table(results)]
+    _, missing = available(conditions(parameters))
+    tables = [
+        *repetition_tables(results, earlier=parameters.earlier_result),
+        cross_validation_table(results),
+        factor_table(results, ["framework", "threads"]),
+        *([missing_table(missing)] if missing else []),
+    ]
     common = study.report(metric="dice", margin=parameters.margin, title=_TITLE)
     return common.extended(
         verdicts=ask_overlap(gather(results, "dice")),

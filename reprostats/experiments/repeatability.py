@@ -16,11 +16,13 @@ from __future__ import annotations
 import pandas as pd
 from pydantic import Field
 
+from reprostats.datasets.digits import load
 from reprostats.errors import InputError
 from reprostats.experiments.by_framework import Frameworks
 from reprostats.experiments.lenet import (
     LeNetConfig,
     commonest_share,
+    confusion_matrix,
     retest_lenet,
     time_lenet,
     train_lenet,
@@ -31,7 +33,9 @@ from reprostats.experiments.regimes import (
     other_hardware,
     regimes,
 )
+from reprostats.records.tensors import read_tensors
 from reprostats.report.repeatability import (
+    confusion_table,
     cost_table,
     effect_table,
     facts_table,
@@ -40,6 +44,7 @@ from reprostats.report.repeatability import (
     retest_table,
     trial_table,
 )
+from reprostats.report.tables import Table
 from reprostats.sources import Level, seeds
 from reprostats.study.divergence import Divergence
 from reprostats.study.folder import trial_folder
@@ -149,8 +154,8 @@ def report(parameters: RepeatabilityParameters) -> Report:
     Report
         The common report on the accuracy, whose table ``times`` is Table 6 of the paper and whose
         figure ``values`` its Figure 3. Beside it the tables ``repeatability_trials`` (Table 7),
-        ``repeatability_measures``, ``hardware_effects``, ``libraries``, ``library_distances``,
-        ``tested_again``, ``cost_of_determinism`` and ``facts``.
+        ``repeatability_measures``, ``confusion``, ``hardware_effects``, ``libraries``,
+        ``library_distances``, ``tested_again``, ``cost_of_determinism`` and ``facts``.
 
     Raises
     ------
@@ -175,6 +180,7 @@ def report(parameters: RepeatabilityParameters) -> Report:
         tables=[
             trial_table(results),
             measure_table(results),
+            _confusion(parameters, trained, results),
             effect_table(results, "other hardware", ["threads", "isa"], "test_loss"),
             library_table(libraries, parameters.margin),
             library_distance_table(planned["libraries"], libraries),
@@ -205,6 +211,15 @@ def first_divergence(parameters: RepeatabilityParameters) -> Divergence:
     same_set = others["isa"] == other_hardware(1)[0]["isa"]
     other = (others[same_set] if same_set.any() else others)["trial"].iloc[-1]
     return study.first_divergence(one, other, workers=parameters.workers, progress=False)
+
+
+def _confusion(parameters: RepeatabilityParameters, study: Study, results: pd.DataFrame) -> Table:
+    """Compare the confusion matrices of trainings without a fixed seed."""
+    labels = load(parameters.dataset).test_labels
+    trials = _completed_trials(results, "unseeded")["trial"]
+    folders = [trial_folder(study.folder, trial) for trial in trials]
+    every = [read_tensors(folder, "predictions")["logits"] for folder in folders]
+    return confusion_table([confusion_matrix(logits, labels) for logits in every], "unseeded")
 
 
 def _set_up(parameters: RepeatabilityParameters) -> dict[str, Level]:

@@ -7,7 +7,7 @@ study whose trials return the same metrics.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import altair as alt
 import numpy as np
@@ -149,6 +149,38 @@ def cells_figure(pictures: Sequence[CellPicture], columns: int = 2) -> Figure:
         "true cells, of true cells that were missed, of found cells, and of found cells that are "
         "none (parts of cells, or cells merged into one). The straight lines are those of the "
         "counting frame: a cell counts if it has a pixel inside and touches no exclusion line.",
+    )
+
+
+def masks_figure(first: Sequence[CellPicture], second: Sequence[CellPicture]) -> Figure:
+    """Draw what two trained networks marked in the field in which they differ most (Figure 4).
+
+    Parameters
+    ----------
+    first, second
+        Of each network, a picture of every field, in the same order.
+
+    Raises
+    ------
+    InputError
+        If there is no picture, or as `cells_figure`.
+    """
+    if not first:
+        raise InputError("no picture to draw.")
+    differing = [
+        np.count_nonzero((one.found > 0) != (other.found > 0))
+        for one, other in zip(first, second, strict=True)
+    ]
+    place = int(np.argmax(differing))
+    shown = (("first", first[place]), ("second", second[place]))
+    drawn = cells_figure(
+        [replace(each, title=f"{each.title}, {name} network") for name, each in shown]
+    )
+    return Figure(
+        "counting_two_networks",
+        drawn.chart,
+        "Two trained networks on the test image in which they differ most: "
+        f"{differing[place]} pixels are marked by one of them alone. {drawn.caption}",
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reprostats.report.tables import Table
 from reprostats.stats.algorithms import compare_matrices
@@ -255,6 +256,41 @@ def retest_table(results: pd.DataFrame) -> Table:
          "device": "Device", "accuracy": "Accuracy", "changed_labels": "Labels changed",
          "largest_difference": "Largest difference of a logit", "outcome": "Outcome"},
     )  # fmt: skip
+
+
+def confusion_table(matrices: Sequence[NDArray[np.int64]], condition: str) -> Table:
+    """Show which classes are taken for which, and how far that differs between trainings.
+
+    Parameters
+    ----------
+    matrices
+        Of each training: shape (classes, classes), the number of samples of the true class (row)
+        that were given the other one (column).
+    condition
+        What the trainings are.
+
+    Examples
+    --------
+    >>> matrices = [np.array([[9, 1], [2, 8]]), np.array([[10, 0], [2, 8]])]
+    >>> confusion_table(matrices, "seeded").frame[["lowest", "highest"]].to_numpy().tolist()
+    [[9, 10], [8, 8]]
+    """
+    every = np.stack(list(matrices))
+    right = every.diagonal(axis1=1, axis2=2)
+    frame = pd.DataFrame(every[0], columns=[f"as_{label}" for label in range(every.shape[1])])
+    frame.insert(0, "true", range(len(frame)))
+    frame["lowest"], frame["highest"] = right.min(axis=0), right.max(axis=0)
+    moved = (every != every[0]).any(axis=0).sum()
+    return Table(
+        "confusion",
+        frame,
+        f"Confusion matrix of the first training of condition {condition!r}",
+        note="Test images by true class (rows) and by the class that the network gives (columns). "
+        f"Right: the lowest and the highest number over {len(every)} trainings; {moved} of "
+        f"{frame.shape[0] ** 2} cells of the matrix differ between them.",
+        titles={"true": "True", "lowest": "Right, lowest", "highest": "Right, highest"}
+        | {f"as_{label}": str(label) for label in range(every.shape[1])},
+    )
 
 
 def cost_table(results: pd.DataFrame) -> Table:
