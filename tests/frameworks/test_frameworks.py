@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from reprostats import Condition, Study
 from reprostats.errors import InputError, NotAvailableError
+from reprostats.experiments import counting_trial, lenet, monte_carlo
+from reprostats.records.tensors import read_tensors
 from reprostats.sources import complete_levels, environment, missing_frameworks
 from reprostats.sources import framework as source
+from reprostats.study.folder import trial_folder
 
 FRAMEWORKS = ("tensorflow", "jax", "keras-torch")
 HERE = Path(__file__).parent
@@ -122,3 +126,72 @@ class TestSource:
             [sys.executable, "-c", program], env=variables, capture_output=True, check=True
         )
         assert done.stdout.strip() == b"False"
+
+
+def relative_distance(one, other):
+    differing = sum(float((one[name] - other[name]).square().sum()) for name in one)
+    return (differing / sum(float(one[name].square().sum()) for name in one)) ** 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("keras-torch" in MISSING, reason=MISSING.get("keras-torch", ""))
+class TestTasks:
+    """Trials of both tasks of Alahmari et al. and of Marrone et al., in a study."""
+
+    def run(self, folder, function, config, **levels):
+        conditions = {
+            name: Condition({"framework": name, **levels}, repeats=2)
+            for name in ("torch", "keras-torch")
+        }
+        folds = 2 if function is monte_carlo.train_unet else None
+        study = Study(function, config=config, conditions=conditions, folder=folder, folds=folds)
+        results = study.run(workers=1, progress=False)
+        assert (results["status"] == "ok").all(), results["reason"].unique()
+        return results.drop_duplicates("trial")
+
+    def weights(self, folder, results):
+        first = results.drop_duplicates("condition")["trial"]
+        return [read_tensors(trial_folder(folder, trial), "weights") for trial in first]
+
+    @pytest.mark.parametrize("task", ["classification", "counting"])
+    def test_of_alahmari_repeat_and_are_near(self, tmp_path, task):
+        function, config = {
+            "classification": (lenet.train_lenet, {"epochs": 1}),
+            "counting": (
+                counting_trial.train_counter,
+                {"epochs": 1, "drawn_fields": 6, "weight_decay": 1e-3,
+                 "weight_decay_rule": "keras"},
+            ),
+        }[task]  # fmt: skip
+        results = self.run(tmp_path, function, config, initialiser="glorot_uniform")
+        hashes = results.groupby("condition")["weights_sha256"].nunique()
+        assert hashes.to_dict() == {"torch": 1, "keras-torch": 1}
+        assert results["initial_weights_sha256"].nunique() == 1
+        ours, theirs = self.weights(tmp_path, results)
+        assert 0 < relative_distance(ours, theirs) < 1e-5
+
+    def test_of_marrone_is_near(self, tmp_path):
+        config = {"heads": {"patients": 4, "slices": 2, "resolution": 8}, "folds": 2, "epochs": 1}
+        levels = {"initialiser": "marrone_normal", "adam_epsilon": 1e-3}
+        results = self.run(tmp_path, monte_carlo.train_unet, config, **levels)
+        ours, theirs = self.weights(tmp_path, results)
+        same = {name: each for name, each in ours.items() if name in theirs}
+        assert {name for name in ours if name not in theirs} == {
+            name for name in ours if name.endswith("num_batches_tracked")
+        }
+        # An epsilon as large as this: the bias before a batch normalisation has no gradient but
+        # rounding, which Adam with a small one makes as large as any other step.
+        assert 0 < relative_distance(same, theirs) < 1e-3
+
+    def test_a_type_that_keras_does_not_keep_is_one_failed_condition(self, tmp_path):
+        conditions = {
+            "torch": Condition({"dtype": "float64"}),
+            "Keras": Condition({"dtype": "float64", "framework": "keras-torch"}),
+        }
+        study = Study(
+            lenet.train_lenet, config={"epochs": 1}, conditions=conditions, folder=tmp_path
+        )
+        results = study.run(workers=1, progress=False).drop_duplicates("condition")
+        status = results.set_index("condition")["status"].to_dict()
+        assert status == {"torch": "ok", "Keras": "failed"}
+        assert results["reason"].str.contains("trained in float32 here").sum() == 1
