@@ -22,10 +22,12 @@ class Framework(OneOf):
     """The framework in which a trial function builds and trains its network.
 
     PyTorch is in every installation; the other levels need Keras 3 and the backend of their name.
+    The trial function asks for the level and builds its network accordingly (`trial.level`); the
+    process is started with what Keras reads when it is imported.
     """
 
     name = "framework"
-    kind = "environment"
+    kind = "choice"
     meaning = "framework that trains: PyTorch itself ('torch'), or Keras 3 on a backend"
     default = "torch"
     names = ("torch", *_BACKENDS)

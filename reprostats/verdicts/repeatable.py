@@ -26,6 +26,7 @@ from reprostats.verdicts._base import (
 from reprostats.verdicts.evidence import Evidence
 
 _DRAWN = ("os", "random")  # levels that are drawn anew when a trial starts
+_SET_UPS = ("device", "framework")  # choices that are another set-up, as the ACM means it
 _PAIR = 2
 
 
@@ -286,7 +287,7 @@ def _groups(bits: pd.Series[str], keys: list[pd.Series[str]]) -> list[list[str]]
 
 def _is_setup(name: str) -> bool:
     """Tell whether a source belongs to the set-up: what another machine or installation changes."""
-    return name in SOURCES and (SOURCES[name].kind in ("environment", "flag") or name == "device")
+    return name in SOURCES and (SOURCES[name].kind in ("environment", "flag") or name in _SET_UPS)
 
 
 def _things(compared: str) -> str:

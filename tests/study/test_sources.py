@@ -52,7 +52,7 @@ MOVES = {
     "initialiser": {"asked.initialiser"},
     "adam": {"asked.adam"},
     "adam_epsilon": {"asked.adam_epsilon"},
-    "framework": {"effective.framework"},
+    "framework": {"effective.framework", "asked.framework"},
     "threads": {"effective.threads"},
     "isa": {"effective.isa"},
     "hash_seed": {"effective.hash_seed", "set_order"},
