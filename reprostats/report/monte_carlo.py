@@ -182,7 +182,9 @@ def factor_table(results: pd.DataFrame, sources: Sequence[str], metric: str = "d
         frame = pd.DataFrame({"source": [" and ".join(sources)], "note": [note]})
     else:
         terms = " * ".join(f"C({name})" for name in varied)
-        frame = anova(rows, f"median ~ {terms} + C(repetition)")
+        tested = anova(rows, f"median ~ {terms} + C(repetition)")
+        names = tested["source"].str.replace(r"C\((\w+)\)", r"\1", regex=True)
+        frame = tested.assign(source=names)
     columns = ["source", "df", "f", "p_value", "eta_squared", "note"]
     return Table(
         "factors",
