@@ -25,8 +25,9 @@ _LOCK_FILES = (
     "uv.lock",
 )
 _VARIABLES = (
-    "ATEN_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "KMP_", "LD_PRELOAD", "MKL_", "NCCL_",
-    "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED", "PYTORCH_", "TORCH",
+    "ATEN_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "JAX_", "KERAS_", "KMP_", "LD_PRELOAD",
+    "MKL_", "NCCL_", "NPROC", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTHONHASHSEED",
+    "PYTORCH_", "TF_", "TORCH", "TRIAL_FRAMEWORK", "XLA_",
 )  # fmt: skip
 
 

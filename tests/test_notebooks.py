@@ -18,7 +18,13 @@ from reprostats.progress import is_progress_bar
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SMALL = {
-    "01_repeatability": {"trials": 2, "epochs": 1, "pairs": 2, "cell_trials": 2},
+    "01_repeatability": {
+        "trials": 2,
+        "epochs": 1,
+        "pairs": 2,
+        "framework_trials": 2,
+        "cell_trials": 2,
+    },
     "02_monte_carlo": {"repeats": 2},
     "03_mr_reconstruction": {
         "susceptibility_mapping": {"training_subjects": 1, "patches": 4, "epochs": 1},

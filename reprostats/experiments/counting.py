@@ -14,10 +14,19 @@ from dataclasses import replace
 import pandas as pd
 from pydantic import Field
 
+from reprostats.experiments.by_framework import (
+    Framework,
+    Frameworks,
+    framework_study,
+    framework_tables,
+)
 from reprostats.experiments.counting_trial import CountingConfig, cell_pictures, train_counter
-from reprostats.experiments.regimes import Regimes, regimes
+from reprostats.experiments.regimes import regimes
 from reprostats.report.counting import (
+    COUNTING,
+    CellPicture,
     cells_figure,
+    masks_figure,
     measure_table,
     perfect_mask_table,
     trial_table,
@@ -33,8 +42,8 @@ _NOTHING_COUNTED = 100.0
 _FIELDS_SHOWN = 2
 
 
-class CountingParameters(CountingConfig, Regimes):
-    """What is trained (`CountingConfig`), and how it is repeated (`Regimes`).
+class CountingParameters(CountingConfig, Frameworks):
+    """What is trained (`CountingConfig`), and how it is repeated (`Frameworks`).
 
     Parameters
     ----------
@@ -42,6 +51,8 @@ class CountingParameters(CountingConfig, Regimes):
         Largest difference of the error rate that does not matter, in percentage points.
     """
 
+    frameworks: tuple[Framework, ...] = ("torch",)
+    framework_epochs: int | None = Field(default=None, ge=1)
     margin: float = Field(default=5.0, gt=0)
 
     def training(self) -> CountingConfig:
@@ -76,7 +87,8 @@ def report(parameters: CountingParameters) -> Report:
         paper and whose figure ``values`` is its Figure 2 or 5, depending on the initialiser. Beside
         it ``counting_trials`` and ``counting_measures`` (Tables 3 to 5), ``counting_perfect_mask``,
         and the figures ``values_separated`` (the same cells after touching ones were separated)
-        and ``counting_cells`` (what the first trial marked, where test fields are fixed).
+        and, where test fields are fixed, ``counting_cells`` (what the first trial marked) and
+        ``counting_two_networks`` (two trials without a fixed seed side by side, as in Figure 4).
     """
     (study,) = studies(parameters).values()
     results = study.run(workers=parameters.workers)
@@ -93,6 +105,30 @@ def report(parameters: CountingParameters) -> Report:
     )
 
 
+def framework_report(parameters: CountingParameters) -> Report | None:
+    """Run the U-Net in all frameworks, and report on it.
+
+    Returns
+    -------
+    Report or None
+        The common report on the error rate; beside it ``framework_repeats``,
+        ``framework_trials`` (Tables 3 to 5 of the paper) and ``framework_times`` (Table 2). None
+        where ``frameworks`` names none beside PyTorch, as by default, or none is installed.
+    """
+    config = parameters.training().model_dump(mode="json")
+    study, missing = framework_study(train_counter, config, parameters, "counting_frameworks")
+    if study is None:
+        return None
+    results = study.run(workers=parameters.workers)
+    common = study.report(
+        metric="error_rate",
+        margin=parameters.margin,
+        trivial_value=_NOTHING_COUNTED,
+        title="Do frameworks count alike?",
+    )
+    return common.extended(tables=framework_tables(results, missing, COUNTING))
+
+
 def _separated(results: pd.DataFrame) -> Figure:
     """Draw the error rate that is left after touching cells were separated."""
     figure = verdict(results, metric="error_rate_separated").figures["values"]
@@ -103,6 +139,16 @@ def _cells(parameters: CountingParameters, study: Study, results: pd.DataFrame) 
     """Draw what the first completed trial found; test fields drawn at random are not kept."""
     if parameters.held_out != "fixed":
         return []
-    first = str(completed(results)["trial"].iloc[0])
-    pictures = cell_pictures(parameters.training(), trial_folder(study.folder, first))
-    return [cells_figure(pictures[:_FIELDS_SHOWN])]
+    trials = completed(results).drop_duplicates("trial")
+    pictures = _pictures(parameters, study, str(trials["trial"].iloc[0]))
+    shown = [cells_figure(pictures[:_FIELDS_SHOWN])]
+    unseeded = list(trials.loc[trials["condition"] == "unseeded", "trial"])
+    if len(unseeded) > 1:
+        first, second = (_pictures(parameters, study, trial) for trial in unseeded[:2])
+        shown.append(masks_figure(first, second))
+    return shown
+
+
+def _pictures(parameters: CountingParameters, study: Study, trial: str) -> list[CellPicture]:
+    """Show again what a trial found."""
+    return cell_pictures(parameters.training(), trial_folder(study.folder, trial))

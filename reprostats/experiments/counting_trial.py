@@ -27,8 +27,9 @@ from reprostats.datasets.cells import (
     standardised,
 )
 from reprostats.errors import InputError
-from reprostats.experiments.fit_trial import bound_augmentation, fit_trial, network_with_adam
-from reprostats.learning.loop import predict
+from reprostats.experiments.fit_trial import bound_augmentation, fit_trial
+from reprostats.experiments.learners import Objective, learner
+from reprostats.learning.adam import Decay, Formula
 from reprostats.metrics.cell_agreement import match_cells, pixel_agreement, pooled
 from reprostats.metrics.counting import (
     CountingFrame,
@@ -71,6 +72,9 @@ class CountingConfig(BaseModel):
         Of the training images; rotation and elastic deformation in the paper, without numbers.
     epochs, batch_size, learning_rate, weight_decay
         Of the training with Adam; in the paper 20 epochs, 1e-4 and 1e-3, the batch unstated.
+    weight_decay_rule
+        What ``weight_decay`` means: ``"pytorch"`` or ``"keras"``, see
+        `reprostats.learning.adam.Decay`.
     frame_margin
         Pixels between the border of an image and the counting frame; None to count every cell.
     threshold, smallest_area
@@ -97,6 +101,7 @@ class CountingConfig(BaseModel):
     batch_size: int = Field(default=4, ge=1)
     learning_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay_rule: Formula = "pytorch"
     frame_margin: int | None = Field(default=4, ge=0)
     threshold: float = Field(default=127 / 255, gt=0, lt=1)
     smallest_area: int = Field(default=25, ge=0)
@@ -136,27 +141,29 @@ def train_counter(trial: Trial) -> dict[str, object]:
     config = CountingConfig(**trial.config)
     fields, tests = _divided(config, trial)
     _check_countable(config, tests)
-    model, optimiser = network_with_adam(
+    images, masks = _batches(config, fields)
+    network = learner(
         trial,
         lambda: UNet(widths=config.widths, normalisation=config.normalisation),
-        config.learning_rate,
-        config.weight_decay,
+        tuple(images.shape[1:]),
+        Objective(
+            functional.binary_cross_entropy_with_logits,
+            config.learning_rate,
+            Decay(config.weight_decay, config.weight_decay_rule),
+        ),
     )
-    images, masks = _batches(config, fields)
     fit_trial(
         trial,
-        model,
-        optimiser,
-        trial.to(images),
-        trial.to(masks),
-        loss=functional.binary_cross_entropy_with_logits,
+        network,
+        images,
+        masks,
         batch_size=config.batch_size,
         epochs=config.epochs,
         augment=bound_augmentation(trial, config.augmentation_settings),
     )
     held, _ = _batches(config, tests)
     with trial.timed("testing"):
-        logits = predict(model, trial.to(held), _TEST_BATCH, trial.autocast).float().cpu()
+        logits = network.predict(held, _TEST_BATCH).float()
     trial.keep("predictions", {"logits": logits})
     trial.describe(
         dataset=config.dataset,

@@ -10,16 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file
 from torch.nn import functional
 
 from reprostats.datasets.digits import hold_out, load
 from reprostats.errors import InputError
-from reprostats.experiments.fit_trial import fit_trial, network_with_adam
+from reprostats.experiments.fit_trial import fit_trial
+from reprostats.experiments.learners import Objective, TorchLearner, drawn_network, learner
 from reprostats.learning.fingerprint import fingerprint
-from reprostats.learning.loop import fit, predict
+from reprostats.learning.loop import predict
 from reprostats.models.lenet import LeNet5
 from reprostats.study.trial import Trial
 
@@ -75,20 +78,18 @@ def train_lenet(trial: Trial) -> dict[str, object]:
     config = LeNetConfig(**trial.config)
     data = load(config.dataset)
     kept, held = hold_out(data.labels, config.validation_fraction, trial.torch_generator("split"))
-    model, optimiser = _network(trial, config)
+    network = learner(trial, _factory(config), tuple(data.images.shape[1:]), _objective(config))
     fit_trial(
         trial,
-        model,
-        optimiser,
-        trial.to(data.images[kept]),
-        trial.to(data.labels[kept]),
-        loss=functional.cross_entropy,
+        network,
+        data.images[kept],
+        data.labels[kept],
         batch_size=config.batch_size,
         epochs=config.epochs,
     )
     with trial.timed("testing"):
-        logits = _predict(trial, model, data.test_images)
-    validation = _predict(trial, model, data.images[held])
+        logits = network.predict(data.test_images, _TEST_BATCH)
+    validation = network.predict(data.images[held], _TEST_BATCH)
     trial.keep("predictions", {"logits": logits})
     trial.describe(
         dataset=config.dataset,
@@ -126,10 +127,11 @@ def retest_lenet(trial: Trial) -> dict[str, object]:
     weights = load_file(folder / "weights.safetensors")
     if fingerprint(weights) != trial.config["weights"]:
         raise InputError(f"{folder}/weights.safetensors: not the weights that were trained.")
-    model = LeNet5(activation=config.activation, pooling=config.pooling)
+    model = _factory(config)()
     model.load_state_dict(weights)
+    images = trial.to(data.test_images)
     with trial.timed("testing"):
-        logits = _predict(trial, trial.to(model), data.test_images)
+        logits = predict(trial.to(model), images, _TEST_BATCH, trial.autocast).cpu()
     trial.keep("predictions", {"logits": logits})
     before = load_file(folder / "predictions.safetensors")["logits"]
     return {
@@ -153,12 +155,12 @@ def time_lenet(trial: Trial) -> dict[str, object]:
     data = load(config.dataset)
     images = trial.to(data.images[: config.batch_size])
     labels = trial.to(data.labels[: config.batch_size])
-    model, optimiser = _network(trial, config)
+    network = TorchLearner(trial, drawn_network(trial, _factory(config)), _objective(config))
     times: dict[str, list[float]] = {name: [] for name in _SETTINGS}
     for turn in range(1 + _TIMED_TURNS):
         for name, (deterministic, fill) in _SETTINGS.items():
             with _determinism(deterministic, fill):
-                taken = _seconds(trial, model, optimiser, images, labels)
+                taken = _seconds(trial, network, images, labels)
             times[name] += [taken] if turn else []
     return {"step_time": {name: statistics.median(each) for name, each in times.items()}}
 
@@ -184,37 +186,24 @@ def _determinism(deterministic: bool, fill: bool) -> Iterator[None]:
 
 def _seconds(
     trial: Trial,
-    model: torch.nn.Module,
-    optimiser: torch.optim.Optimizer,
+    network: TorchLearner,
     images: torch.Tensor,
     labels: torch.Tensor,
 ) -> float:
     """Time one training step on one batch."""
     start = time.perf_counter()
-    fit(
-        model,
-        images,
-        labels,
-        loss=functional.cross_entropy,
-        optimiser=optimiser,
-        batch_size=len(images),
-        epochs=1,
-        generator=trial.torch_generator("batch_order"),
-        autocast=trial.autocast,
-    )
+    network.fit(images, labels, batch_size=len(images), epochs=1)
     if trial.device.startswith("cuda"):
         torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
-def _network(trial: Trial, config: LeNetConfig) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
-    network = partial(LeNet5, activation=config.activation, pooling=config.pooling)
-    return network_with_adam(trial, network, config.learning_rate)
+def _factory(config: LeNetConfig) -> partial[LeNet5]:
+    return partial(LeNet5, activation=config.activation, pooling=config.pooling)
 
 
-def _predict(trial: Trial, model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Return the logits for images: shape (images, classes), on the CPU."""
-    return predict(model, trial.to(images), _TEST_BATCH, trial.autocast).cpu()
+def _objective(config: LeNetConfig) -> Objective:
+    return Objective(functional.cross_entropy, config.learning_rate)
 
 
 def commonest_share(dataset: str) -> float:
@@ -227,6 +216,27 @@ def commonest_share(dataset: str) -> float:
     """
     labels = load(dataset).test_labels
     return float(labels.bincount().max()) / len(labels)
+
+
+def confusion_matrix(logits: torch.Tensor, labels: torch.Tensor) -> NDArray[np.int64]:
+    """Count the samples of each class (row) by the class that they are given (column).
+
+    Parameters
+    ----------
+    logits
+        Shape (samples, classes).
+    labels
+        Shape (samples,).
+
+    Examples
+    --------
+    >>> logits = torch.tensor([[2.0, 1.0], [2.0, 1.0], [0.0, 3.0]])
+    >>> confusion_matrix(logits, torch.tensor([0, 1, 1])).tolist()
+    [[1, 0], [1, 1]]
+    """
+    classes = logits.shape[1]
+    pairs = labels * classes + logits.argmax(1)
+    return pairs.bincount(minlength=classes**2).reshape(classes, classes).numpy()
 
 
 def classification_metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from reprostats.datasets.simulated_kspace import KspaceSubject, simulated_kspace
+from reprostats.experiments.learners import trial_adam
 from reprostats.experiments.reconstruction_task import Image, Method, ReconstructionCase, Samples
 from reprostats.models.variational import VariationalNetwork
 from reprostats.mri import masks
 from reprostats.mri.losses import complex_mse, magnitude_error
 from reprostats.mri.operators import least_squares
 from reprostats.mri.sense import Sense
+from reprostats.study.trial import Trial
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -53,6 +55,9 @@ class ParallelImagingConfig(BaseModel):
     projection
         Kernels with mean 0 and a norm of 1 at most: at ``"every_step"`` (the authors), at the
         start only (``"initial"``, the port that Oh et al. use), or not at all (``"none"``).
+    padding
+        Beyond the edges of images: ``"symmetric"`` (the authors; deterministic here) or
+        ``"reflect"`` (the port; PyTorch's operation, which on a GPU does not repeat).
     loss
         ``"complex_mse"`` (the port) or ``"magnitude_error"`` (the authors).
     learning_rate
@@ -81,6 +86,7 @@ class ParallelImagingConfig(BaseModel):
     kernel_size: Positive = 5
     basis_functions: Positive = 11
     projection: Literal["every_step", "initial", "none"] = "initial"
+    padding: Literal["symmetric", "reflect"] = "symmetric"
     loss: Literal["complex_mse", "magnitude_error"] = "complex_mse"
     learning_rate: float = Field(default=3e-3, gt=0)
     epochs: Positive = 6
@@ -146,6 +152,7 @@ class ParallelImaging:
             stages=self.config.stages,
             features=self.config.features,
             kernel_size=self.config.kernel_size,
+            padding=self.config.padding,
             basis_functions=self.config.basis_functions,
             projection=self.config.projection,
         )
@@ -154,9 +161,9 @@ class ParallelImaging:
         """Compare images as configured."""
         return _LOSSES[self.config.loss](output, *targets)
 
-    def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
+    def optimiser(self, model: torch.nn.Module, trial: Trial) -> torch.optim.Optimizer:
         """Make Adam, which projects the kernels after every step if that is configured."""
-        adam = torch.optim.Adam(model.parameters(), self.config.learning_rate, eps=epsilon)
+        adam = trial_adam(trial, model, self.config.learning_rate)
         if self.config.projection == "every_step":
             adam.register_step_post_hook(lambda *_: model.project())  # type: ignore[operator]
         return adam

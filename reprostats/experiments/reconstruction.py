@@ -22,7 +22,8 @@ from typing import Annotated, Any, Literal, get_args
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from reprostats.errors import NotAvailableError, unknown_name
+from reprostats.errors import unknown_name
+from reprostats.experiments.available import available
 from reprostats.experiments.parallel_imaging import ParallelImagingConfig
 from reprostats.experiments.reconstruction_images import (
     BASELINE,
@@ -267,6 +268,7 @@ def report(parameters: ReconstructionParameters, task: TaskName) -> Report:
     ranked = compared.extended(
         tables=[
             tables.inference_table(inferred, margin=parameters.margin),
+            tables.pairwise_table(results),
             factorial_table(crossed, list(parameters.factors), metric="nrmse"),
         ]
     )
@@ -276,7 +278,7 @@ def report(parameters: ReconstructionParameters, task: TaskName) -> Report:
 
 def not_available(parameters: ReconstructionParameters) -> dict[str, str]:
     """Return the sources that cannot be changed here, and why."""
-    lacking = _lacking(source_conditions(parameters))
+    _, lacking = available(source_conditions(parameters))
     reasons = {name: str(error).rstrip(".") for name, error in lacking.items()}
     if parameters.device == "cpu":
         reasons["convolution benchmarking"] = "cuDNN has it, and the trials are on a processor"
@@ -399,19 +401,8 @@ def _crossed(parameters: ReconstructionParameters) -> list[dict[str, Level]]:
     return fractional_factorial(parameters.factors, parameters.runs)
 
 
-def _lacking(conditions: Mapping[str, Condition]) -> dict[str, NotAvailableError]:
-    """Return the conditions that this machine lacks, and why."""
-    errors = {}
-    for name, condition in conditions.items():
-        try:
-            list(condition.settings())
-        except NotAvailableError as error:
-            errors[name] = error
-    return errors
-
-
 def _available(conditions: Mapping[str, Condition]) -> dict[str, Condition]:
-    lacking = _lacking(conditions)
+    possible, lacking = available(conditions)
     if BASELINE in lacking:
         raise lacking[BASELINE]
-    return {name: each for name, each in conditions.items() if name not in lacking}
+    return possible

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from reprostats.study.trial import Trial
+
 Image = NDArray[np.inexact[Any]]
 Samples = tuple[torch.Tensor, ...]
 Method = Callable[["ReconstructionCase"], Image]
@@ -67,8 +69,8 @@ class ReconstructionTask(Protocol):
     def loss(self) -> Callable[..., torch.Tensor]:
         """The mean loss of a batch, a function of the output and the targets."""
 
-    def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
-        """Make the optimiser, bound to the network."""
+    def optimiser(self, model: torch.nn.Module, trial: Trial) -> torch.optim.Optimizer:
+        """Make the optimiser, bound to the network; Adam by the trial's formula."""
 
     def schedule(
         self, optimiser: torch.optim.Optimizer, steps_per_epoch: int

@@ -74,7 +74,7 @@ def train_network(trial: Trial) -> dict[str, dict[str, float]]:
         build(task.network, str(trial.level("initialiser")), trial.torch_generator("init"))
     )
     inputs, targets = task.samples()
-    optimiser = task.optimiser(model, float(trial.level("adam_epsilon")))
+    optimiser = task.optimiser(model, trial)
     with trial.timed("training"):
         losses = fit(
             model,

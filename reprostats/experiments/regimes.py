@@ -29,9 +29,11 @@ class Regimes(BaseModel):
         draws them when a trial starts, as it does for a script that sets none.
     initialiser
         See `reprostats.models.initialisers`.
+    adam
+        The formula of Adam, ``"pytorch"`` or ``"keras"``; see `reprostats.learning.adam`.
     adam_epsilon
         What Adam adds to its denominator. The paper sets PyTorch's to the 1e-7 of Keras; that does
-        not make it Keras's Adam, which scales epsilon in another way.
+        not make it Keras's Adam, whose formula is another one.
     threads
         Threads of one operation in the regimes in which they are not varied.
     device
@@ -46,6 +48,7 @@ class Regimes(BaseModel):
     seed: int = Field(default=2019, ge=0)
     unseeded: Literal["planned", "os"] = "planned"
     initialiser: Literal["glorot_uniform", "alahmari_equation_2", "pytorch"] = "glorot_uniform"
+    adam: Literal["pytorch", "keras"] = "pytorch"
     adam_epsilon: float = Field(default=1e-7, gt=0)
     threads: int = Field(default=1, ge=1)
     device: str = "cpu"
@@ -55,6 +58,7 @@ class Regimes(BaseModel):
         """Return the levels that hold in every regime."""
         return {
             "initialiser": self.initialiser,
+            "adam": self.adam,
             "adam_epsilon": self.adam_epsilon,
             "device": self.device,
         }

@@ -17,23 +17,27 @@ from __future__ import annotations
 import pandas as pd
 from pydantic import Field
 
+from reprostats.datasets.digits import load
 from reprostats.errors import InputError
+from reprostats.experiments.by_framework import Frameworks
 from reprostats.experiments.lenet import (
     LeNetConfig,
     commonest_share,
+    confusion_matrix,
     retest_lenet,
     time_lenet,
     train_lenet,
 )
+from reprostats.experiments.libraries import library_conditions, library_distance_table
 from reprostats.experiments.regimes import (
-    Regimes,
-    drawn_seeds,
     on_other_hardware,
     other_hardware,
     portable_regime,
     regimes,
 )
+from reprostats.records.tensors import read_tensors
 from reprostats.report.repeatability import (
+    confusion_table,
     cost_table,
     effect_table,
     facts_table,
@@ -42,6 +46,7 @@ from reprostats.report.repeatability import (
     retest_table,
     trial_table,
 )
+from reprostats.report.tables import Table
 from reprostats.sources import Level, seeds
 from reprostats.study.divergence import Divergence
 from reprostats.study.folder import trial_folder
@@ -52,21 +57,9 @@ from reprostats.verdicts.report import Report
 
 _PORTABLE = "portable, other hardware"
 
-# Each row but the first differs from an earlier one in one thing. None is named after a library:
-# Keras draws from Equation 1, and its Adam is another one with any epsilon.
-_LIBRARIES: dict[str, dict[str, Level]] = {
-    "Equation 2, epsilon 1e-7 (as printed)": {
-        "initialiser": "alahmari_equation_2",
-        "adam_epsilon": 1e-7,
-    },
-    "Equation 2, epsilon 1e-8": {"initialiser": "alahmari_equation_2", "adam_epsilon": 1e-8},
-    "Equation 1, epsilon 1e-8": {"initialiser": "glorot_uniform", "adam_epsilon": 1e-8},
-    "PyTorch's rule, epsilon 1e-8": {"initialiser": "pytorch", "adam_epsilon": 1e-8},
-}
 
-
-class RepeatabilityParameters(LeNetConfig, Regimes):
-    """What is trained (`LeNetConfig`), and how it is repeated (`Regimes`).
+class RepeatabilityParameters(LeNetConfig, Frameworks):
+    """What is trained (`LeNetConfig`), and how it is repeated (`Frameworks`).
 
     Parameters
     ----------
@@ -91,19 +84,18 @@ def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
     Returns
     -------
     dict
-        ``"repeatability"``: the five conditions. ``"libraries"``: trainings that differ as the
-        paper says that libraries do, each with the same seeds, so that trials are pairs; the first
-        two start from the very same weights and differ in Adam's epsilon alone, the third draws the
-        same numbers scaled by Equation 1 in place of Equation 2. ``"cost_of_determinism"``: steps
+        ``"repeatability"``: the five conditions. ``"libraries"``: trainings that differ as
+        libraries do, each in one thing and with the same seeds, so that trials are pairs; see
+        `reprostats.experiments.libraries.library_conditions`. ``"cost_of_determinism"``: steps
         with and without deterministic algorithms, in turns in one process.
 
     Examples
     --------
-    >>> {n: len(study.trials) for n, study in studies(RepeatabilityParameters(trials=2)).items()}
-    {'repeatability': 10, 'libraries': 12, 'cost_of_determinism': 3}
+    >>> parameters = RepeatabilityParameters(trials=2, frameworks=("torch",))
+    >>> {name: len(study.trials) for name, study in studies(parameters).items()}
+    {'repeatability': 10, 'libraries': 24, 'cost_of_determinism': 3}
     """
     config = parameters.training()
-    shared_seeds = [seeds(number) for number in drawn_seeds(parameters.seed, parameters.pairs)]
     fixed: dict[str, Level] = {**_set_up(parameters), "deterministic": True}
     every = (
         Study(
@@ -115,10 +107,7 @@ def studies(parameters: RepeatabilityParameters) -> dict[str, Study]:
         Study(
             train_lenet,
             config=config,
-            conditions={
-                name: Condition({**fixed, **levels}, shared_seeds)
-                for name, levels in _LIBRARIES.items()
-            },
+            conditions=library_conditions(parameters),
             name="libraries",
         ),
         Study(
@@ -174,8 +163,8 @@ def report(parameters: RepeatabilityParameters) -> Report:
     Report
         The common report on the accuracy, whose table ``times`` is Table 6 of the paper and whose
         figure ``values`` its Figure 3. Beside it the tables ``repeatability_trials`` (Table 7),
-        ``repeatability_measures``, ``hardware_effects``, ``libraries``, ``tested_again``,
-        ``cost_of_determinism`` and ``facts``.
+        ``repeatability_measures``, ``confusion``, ``hardware_effects``, ``libraries``,
+        ``library_distances``, ``tested_again``, ``cost_of_determinism`` and ``facts``.
 
     Raises
     ------
@@ -200,8 +189,10 @@ def report(parameters: RepeatabilityParameters) -> Report:
         tables=[
             trial_table(results),
             measure_table(results),
+            _confusion(parameters, trained, results),
             effect_table(results, "other hardware", ["threads", "isa"], "test_loss"),
             library_table(libraries, parameters.margin),
+            library_distance_table(planned["libraries"], libraries),
             retest_table(tested),
             cost_table(timed),
             facts_table(trained.facts()),
@@ -229,6 +220,15 @@ def first_divergence(parameters: RepeatabilityParameters) -> Divergence:
     same_set = others["isa"] == other_hardware(1)[0]["isa"]
     other = (others[same_set] if same_set.any() else others)["trial"].iloc[-1]
     return study.first_divergence(one, other, workers=parameters.workers, progress=False)
+
+
+def _confusion(parameters: RepeatabilityParameters, study: Study, results: pd.DataFrame) -> Table:
+    """Compare the confusion matrices of trainings without a fixed seed."""
+    labels = load(parameters.dataset).test_labels
+    trials = _completed_trials(results, "unseeded")["trial"]
+    folders = [trial_folder(study.folder, trial) for trial in trials]
+    every = [read_tensors(folder, "predictions")["logits"] for folder in folders]
+    return confusion_table([confusion_matrix(logits, labels) for logits in every], "unseeded")
 
 
 def _set_up(parameters: RepeatabilityParameters) -> dict[str, Level]:

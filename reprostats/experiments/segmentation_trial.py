@@ -20,6 +20,7 @@ from reprostats.datasets.folds import Division, Fold, divide
 from reprostats.datasets.patients import Cohort, Patient
 from reprostats.errors import DivergedError, InputError
 from reprostats.experiments.fit_trial import bound_augmentation
+from reprostats.experiments.learners import trial_adam
 from reprostats.experiments.rate_policies import RatePolicy
 from reprostats.learning.lars import LARS
 from reprostats.learning.loop import fit, predict, steps_per_epoch
@@ -286,7 +287,7 @@ def _optimiser(
 ) -> torch.optim.Optimizer:
     rate, momentum = config.policy.learning_rate, config.momentum
     if config.policy.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), rate, eps=float(trial.level("adam_epsilon")))
+        return trial_adam(trial, model, rate)
     if config.policy.optimiser == "lars":
         return LARS(model.parameters(), rate, momentum=momentum)
     return torch.optim.SGD(model.parameters(), rate, momentum=momentum)

@@ -18,11 +18,13 @@ from torch.nn import functional
 
 from reprostats.datasets.simulated_susceptibility import simulated_susceptibility
 from reprostats.datasets.susceptibility import SusceptibilitySubject, training_patches
+from reprostats.experiments.learners import trial_adam
 from reprostats.experiments.reconstruction_task import Image, Method, ReconstructionCase, Samples
 from reprostats.learning.schedules import Exponential
 from reprostats.models.qsmnet import QSMNET_VERSIONS, QSMnet
 from reprostats.mri.dipole import dipole_kernel, thresholded_division
 from reprostats.mri.losses import Normalisation, QSMLoss
+from reprostats.study.trial import Trial
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -45,6 +47,14 @@ class SusceptibilityMappingConfig(BaseModel):
         ``"pytorch_port"``: activation, optimiser and weight of the model loss.
     widths, kernel_size
         Of the network; (32, 64, 128, 256, 512) and 5.
+    pooling
+        ``"deterministic"``, or ``"pytorch"`` for PyTorch's own operation, which on a GPU does not
+        repeat.
+    norm_momentum, norm_epsilon
+        Of batch normalisation, see `reprostats.models.unet.UNet`; TensorFlow's are 0.01 and 1e-3.
+    rmsprop_alpha, rmsprop_epsilon
+        Of RMSProp: the share that is kept of the mean square, and what is added to its root.
+        Defaults are PyTorch's; those of TensorFlow 1, of the first release, are 0.9 and 1e-10.
     gradient_weight
         Of the gradient loss; 0.1.
     learning_rate, learning_rate_decay
@@ -67,6 +77,11 @@ class SusceptibilityMappingConfig(BaseModel):
     version: Literal["first_release", "later_release", "pytorch_port"] = "later_release"
     widths: tuple[Positive, ...] = (4, 8)
     kernel_size: Positive = 3
+    pooling: Literal["deterministic", "pytorch"] = "deterministic"
+    norm_momentum: float = Field(default=0.1, gt=0, le=1)
+    norm_epsilon: float = Field(default=1e-5, gt=0)
+    rmsprop_alpha: float = Field(default=0.99, gt=0, lt=1)
+    rmsprop_epsilon: float = Field(default=1e-8, gt=0)
     gradient_weight: float = Field(default=0.1, ge=0)
     learning_rate: float = Field(default=5e-3, gt=0)
     learning_rate_decay: float = Field(default=1.0, gt=0, le=1)
@@ -151,6 +166,9 @@ class SusceptibilityMapping:
             widths=self.config.widths,
             kernel_size=self.config.kernel_size,
             activation=self._version.activation,
+            pooling=self.config.pooling,
+            norm_momentum=self.config.norm_momentum,
+            norm_epsilon=self.config.norm_epsilon,
         )
 
     @cached_property
@@ -167,11 +185,16 @@ class SusceptibilityMapping:
             gradient_weight=self.config.gradient_weight,
         )
 
-    def optimiser(self, model: torch.nn.Module, epsilon: float) -> torch.optim.Optimizer:
+    def optimiser(self, model: torch.nn.Module, trial: Trial) -> torch.optim.Optimizer:
         """Make the optimiser of the version."""
         if self._version.optimiser == "rmsprop":
-            return torch.optim.RMSprop(model.parameters(), self.config.learning_rate)
-        return torch.optim.Adam(model.parameters(), self.config.learning_rate, eps=epsilon)
+            return torch.optim.RMSprop(
+                model.parameters(),
+                self.config.learning_rate,
+                alpha=self.config.rmsprop_alpha,
+                eps=self.config.rmsprop_epsilon,
+            )
+        return trial_adam(trial, model, self.config.learning_rate)
 
     def schedule(
         self, optimiser: torch.optim.Optimizer, steps_per_epoch: int

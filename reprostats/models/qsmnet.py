@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reprostats.errors import unknown_name
-from reprostats.models.unet import Activation, Normalisation, UNet
+from reprostats.models.unet import Activation, Normalisation, Pooling, UNet
 
 
 class QSMnet(UNet):
@@ -23,6 +23,8 @@ class QSMnet(UNet):
         ``"relu"``, or ``"leaky_relu"`` with a slope of 0.1 below 0.
     normalisation
         ``"batch"`` for batch normalisation before each activation, or ``"none"``.
+    pooling, norm_momentum, norm_epsilon
+        As of `UNet`. The authors' TensorFlow has other constants than PyTorch.
 
     Raises
     ------
@@ -54,6 +56,10 @@ class QSMnet(UNet):
         kernel_size: int = 5,
         activation: Activation = "relu",
         normalisation: Normalisation = "batch",
+        *,
+        pooling: Pooling = "deterministic",
+        norm_momentum: float = 0.1,
+        norm_epsilon: float = 1e-5,
     ) -> None:
         super().__init__(
             widths=widths,
@@ -61,6 +67,9 @@ class QSMnet(UNet):
             dimensions=3,
             kernel_size=kernel_size,
             activation=activation,
+            pooling=pooling,
+            norm_momentum=norm_momentum,
+            norm_epsilon=norm_epsilon,
         )
 
 

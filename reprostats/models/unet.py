@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,9 +14,11 @@ from torch import nn
 from reprostats.errors import InputError, unknown_name
 
 Normalisation = Literal["none", "batch"]
+Pooling = Literal["deterministic", "pytorch"]
 Activation = Literal["relu", "leaky_relu"]
 
 _NORMALISATIONS = ("none", "batch")
+_POOLINGS = ("deterministic", "pytorch")
 _LEAK = 0.1
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -48,6 +50,13 @@ class UNet(nn.Module):
         Side of the convolutions on every level, an odd number; by default that of the paper.
     activation
         ``"relu"``, or ``"leaky_relu"`` with a slope of 0.1 below 0.
+    pooling
+        Of three dimensions: ``"deterministic"``, or ``"pytorch"`` for `torch.nn.MaxPool3d`, whose
+        gradient adds up in another order each time on a GPU. In two dimensions both are
+        `torch.nn.MaxPool2d`.
+    norm_momentum, norm_epsilon
+        Of batch normalisation: the share of a new batch in the running mean and variance, and what
+        is added to the variance. Defaults are PyTorch's; those of Keras are 0.01 and 1e-3.
 
     Raises
     ------
@@ -82,18 +91,22 @@ class UNet(nn.Module):
         dimensions: int = 2,
         kernel_size: int = 3,
         activation: Activation = "relu",
+        pooling: Pooling = "deterministic",
+        norm_momentum: float = 0.1,
+        norm_epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
         if not widths:
             raise InputError("a U-Net needs the width of at least one level.")
-        parts = _Parts(dimensions, kernel_size, normalisation, activation)
+        batch = {"momentum": norm_momentum, "eps": norm_epsilon}
+        parts = _Parts(dimensions, kernel_size, normalisation, activation, pooling, batch)
         self.dimensions = dimensions
         self.multiple = 2 ** (len(widths) - 1)
         self.down = nn.ModuleList(
             parts.two_convolutions(before, after)
             for before, after in pairwise((in_channels, *widths))
         )
-        self.pool = parts.kind.pool()
+        self.pool = parts.pool()
         self.up = nn.ModuleList(
             _Up(below, width, parts) for below, width in pairwise(reversed(widths))
         )
@@ -170,14 +183,26 @@ class _Kind(NamedTuple):
 
     convolution: Callable[..., nn.Module]
     transposed: Callable[..., nn.Module]
-    batch: Callable[[int], nn.Module]
-    pool: Callable[[], nn.Module]
+    batch: Callable[..., nn.Module]
+    pools: Mapping[str, Callable[[], nn.Module]]
     elements: str
 
 
 _KINDS = {
-    2: _Kind(nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, partial(nn.MaxPool2d, 2), "pixels"),
-    3: _Kind(nn.Conv3d, nn.ConvTranspose3d, nn.BatchNorm3d, _MaxPool3d, "voxels"),
+    2: _Kind(
+        nn.Conv2d,
+        nn.ConvTranspose2d,
+        nn.BatchNorm2d,
+        dict.fromkeys(_POOLINGS, partial(nn.MaxPool2d, 2)),
+        "pixels",
+    ),
+    3: _Kind(
+        nn.Conv3d,
+        nn.ConvTranspose3d,
+        nn.BatchNorm3d,
+        {"deterministic": _MaxPool3d, "pytorch": partial(nn.MaxPool3d, 2)},
+        "voxels",
+    ),
 }
 
 
@@ -189,6 +214,8 @@ class _Parts:
     kernel_size: int
     normalisation: str
     activation: str
+    pooling: str
+    batch: Mapping[str, float]
 
     def __post_init__(self) -> None:
         if self.dimensions not in _KINDS:
@@ -199,10 +226,15 @@ class _Parts:
             raise unknown_name("normalisation", self.normalisation, _NORMALISATIONS)
         if self.activation not in _ACTIVATIONS:
             raise unknown_name("activation", self.activation, _ACTIVATIONS)
+        if self.pooling not in _POOLINGS:
+            raise unknown_name("pooling", self.pooling, _POOLINGS)
 
     @property
     def kind(self) -> _Kind:
         return _KINDS[self.dimensions]
+
+    def pool(self) -> nn.Module:
+        return self.kind.pools[self.pooling]()
 
     def two_convolutions(self, before: int, after: int) -> nn.Sequential:
         return nn.Sequential(*self._convolution(before, after), *self._convolution(after, after))
@@ -210,9 +242,14 @@ class _Parts:
     def _convolution(self, before: int, after: int) -> tuple[nn.Module, nn.Module, nn.Module]:
         return (
             self.kind.convolution(before, after, self.kernel_size, padding=self.kernel_size // 2),
-            self.kind.batch(after) if self.normalisation == "batch" else nn.Identity(),
+            self._normalised(after),
             _ACTIVATIONS[self.activation](),
         )
+
+    def _normalised(self, width: int) -> nn.Module:
+        if self.normalisation == "none":
+            return nn.Identity()
+        return self.kind.batch(width, **self.batch)
 
 
 def _product(sides: Iterable[int]) -> str:

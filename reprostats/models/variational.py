@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn.functional import conv_transpose2d
+from torch.nn.functional import conv_transpose2d, pad
 
 from reprostats.errors import InputError, unknown_name
 from reprostats.models.initialisers import Rule
@@ -16,7 +17,10 @@ from reprostats.mri.fourier import to_image
 
 Projection = Literal["every_step", "initial", "none"]
 
+Padding = Literal["symmetric", "reflect"]
+
 PROJECTIONS: tuple[Projection, ...] = ("every_step", "initial", "none")
+PADDINGS: tuple[Padding, ...] = ("symmetric", "reflect")
 
 # As in the authors' configuration, with images whose largest magnitude is 1.
 _DATA_WEIGHT = 1.0
@@ -52,11 +56,17 @@ class VariationalNetwork(nn.Module):
         itself when its kernels are drawn; after every step of an optimiser whoever trains must
         call `project`, for instance by
         ``optimiser.register_step_post_hook(lambda *_: model.project())``.
+    padding
+        How images go on beyond their edges: ``"symmetric"``, with the edge repeated, as in the
+        authors' code, by operations that are deterministic; or ``"reflect"``, without repeating
+        it, as in the PyTorch port: PyTorch's own operation, whose gradient adds up in another
+        order each time on a GPU.
 
     Raises
     ------
     InputError
-        If a number is too small, the kernel's side is even, or the projection is unknown.
+        If a number is too small, the kernel's side is even, or the projection or the padding is
+        unknown.
 
     Notes
     -----
@@ -66,8 +76,7 @@ class VariationalNetwork(nn.Module):
     phi has its centres evenly on [-1, 1]. Its weights start at 0.04 times their centre, lambda at
     1, as in the authors' code and the port. Both divide by N, which the paper's formula does not
     show. The standard deviation is the distance of the centres, as in the port; in the authors'
-    code it is 2 / 31 where centres are 2 / 30 apart. Images are mirrored at their edges as in the
-    authors' code.
+    code it is 2 / 31 where centres are 2 / 30 apart.
 
     Examples
     --------
@@ -90,15 +99,24 @@ class VariationalNetwork(nn.Module):
         kernel_size: int = 11,
         basis_functions: int = 31,
         projection: Projection = "every_step",
+        padding: Padding = "symmetric",
     ) -> None:
         super().__init__()
         if projection not in PROJECTIONS:
             raise unknown_name("projection", projection, PROJECTIONS)
+        if padding not in PADDINGS:
+            raise unknown_name("padding", padding, PADDINGS)
         if stages < 1:
             raise InputError(f"stages is {stages}; 1 or more are due.")
         self.projection = projection
         self.stages = nn.ModuleList(
-            Stage(features, kernel_size, basis_functions, projected=projection != "none")
+            Stage(
+                features,
+                kernel_size,
+                basis_functions,
+                projected=projection != "none",
+                edges=padding,
+            )
             for _ in range(stages)
         )
 
@@ -169,13 +187,21 @@ class Stage(nn.Module):
         As of `VariationalNetwork`.
     projected
         Whether kernels are projected when they are made.
+    edges
+        The padding of `VariationalNetwork`.
     """
 
     def __init__(
-        self, features: int, kernel_size: int, basis_functions: int, *, projected: bool
+        self,
+        features: int,
+        kernel_size: int,
+        basis_functions: int,
+        *,
+        projected: bool,
+        edges: Padding = "symmetric",
     ) -> None:
         super().__init__()
-        self.kernels = Kernels(features, kernel_size, projected=projected)
+        self.kernels = Kernels(features, kernel_size, projected=projected, edges=edges)
         self.activation = RadialBasis(features, basis_functions)
         self.data_weight = nn.Parameter(torch.empty(()))
         self.reset_parameters()
@@ -242,6 +268,8 @@ class Kernels(nn.Conv2d):
         Side in pixels, an odd number.
     projected
         Whether kernels are projected when they are made.
+    edges
+        ``"symmetric"`` or ``"reflect"``.
 
     Raises
     ------
@@ -249,13 +277,20 @@ class Kernels(nn.Conv2d):
         If there is no kernel, or its side is even or below 3.
     """
 
-    def __init__(self, features: int, kernel_size: int, *, projected: bool) -> None:
+    def __init__(
+        self,
+        features: int,
+        kernel_size: int,
+        *,
+        projected: bool,
+        edges: Padding = "symmetric",
+    ) -> None:
         if features < 1:
             raise InputError(f"features is {features}; 1 or more are due.")
         if kernel_size < 3 or not kernel_size % 2:  # noqa: PLR2004
             raise InputError(f"kernel_size is {kernel_size}; an odd number from 3 on is due.")
         super().__init__(2, features, kernel_size, bias=False)
-        self.projected = projected
+        self.projected, self.edges = projected, edges
         if projected:
             self.project()
 
@@ -285,7 +320,7 @@ class Kernels(nn.Conv2d):
             Shape (batch, features, height + kernel_size - 1, width + kernel_size - 1): all that
             the transpose needs to give the whole image.
         """
-        return super().forward(_mirrored(parts, self.kernel_size[0] - 1))
+        return super().forward(_PADDERS[self.edges](parts, self.kernel_size[0] - 1))
 
     def transpose(self, maps: torch.Tensor) -> torch.Tensor:
         """Convolve with the kernels turned by 180 degrees and add up, on the image's pixels.
@@ -309,17 +344,33 @@ def _mirrored(parts: torch.Tensor, margin: int) -> torch.Tensor:
     By slices, whose gradients add up in one order on every device; those of PyTorch's own padding
     do not on a GPU.
     """
-    height, width = parts.shape[-2:]
-    if min(height, width) < margin:
-        raise InputError(
-            f"images of {height} x {width} pixels; kernels of {margin + 1} x {margin + 1} take "
-            f"sides of {margin} or more."
-        )
+    _check_sides(parts, margin, margin)
     for axis in _PLANE:
         before = parts.narrow(axis, 0, margin).flip(axis)
         after = parts.narrow(axis, parts.shape[axis] - margin, margin).flip(axis)
         parts = torch.cat([before, parts, after], dim=axis)
     return parts
+
+
+def _reflected(parts: torch.Tensor, margin: int) -> torch.Tensor:
+    """Mirror at the edges, which are not repeated, by PyTorch's own operation."""
+    _check_sides(parts, margin, margin + 1)
+    return pad(parts, (margin,) * 4, mode="reflect")
+
+
+def _check_sides(parts: torch.Tensor, margin: int, least: int) -> None:
+    height, width = parts.shape[-2:]
+    if min(height, width) < least:
+        raise InputError(
+            f"images of {height} x {width} pixels; kernels of {margin + 1} x {margin + 1} take "
+            f"sides of {least} or more."
+        )
+
+
+_PADDERS: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
+    "symmetric": _mirrored,
+    "reflect": _reflected,
+}
 
 
 def _largest_magnitude(images: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ study whose trials return the same metrics.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import altair as alt
 import numpy as np
@@ -31,7 +31,7 @@ _SIDES = {
 }
 _LINES = {"exclusion line": "#FF3030", "inclusion line": "#30D070"}
 
-_MEASURES: Measures = {
+COUNTING: Measures = {
     "error_rate": ("Error rate (%)", 2),
     "error_rate_separated": ("Separated (%)", 2),
     "dice": ("Dice", 3),
@@ -40,6 +40,7 @@ _MEASURES: Measures = {
     "pooled_f1": ("F1", 3),
     "cell_f1_separated": ("F1 of cells", 3),
 }
+"""What is shown of a count."""
 _MEANINGS = (
     "Error rate: |true - counted| / true of the counts of all test images (Eq. 3 of Alahmari et "
     "al.); Separated: the same after touching cells were separated. Dice: mean over the images "
@@ -53,7 +54,7 @@ def trial_table(results: pd.DataFrame) -> Table:
     return measured_trials(
         "counting_trials",
         _trials(results),
-        _MEASURES,
+        COUNTING,
         "Every trial: error of the count, and how well cells were marked",
         _MEANINGS,
     )
@@ -61,7 +62,7 @@ def trial_table(results: pd.DataFrame) -> Table:
 
 def measure_table(results: pd.DataFrame) -> Table:
     """Return mean and SD of the metrics for each condition, as Tables 3 to 5 of the paper do."""
-    return measure_summary("counting_measures", _trials(results), _MEASURES, _MEANINGS)
+    return measure_summary("counting_measures", _trials(results), COUNTING, _MEANINGS)
 
 
 def perfect_mask_table(results: pd.DataFrame) -> Table:
@@ -151,12 +152,44 @@ def cells_figure(pictures: Sequence[CellPicture], columns: int = 2) -> Figure:
     )
 
 
+def masks_figure(first: Sequence[CellPicture], second: Sequence[CellPicture]) -> Figure:
+    """Draw what two trained networks marked in the field in which they differ most (Figure 4).
+
+    Parameters
+    ----------
+    first, second
+        Of each network, a picture of every field, in the same order.
+
+    Raises
+    ------
+    InputError
+        If there is no picture, or as `cells_figure`.
+    """
+    if not first:
+        raise InputError("no picture to draw.")
+    differing = [
+        np.count_nonzero((one.found > 0) != (other.found > 0))
+        for one, other in zip(first, second, strict=True)
+    ]
+    place = int(np.argmax(differing))
+    shown = (("first", first[place]), ("second", second[place]))
+    drawn = cells_figure(
+        [replace(each, title=f"{each.title}, {name} network") for name, each in shown]
+    )
+    return Figure(
+        "counting_two_networks",
+        drawn.chart,
+        "Two trained networks on the test image in which they differ most: "
+        f"{differing[place]} pixels are marked by one of them alone. {drawn.caption}",
+    )
+
+
 def _trials(results: pd.DataFrame) -> pd.DataFrame:
     """Return a row per trial; the Dice coefficient over the images in which all trials have one.
 
     The Dice coefficient of an image without cells in which nothing was marked is undefined.
     """
-    trials = trial_values(results, list(_MEASURES))
+    trials = trial_values(results, list(COUNTING))
     rows = results[(results["metric"] == "dice") & is_completed(results)]
     by_image = rows.set_index(["condition", "trial", "case"])["value"].unstack()  # noqa: PD010
     dice = by_image.dropna(axis=1).mean(axis=1)

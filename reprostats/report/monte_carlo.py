@@ -10,16 +10,21 @@ across frameworks and architectures. EUSIPCO (2019), doi:10.23919/EUSIPCO.2019.8
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import altair as alt
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, ConfigDict
 
 from reprostats.errors import unknown_name
 from reprostats.report.charts import boxes_caption, points_plot
 from reprostats.report.figure import Figure
 from reprostats.report.tables import Table
+from reprostats.stats.anova import anova
 from reprostats.stats.median import Method, median_ci
-from reprostats.study.results import of_newest_code, shared_seeds, with_reason
+from reprostats.study.results import of_newest_code, shared_seeds, trials_of, with_reason
 from reprostats.study.runs import case_values, runs_of
 
 _MOST = 10  # repetitions that the paper's figure shows
@@ -81,17 +86,50 @@ def repetition_intervals(
     ).reset_index(drop=True)
 
 
+class EarlierResult(BaseModel):
+    """A result that was reported before, to be shown beside repetitions of it.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    median, low, high
+        The median over cases and its interval, in the unit of the metric.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    median: float
+    low: float
+    high: float
+
+
 def repetition_tables(
-    results: pd.DataFrame, metric: str = "dice", *, confidence_level: float = 0.95
+    results: pd.DataFrame,
+    metric: str = "dice",
+    *,
+    confidence_level: float = 0.95,
+    earlier: EarlierResult | None = None,
 ) -> list[Table]:
-    """Make Tables I to V of the paper: the repetitions of each condition."""
+    """Make Tables I to V of the paper: the repetitions of each condition.
+
+    Parameters
+    ----------
+    results, metric
+        The results table, and a metric of cases.
+    confidence_level
+        Of the intervals.
+    earlier
+        Shown as the first row of each table.
+    """
     intervals = repetition_intervals(results, metric, confidence_level=confidence_level)
     n_cases = values_by_repetition(results, metric)["case"].nunique()
     columns = ["repetition", "median", "ci_low", "ci_high", "n"]
     return [
         Table(
             f"repetitions_{number}",
-            rows[columns].reset_index(drop=True),
+            _below(earlier, rows[columns]),
             f"Median {metric} over cases of every repetition: {name}",
             dict.fromkeys(("median", "ci_low", "ci_high"), 4),
             f"Bounds: exact {confidence_level:.0%} interval of the median; without an end where "
@@ -102,6 +140,74 @@ def repetition_tables(
         )
         for number, (name, rows) in enumerate(intervals.groupby("condition", sort=False), start=1)
     ]  # fmt: skip
+
+
+def _below(earlier: EarlierResult | None, rows: pd.DataFrame) -> pd.DataFrame:
+    """Put an earlier result above the repetitions."""
+    if earlier is None:
+        return rows.reset_index(drop=True)
+    first = {"repetition": earlier.name, "median": earlier.median, "ci_low": earlier.low,
+             "ci_high": earlier.high}  # fmt: skip
+    return pd.concat([pd.DataFrame([first]), rows.astype({"repetition": object})]).reset_index(
+        drop=True
+    )
+
+
+def factor_table(results: pd.DataFrame, sources: Sequence[str], metric: str = "dice") -> Table:
+    """Ask which sources move the median of a repetition: an analysis with repetitions as the unit.
+
+    Parameters
+    ----------
+    results
+        The results table.
+    sources
+        Sources in which conditions differ; those that take one level only are left out.
+    metric
+        A metric of cases.
+
+    Returns
+    -------
+    Table
+        A row for each source, for each of their interactions where there are two, and for the
+        repetitions, which are blocks: those of one number share their seeds in all conditions.
+        One row whose ``note`` says why, where there is no answer.
+    """
+    intervals = repetition_intervals(results, metric)
+    levels = trials_of(of_newest_code(results)).drop_duplicates("condition")
+    known = [name for name in sources if name in levels]
+    rows = intervals.merge(levels[["condition", *known]], on="condition")
+    varied = [name for name in known if len(rows[name].unique()) > 1]
+    if note := _no_factors(rows, varied, sources):
+        frame = pd.DataFrame({"source": [" and ".join(sources)], "note": [note]})
+    else:
+        terms = " * ".join(f"C({name})" for name in varied)
+        tested = anova(rows, f"median ~ {terms} + C(repetition)")
+        names = tested["source"].str.replace(r"C\((\w+)\)", r"\1", regex=True)
+        frame = tested.assign(source=names)
+    columns = ["source", "df", "f", "p_value", "eta_squared", "note"]
+    return Table(
+        "factors",
+        frame.reindex(columns=columns),
+        f"What moves the median {metric} of a repetition",
+        {"f": 2, "p_value": 4, "eta_squared": 3},
+        "Analysis of variance (type 2) of the medians over cases, one value for each repetition "
+        "of the cross-validation; repetitions are blocks. p is not adjusted.",
+        {"source": "Source", "df": "df", "f": "F", "p_value": "p", "eta_squared": "Eta²",
+         "note": "Note"},
+    )  # fmt: skip
+
+
+def _no_factors(rows: pd.DataFrame, varied: Sequence[str], sources: Sequence[str]) -> str:
+    """Say why factors cannot be told apart; empty if they can."""
+    if not varied:
+        return f"not applicable: all conditions have one level of {' and '.join(sources)}"
+    spread = rows.groupby("condition")["median"].nunique()
+    if (spread <= 1).all():
+        return "undetermined: the repetitions of each condition are copies, or there is one"
+    cells = math.prod(rows[name].nunique() for name in varied)
+    if len(rows) <= cells + rows["repetition"].nunique() - 1:
+        return f"undetermined: {len(rows)} repetitions are too few"
+    return ""
 
 
 def cross_validation_table(

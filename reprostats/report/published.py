@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -30,9 +29,8 @@ from reprostats.stats.paired import paired_ttest
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _MARRONE = ("I", "II", "III", "IV", "V")
-_THESIS = range(1, 11)
-_METRICS = ("Dice", "PA", "MA", "mean.IoU", "f.w.IoU")
-_CASES = 535
+THESIS = range(1, 11)
+METRICS = ("Dice", "PA", "MA", "mean.IoU", "f.w.IoU")
 _DIFFERENCE = {
     "difference": "Difference", "ci_low": "CI low", "ci_high": "CI high", "p_value": "p",
     "p_adjusted": "p (Holm)",
@@ -121,9 +119,9 @@ def marrone() -> pd.DataFrame:
 
 def thesis() -> pd.DataFrame:
     """Read every training of the thesis, Tables 6.1 to 6.10, with its baseline, in percent."""
-    tables = [read(f"thesis_table_6_{n}").assign(table=f"6.{n}", order=n) for n in _THESIS]
+    tables = [read(f"thesis_table_6_{n}").assign(table=f"6.{n}", order=n) for n in THESIS]
     rows = pd.concat(tables, ignore_index=True)
-    for metric in _METRICS:
+    for metric in METRICS:
         rows[metric] = rows[metric].map(number)
     return rows
 
@@ -248,9 +246,9 @@ def divisor_of(values: pd.Series[float], printed: str) -> str:
 
 def against_baseline() -> Table:
     """Compare the last training of every table of the thesis with its baseline, paired."""
-    pairs = _last_and_baseline()
+    pairs = last_and_baseline()
     rows = []
-    for metric in _METRICS:
+    for metric in METRICS:
         first, second = pairs[f"{metric}, last"], pairs[f"{metric}, baseline"]
         tested = paired_ttest(first, second).iloc[0]
         worse = pairs.loc[first < second, "table"]
@@ -281,102 +279,25 @@ def against_baseline() -> Table:
     )  # fmt: skip
 
 
-def _last_and_baseline() -> pd.DataFrame:
+def last_and_baseline() -> pd.DataFrame:
+    """Return the last training of every table of the thesis and its baseline, in two columns."""
     rows = thesis()
     baseline = rows[rows["action"].str.startswith("Baseline")].set_index("table")
     trained = rows[~rows["action"].str.startswith("Baseline")].dropna(subset=["Dice"])
     last = trained.groupby("table", sort=False).last()
     pairs = pd.DataFrame({"table": last.index})
-    for metric in _METRICS:
+    for metric in METRICS:
         pairs[f"{metric}, last"] = last[metric].to_numpy()
         pairs[f"{metric}, baseline"] = baseline.loc[last.index, metric].to_numpy()
     return pairs
 
 
-def claims(chosen: PublishedParameters) -> Table:
-    """Hold claims of the publications against what is printed in their own tables."""
-    rows = [*_marrone_claims(chosen), *_thesis_claims(), *_alahmari_claims()]
-    return Table(
-        "published_claims",
-        pd.DataFrame(rows, columns=["source", "claim", "evidence", "follows"]),
-        "What does and does not follow from the printed tables",
-        note="Follows: computed from the printed cells, at the precision of the claim.",
-        titles={"source": "Source", "claim": "Claim", "evidence": "From the tables",
-                "follows": "Follows"},
-    )  # fmt: skip
-
-
-def _marrone_claims(chosen: PublishedParameters) -> Iterator[tuple[str, str, str, bool]]:
-    runs = marrone()
-    low, high = runs["low"].max(), runs["high"].min()
-    shown = f"highest lower bound {low:.2f}%, lowest upper bound {high:.2f}%"
-    yield "Marrone", "the intervals of all repetitions overlap", shown, bool(low <= high)
-    medians = runs.groupby("configuration")["size"].median()
-    summary = read("marrone2019_table_VI").set_index("row").T
-    for conf, framework, cell in summary[["Conf.", "Framework", "Median CI size"]].to_numpy():
-        median = float(medians[conf + framework])
-        # Half a unit of the last printed digit, either way of rounding.
-        follows = abs(median - number(cell)) <= 0.005 + 1e-9
-        claim = f"median CI size of {conf}{framework} is {cell}"
-        yield "Marrone, Table VI", claim, f"{median:.3f}%", follows
-    for used in (["BK", "CK"], ["AK", "BK", "CK"]):
-        gain = 1 - medians[["BM", "CM"]].mean() / medians[used].mean()
-        claim = f"intervals of M are about 27% smaller than those of {', '.join(used)}"
-        yield "Marrone", claim, f"{gain:.1%} smaller", round(100 * gain) == 27  # noqa: PLR2004
-    for result, rows in framework_or_hardware().frame.groupby("result", sort=False):
-        eta = dict(zip(rows["factor"], rows["eta_squared"], strict=True))
-        p = dict(zip(rows["factor"], rows["p_value"], strict=True))
-        shown = (
-            f"eta squared {eta['Framework']:.3f} (p = {p['Framework']:.3g}) against "
-            f"{eta['Hardware']:.3f} (p = {p['Hardware']:.3g})"
-        )
-        claim = f"framework matters more than hardware, for {result}"
-        more = eta["Framework"] > eta["Hardware"] and p["Framework"] <= chosen.alpha
-        yield "Marrone", claim, shown, more
-
-
-def _thesis_claims() -> Iterator[tuple[str, str, str, bool]]:
-    pairs = _last_and_baseline()
-    for metric in _METRICS:
-        gains = pairs[f"{metric}, last"] - pairs[f"{metric}, baseline"]
-        worst = int(gains.to_numpy().argmin())
-        shown = (
-            f"worse in {int((gains < 0).sum())} of {len(gains)} tables, at worst by "
-            f"{-gains.iloc[worst]:.2f} points (Table {pairs['table'].iloc[worst]})"
-        )
-        if gains.iloc[worst] >= 0:
-            shown = f"not worse in any of {len(gains)} tables"
-        claim = f"the search always outperforms the baseline, by {metric}"
-        yield "Thesis, chapter 6", claim, shown, bool((gains > 0).all())
-    rows = thesis().dropna(subset=list(_METRICS))
-    rows = rows[~rows["action"].str.startswith("Baseline")]
-    twice = rows[rows.duplicated(list(_METRICS), keep=False)]
-    shown = "; ".join(
-        " = ".join(f"Table {r['table']}, iteration {r['iteration']}" for _, r in same.iterrows())
-        for _, same in twice.groupby(list(_METRICS))
-        if len(set(same["table"])) > 1
-    )
-    claim = "every row is a training of its own"
-    yield "Thesis, chapter 6", claim, shown or "no row is printed twice", not shown
-
-
-def _alahmari_claims() -> Iterator[tuple[str, str, str, bool]]:
-    cells = [cell for n in (3, 4, 5) for cell in read(f"alahmari2020_table_{n}")["Error rate (%)"]]
-    possible = {math.floor(1e4 * k / _CASES) / 100 for k in range(_CASES + 1)}
-    fit = [number(cell) in possible for cell in cells]
-    shown = f"{sum(fit)} of {len(fit)} are k/{_CASES} cut off after two decimals"
-    yield "Alahmari, Tables 3 to 5", f"error rates are shares of {_CASES} cells", shown, all(fit)
-    ways = list(degrees_of_freedom().frame["divisor"])
-    same = len(set(ways)) == 1 and "neither" not in ways
-    yield "Alahmari", "SDs are computed in one way", "; ".join(ways), same
-
-
 def misprints() -> Table:
     """List the cells that hold something beside a number."""
     cells = []
-    for n in _THESIS:
+    for n in THESIS:
         rows = read(f"thesis_table_6_{n}")
-        for metric in _METRICS:
+        for metric in METRICS:
             cells += [
                 (f"6.{n}", iteration, metric, cell, number(cell))
                 for iteration, cell in zip(rows["iteration"], rows[metric], strict=True)

@@ -22,6 +22,8 @@ from reprostats.report.figure import Figure
 from reprostats.report.pictures import picture_row
 from reprostats.report.tables import Table
 from reprostats.stats.algorithms import compare_algorithms
+from reprostats.stats.family import adjust_p_values
+from reprostats.stats.paired import paired_ttest
 from reprostats.study.results import (
     commonest_reason,
     completed,
@@ -189,6 +191,52 @@ def inference_table(results: pd.DataFrame, *, margin: float) -> Table:
         {"condition": "Condition", "trials": "Trials", "completed": "Completed",
          "nrmse": "NRMSE (%)", "reason": "Reason", **_DIFFERENCE_TITLES},
     )  # fmt: skip
+
+
+def pairwise_table(results: pd.DataFrame) -> Table:
+    """Test every pair of networks that share a condition, over the test cases, as Oh et al. do.
+
+    Parameters
+    ----------
+    results
+        Of networks that were trained, with the metric ``nrmse`` of every test case.
+
+    Returns
+    -------
+    Table
+        A row for each pair of networks of one condition: first minus second. Without rows where no
+        condition has two networks.
+    """
+    values = case_values(results, "nrmse")
+    rows = [
+        {"condition": name, "first": first, "second": second, **_pair(wide[first], wide[second])}
+        for name, group in values.groupby("condition", sort=False)
+        for wide in [group.pivot_table("value", "case", "run", sort=False).dropna()]
+        for first, second in itertools.combinations(wide.columns, 2)
+    ]
+    columns = ["condition", "first", "second", "difference", "ci_low", "ci_high", "p_value"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["p_adjusted"] = adjust_p_values(frame["p_value"]) if len(frame) else frame["p_value"]
+    return Table(
+        "pairwise_networks",
+        frame,
+        "Every pair of networks of one condition",
+        dict.fromkeys(("difference", "ci_low", "ci_high"), 3) | {"p_value": 4, "p_adjusted": 4},
+        "Difference of NRMSE in percentage points, first minus second; paired t test over the test "
+        "cases with its 95 % interval; p adjusted over all rows by Holm's method. A row is a claim "
+        "about two networks and not about how they were trained: networks that differ by chance "
+        "alone differ significantly if there are enough cases.",
+        _DIFFERENCE_TITLES
+        | {"condition": "Condition", "first": "First", "second": "Second", "p_value": "p"},
+    )
+
+
+def _pair(first: pd.Series[float], second: pd.Series[float]) -> dict[str, float]:
+    """Compare two networks; too few cases give the difference alone."""
+    if len(first) < _PAIR:
+        return {"difference": float((first - second).mean())}
+    tested = paired_ttest(first, second).iloc[0]
+    return {name: tested[name] for name in ("difference", "ci_low", "ci_high", "p_value")}
 
 
 def method_values(classical: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:

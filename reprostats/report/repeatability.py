@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reprostats.report.tables import Table
 from reprostats.stats.algorithms import compare_matrices
@@ -22,11 +23,12 @@ from reprostats.study.runs import case_values
 Measures = Mapping[str, tuple[str, int]]  # by metric: title, and decimals where it is shown
 
 _SHORT = 8  # digits of a hash that tell trainings of one study apart
-_CLASSIFICATION: Measures = {
+CLASSIFICATION: Measures = {
     "accuracy": ("Accuracy", 4),
     "errors": ("FN + FP", 0),
     "test_loss": ("Test loss", 6),
 }
+"""What is shown of a classification."""
 _MEANINGS = (
     "Accuracy: share of the test images. FN + FP: test images given a wrong class. Test loss: "
     "cross-entropy in nats."
@@ -41,8 +43,8 @@ def trial_table(results: pd.DataFrame) -> Table:
     """Return accuracy and errors of every trial, as Table 7 of Alahmari et al. (2020) does."""
     return measured_trials(
         "repeatability_trials",
-        trial_values(results, list(_CLASSIFICATION)),
-        _CLASSIFICATION,
+        trial_values(results, list(CLASSIFICATION)),
+        CLASSIFICATION,
         "Every trial: accuracy on the test images, number of errors and hash of the weights",
         _MEANINGS,
     )
@@ -52,8 +54,8 @@ def measure_table(results: pd.DataFrame) -> Table:
     """Return mean and SD of accuracy, errors and loss over the trials of each condition."""
     return measure_summary(
         "repeatability_measures",
-        trial_values(results, list(_CLASSIFICATION)),
-        _CLASSIFICATION,
+        trial_values(results, list(CLASSIFICATION)),
+        CLASSIFICATION,
         _MEANINGS,
     )
 
@@ -206,8 +208,8 @@ def library_table(results: pd.DataFrame, margin: float) -> Table:
     return Table(
         "libraries",
         frame,
-        "The same training with what the paper says of libraries, with the same "
-        f"{len(by_seed)} seeds",
+        f"The same training with what differs between libraries, with the same {len(by_seed)} "
+        "seeds",
         {"mean": 4, "sd": 5, **dict.fromkeys(shown, 4)},
         _library_note(first, margin),
         {"condition": "Set up with", "mean": "Accuracy", "sd": "SD", "difference": "Difference",
@@ -222,12 +224,10 @@ def _library_note(first: str, margin: float) -> str:
         f"Difference of accuracy from {first!r} with its 95 % interval, paired by seed, for new "
         "trainings on these test images. p of no difference, and of equivalence within "
         f"{margin:g}, adjusted over the rows by Holm's method. SD: ddof = 1. Initial weights: of "
-        "the first seed; where they are the same, the trainings start from the same bits. No row "
-        "is Keras. Equation 2 is as printed in the paper, which gives it to Keras; but Keras draws "
-        "from Equation 1: in Keras 3.15.1 the largest weight of a kernel of shape (5, 5, 60, 160) "
-        "is 0.0330289, the bound of Equation 1, and that of Equation 2 is 0.0467. Nor is Adam with "
-        "epsilon 1e-7 that of Keras, which scales epsilon in another way: its first step for a "
-        "gradient of 1e-6 and a learning rate of 0.001 is 2.40e-4, that of PyTorch's 9.09e-4."
+        "the first seed; where they are the same, the trainings start from the same bits. Every "
+        "row but the first differs from it in one thing, or in the formula of Adam with its "
+        "epsilon. Equation 2 is as printed in the paper, which gives it to Keras; but Keras draws "
+        "from Equation 1 (notebook 06)."
     )
 
 
@@ -256,6 +256,41 @@ def retest_table(results: pd.DataFrame) -> Table:
          "device": "Device", "accuracy": "Accuracy", "changed_labels": "Labels changed",
          "largest_difference": "Largest difference of a logit", "outcome": "Outcome"},
     )  # fmt: skip
+
+
+def confusion_table(matrices: Sequence[NDArray[np.int64]], condition: str) -> Table:
+    """Show which classes are taken for which, and how far that differs between trainings.
+
+    Parameters
+    ----------
+    matrices
+        Of each training: shape (classes, classes), the number of samples of the true class (row)
+        that were given the other one (column).
+    condition
+        What the trainings are.
+
+    Examples
+    --------
+    >>> matrices = [np.array([[9, 1], [2, 8]]), np.array([[10, 0], [2, 8]])]
+    >>> confusion_table(matrices, "seeded").frame[["lowest", "highest"]].to_numpy().tolist()
+    [[9, 10], [8, 8]]
+    """
+    every = np.stack(list(matrices))
+    right = every.diagonal(axis1=1, axis2=2)
+    frame = pd.DataFrame(every[0], columns=[f"as_{label}" for label in range(every.shape[1])])
+    frame.insert(0, "true", range(len(frame)))
+    frame["lowest"], frame["highest"] = right.min(axis=0), right.max(axis=0)
+    moved = (every != every[0]).any(axis=0).sum()
+    return Table(
+        "confusion",
+        frame,
+        f"Confusion matrix of the first training of condition {condition!r}",
+        note="Test images by true class (rows) and by the class that the network gives (columns). "
+        f"Right: the lowest and the highest number over {len(every)} trainings; {moved} of "
+        f"{frame.shape[0] ** 2} cells of the matrix differ between them.",
+        titles={"true": "True", "lowest": "Right, lowest", "highest": "Right, highest"}
+        | {f"as_{label}": str(label) for label in range(every.shape[1])},
+    )
 
 
 def cost_table(results: pd.DataFrame) -> Table:

@@ -34,11 +34,13 @@ from reprostats.sources._base import (
     Switch,
     Word,
 )
+from reprostats.sources.adam import Adam
 from reprostats.sources.adam_epsilon import AdamEpsilon
 from reprostats.sources.cudnn_benchmark import CudnnBenchmark
 from reprostats.sources.deterministic import Deterministic
 from reprostats.sources.device import Device
 from reprostats.sources.dtype import DTYPES, DType
+from reprostats.sources.framework import Framework, missing_frameworks
 from reprostats.sources.hash_seed import HashSeed
 from reprostats.sources.initialiser import Initialiser
 from reprostats.sources.instruction_set import InstructionSet, instruction_sets
@@ -70,6 +72,7 @@ __all__ = [
     "environment",
     "global_streams",
     "instruction_sets",
+    "missing_frameworks",
     "read_back",
     "register",
     "seeds",
@@ -126,7 +129,9 @@ for _source in (
     ),
     Stream("split", "who is trained, validated, tested on"),
     Initialiser(),
+    Adam(),
     AdamEpsilon(),
+    Framework(),
     Threads(),
     InstructionSet(),
     HashSeed(),
@@ -284,7 +289,7 @@ def read_back() -> dict[str, Level]:
     Examples
     --------
     >>> sorted(read_back())[:3]
-    ['cudnn_benchmark', 'deterministic', 'hash_seed']
+    ['cudnn_benchmark', 'deterministic', 'framework']
     """
     return {
         name: value for source in SOURCES.values() for name, value in source.read_back().items()

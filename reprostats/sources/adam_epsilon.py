@@ -6,7 +6,7 @@ from reprostats.sources._base import PositiveNumber
 
 
 class AdamEpsilon(PositiveNumber):
-    """The epsilon of Adam."""
+    """The epsilon of Adam; what it does depends on the formula, the source ``adam``."""
 
     name = "adam_epsilon"
     kind = "choice"

@@ -6,11 +6,18 @@ import os
 
 from reprostats.sources._base import Integer, Level
 
-_NUMBERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_NUMBERS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",  # else TensorFlow runs operations beside one another
+    "NPROC",  # of JAX on processors; it has no documented name
+)
 
 
 class Threads(Integer):
-    """The threads of PyTorch, NumPy and what they are built on."""
+    """The threads of PyTorch, NumPy and what they are built on, of TensorFlow and JAX."""
 
     name = "threads"
     kind = "environment"

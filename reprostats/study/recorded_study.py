@@ -47,7 +47,7 @@ class RecordedStudy:
         """All planned trials, each once, those with the same environment together."""
         every = {trial.identity: trial for each in self.planned.values() for trial in each}
         deciding = [s.name for s in SOURCES.values() if s.kind == "environment"]
-        deciding.append("deterministic")
+        deciding += ["framework", "deterministic"]  # they set variables too
         return sorted(every.values(), key=lambda each: [str(each.levels.get(n)) for n in deciding])
 
     def results(self) -> pd.DataFrame:

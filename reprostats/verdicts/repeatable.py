@@ -27,6 +27,7 @@ from reprostats.verdicts._base import (
 from reprostats.verdicts.evidence import Evidence
 
 _DRAWN = ("os", "random")  # levels that are drawn anew when a trial starts
+_SET_UPS = ("device", "framework")  # choices that are another set-up, as the ACM means it
 _PAIR = 2
 _ARITHMETIC, _ACCURACY = "deterministic", "operand_bits"
 
@@ -306,7 +307,7 @@ def _is_setup(name: str) -> bool:
     """
     if name not in SOURCES or name == _ACCURACY:
         return False
-    return SOURCES[name].kind in ("environment", "flag") or name == "device"
+    return SOURCES[name].kind in ("environment", "flag") or name in _SET_UPS
 
 
 def _things(compared: str) -> str:

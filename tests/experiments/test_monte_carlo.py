@@ -13,7 +13,7 @@ from reprostats.datasets import folds as folds_module
 from reprostats.datasets.folds import LeakError, patient_folds
 from reprostats.datasets.patients import Patient
 from reprostats.errors import InputError
-from reprostats.experiments import monte_carlo
+from reprostats.experiments import learners, monte_carlo
 from reprostats.metrics.segmentation import overlap
 from reprostats.sources import complete_levels
 from reprostats.study.trial import Trial
@@ -131,7 +131,7 @@ def test_learning_rate_falls_with_inverse_time(tmp_path, monkeypatch):
             schedule.step()
         return torch.zeros(1, 1)
 
-    monkeypatch.setattr(monte_carlo, "fit", fit)
+    monkeypatch.setattr(learners.loop, "fit", fit)
     trained(
         tmp_path / "one", config={"epochs": 3, "learning_rate": 0.1, "learning_rate_decay": 0.5}
     )

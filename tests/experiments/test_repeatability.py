@@ -18,7 +18,9 @@ from reprostats.sources import STREAMS, complete_levels
 from reprostats.study.trial import Trial
 
 ROOT = Path(__file__).parent.parent.parent
-PARAMETERS = repeatability.RepeatabilityParameters(trials=2, epochs=1, pairs=2)
+PARAMETERS = repeatability.RepeatabilityParameters(
+    trials=2, epochs=1, pairs=2, frameworks=("torch",)
+)
 
 
 def trained(folder: Path, *, config: dict | None = None, **levels) -> tuple[Trial, dict]:
@@ -171,14 +173,33 @@ class TestReport:
 
     def test_libraries_start_alike_where_they_say_so(self, report):
         frame = report["libraries"].frame
-        assert not frame["condition"].str.contains("Keras").any()
-        assert frame["initial_weights"].nunique() == 3
-        assert frame["initial_weights"][0] == frame["initial_weights"][1]
+        starts = frame.set_index("condition")["initial_weights"]
+        others = starts[~starts.index.str.startswith("weights")]
+        assert others.nunique() == 1
+        assert starts.nunique() == 3
         assert frame.loc[0, ["difference", "p_value", "p_adjusted"]].isna().all()
         tested = frame.dropna(subset="p_value")
         assert len(tested)
         assert (tested["p_adjusted"] >= tested["p_value"]).all()
-        assert "No row is Keras" in report["libraries"].note
+        assert "Keras draws from Equation 1" in report["libraries"].note
+
+    def test_the_formula_of_adam_moves_weights_more_than_the_arithmetic(self, report):
+        """Which of the library's differences matter: measured, and in this order."""
+        frame = report["library_distances"].frame.set_index("condition")
+        arithmetic = frame.loc["arithmetic: two threads"]
+        formula = frame.loc["Adam: Keras's formula, epsilon 1e-7"]
+        assert arithmetic["initial"] == formula["initial"] == 0
+        assert 0 < arithmetic["distance"] < 1e-5
+        assert arithmetic["ratio"] == 1
+        assert formula["ratio"] > 100
+        assert formula["ci_low"] < formula["distance"] < formula["ci_high"]
+        order = frame.loc["order of the batches"]
+        assert order["distance"] > formula["distance"]
+
+    def test_the_first_steps_weights_of_equation_2_are_wider_by_the_root_of_2(self, report):
+        frame = report["library_distances"].frame.set_index("condition")
+        initial = frame.loc["weights: Equation 2 (as printed)", "initial"]
+        assert initial == pytest.approx(2**0.5 - 1, rel=1e-6)
 
     def test_a_trained_network_tested_again(self, report):
         frame = report["tested_again"].frame.set_index("condition")
@@ -239,10 +260,11 @@ def test_the_commonest_digit_is_named_without_training():
 
 def test_the_paper_size_can_be_planned():
     file = ROOT / "data" / "parameters" / "01_repeatability_paper.yaml"
-    parameters = repeatability.RepeatabilityParameters(**YAML(typ="safe").load(file.read_text()))
+    chosen = YAML(typ="safe").load(file.read_text())
+    parameters = repeatability.RepeatabilityParameters(**chosen, frameworks=("torch",))
     planned = repeatability.studies(parameters)
     assert {name: len(study.trials) for name, study in planned.items()} == {
         "repeatability": 35,
-        "libraries": 28,
+        "libraries": 56,
         "cost_of_determinism": 7,
     }

@@ -151,3 +151,31 @@ def test_wrong_settings_of_all_dimensions_are_refused(settings, message):
 def test_images_with_other_axes_are_refused():
     with pytest.raises(InputError, match=r"shape \(1, 8, 8\); .* 2 axes of space"):
         built(widths=SMALL)(torch.zeros(1, 8, 8))
+
+
+class TestVariantsOfThePapers:
+    def test_pytorchs_pooling_gives_the_same_maps(self):
+        """And other gradients where largest values are equal: the first takes all of it."""
+        generator = torch.Generator().manual_seed(1)
+        images = torch.rand(1, 1, 4, 4, 4, generator=generator)
+        first, second = (
+            UNet(widths=(2, 4), dimensions=3, pooling=pooling)
+            for pooling in ("deterministic", "pytorch")
+        )
+        second.load_state_dict(first.state_dict())
+        torch.testing.assert_close(first(images), second(images))
+        assert isinstance(second.pool, torch.nn.MaxPool3d)
+        equal = torch.ones(1, 1, 2, 2, 2)
+        for network, shares in ((first, 8), (second, 1)):
+            given = equal.clone().requires_grad_()
+            network.pool(given).sum().backward()
+            assert int((given.grad > 0).sum()) == shares
+
+    def test_constants_of_batch_normalisation(self):
+        network = UNet(widths=(2,), normalisation="batch", norm_momentum=0.01, norm_epsilon=1e-3)
+        layers = [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+        assert {(each.momentum, each.eps) for each in layers} == {(0.01, 1e-3)}
+
+    def test_an_unknown_pooling(self):
+        with pytest.raises(InputError, match="unknown pooling 'cudnn'"):
+            UNet(pooling="cudnn")

@@ -6,11 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
+from torch.nn import functional
 
 from reprostats.errors import InputError
 from reprostats.models.initialisers import INITIALISERS, build
 from reprostats.models.radial_basis import RadialBasis
-from reprostats.models.variational import PROJECTIONS, VariationalNetwork
+from reprostats.models.variational import PADDINGS, PROJECTIONS, Kernels, VariationalNetwork
 from reprostats.mri.coils import simulated_sensitivities
 from reprostats.mri.masks import equispaced
 from reprostats.mri.sense import Sense
@@ -407,3 +408,24 @@ def test_values_that_are_not_finite_are_refused_with_their_sample(value):
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         VariationalNetwork(**(SMALL | settings))
+
+
+class TestPadding:
+    def test_reflection_is_that_of_numpy(self):
+        """The port pads by PyTorch's reflection, which does not repeat the edge."""
+        parts = torch.rand(1, 2, 6, 5, generator=torch.Generator().manual_seed(1))
+        kernels = Kernels(1, 3, projected=False, edges="reflect")
+        around = [(0, 0), (0, 0), (2, 2), (2, 2)]
+        padded = torch.from_numpy(np.pad(parts.numpy(), around, mode="reflect"))
+        torch.testing.assert_close(kernels(parts), functional.conv2d(padded, kernels.weight))
+
+    def test_away_from_the_edges_it_does_not_matter(self):
+        parts = torch.zeros(1, 2, 12, 12)
+        parts[..., 5:7, 5:7] = 1
+        one, other = (Kernels(2, 3, projected=False, edges=edges) for edges in PADDINGS)
+        other.load_state_dict(one.state_dict())
+        torch.testing.assert_close(one(parts), other(parts))
+
+    def test_unknown(self):
+        with pytest.raises(InputError, match="unknown padding 'zeros'"):
+            VariationalNetwork(padding="zeros")

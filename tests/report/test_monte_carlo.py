@@ -131,3 +131,35 @@ class TestFigures:
 
     def test_cases_are_those_of_the_table(self):
         assert rows_of(report.case_figure(simulated()), "case") == set(CASES)
+
+
+class TestFactors:
+    def test_framework_and_threads_with_repetitions_as_the_unit(self):
+        """The medians of conditions one and two differ by the threads that they are given."""
+        results = simulated(6)
+        threads = results["condition"].map({"one": 1, "two": 2})
+        frame = report.factor_table(results.assign(threads=threads), ["threads"]).frame
+        assert frame["source"].str.contains("threads").sum() == 1
+        intervals = report.repetition_intervals(results)
+        wide = intervals.pivot_table("median", "repetition", "condition")
+        paired = stats.ttest_rel(wide["one"], wide["two"])
+        row = frame[frame["source"].str.contains("threads")].iloc[0]
+        assert row["p_value"] == pytest.approx(paired.pvalue)  # two levels: F is t squared
+
+    def test_one_level_of_everything(self):
+        (note,) = report.factor_table(simulated(), ["threads"]).frame["note"]
+        assert note.startswith("not applicable")
+
+    def test_copies_are_no_replicates(self):
+        results = constant("ok", "ok")
+        other = results.assign(condition="two", threads=2)
+        both = report.pd.concat([results.assign(threads=1), other])
+        (note,) = report.factor_table(both, ["threads"]).frame["note"]
+        assert note.startswith("undetermined: the repetitions")
+
+
+def test_an_earlier_result_stands_above_the_repetitions():
+    earlier = report.EarlierResult(name="ICPR 2018", median=0.959, low=0.9516, high=0.9664)
+    frame = report.repetition_tables(simulated(), earlier=earlier)[0].frame
+    assert frame.loc[0, ["repetition", "median"]].tolist() == ["ICPR 2018", 0.959]
+    assert frame["repetition"].tolist()[1:] == [1, 2, 3]

@@ -158,3 +158,18 @@ def test_methods_against_the_network(results):
     assert frame.loc["division", "difference"] == pytest.approx(3.25)
     assert frame.loc["division", "ci_low"] > 3
     assert "one_network" in table.name
+
+
+def test_pairs_of_networks(results):
+    """Of condition "order" the two networks differ; SciPy's paired t test is the reference."""
+    table = report.pairwise_table(results)
+    frame = table.frame.set_index("condition")
+    assert list(frame.index) == ["baseline", "hardware", "order"]
+    values = report.case_values(results, "nrmse").query("condition == 'order'")
+    first, second = (group["value"].to_numpy() for _, group in values.groupby("run", sort=False))
+    expected = stats.ttest_rel(first, second)
+    assert frame.loc["order", "p_value"] == pytest.approx(expected.pvalue)
+    assert frame.loc["order", "difference"] == pytest.approx((first - second).mean())
+    assert frame.loc["baseline", "difference"] == 0
+    assert (frame["p_adjusted"] >= frame["p_value"]).all()
+    assert not [title for title in table.header if "_" in title]

@@ -199,7 +199,7 @@ def every_source(trial):
     trial.keep("dropout", {"x": torch.rand(3)})
     order = [int(word) for word in set(map(str, range(50)))]
     trial.keep("set_order", {"x": torch.tensor(order)})
-    for name in ("initialiser", "adam_epsilon", "world_size"):
+    for name in ("initialiser", "adam", "adam_epsilon", "framework", "world_size"):
         trial.level(name)
     trial.to(torch.nn.Linear(1, 1))
     return {"value": 1.0}
