@@ -1,6 +1,6 @@
 """The same networks in Keras 3: built from PyTorch's layer by layer, with the same weights.
 
-Keras is optional: `pip install 'reprostats[frameworks]'`. Its backend (TensorFlow, JAX or PyTorch)
+Keras is optional: `pip install keras tensorflow-cpu jax`. Its backend (TensorFlow, JAX or PyTorch)
 is chosen by the environment variable ``KERAS_BACKEND`` before it is imported; in a study the source
 ``framework`` sees to that.
 

@@ -38,7 +38,6 @@ _TYPES = {
 _NEVER_TRIED = ("cpu", "meta")  # the first is tried on entering, the second has no numbers
 MOST_BITS = 53
 """Bits of a float64 number; no operand of a product has more."""
-_busy = threading.local()
 _TORCH_FOLDER = str(Path(torch.__file__).parent)
 _OUR_FOLDER = str(Path(__file__).parent)
 
@@ -66,6 +65,10 @@ class PortableMode(TorchDispatchMode):
         super().__init__()
         self.operand_bits = operand_bits
 
+    # Whether a portable form is being computed in this thread. No value of the module: it would be
+    # part of the identity of trials that use this mode, and it cannot be told from others.
+    _busy = threading.local()
+
     def __torch_dispatch__(
         self,
         func: OpOverload,
@@ -75,7 +78,7 @@ class PortableMode(TorchDispatchMode):
     ) -> Any:
         """Call the portable form of an operation."""
         kwargs = dict(kwargs or {})
-        if getattr(_busy, "rule", False):
+        if getattr(self._busy, "rule", False):
             return func(*args, **kwargs)
         given = _flat((*args, *kwargs.values()))
         if is_without_data(given, kwargs):
@@ -93,7 +96,7 @@ class PortableMode(TorchDispatchMode):
 
     def _apply(self, operation: OpOverload, rule: Rule, args: Any, kwargs: Any) -> Any:
         """Call a portable form; what it calls is not looked at by a portable mode around this."""
-        _busy.rule = True
+        self._busy.rule = True
         try:
             return rule(*args, **kwargs)
         except UnportableError as error:
@@ -101,7 +104,7 @@ class PortableMode(TorchDispatchMode):
                 f"operation {name_of(operation)}: {error} {called_at()}"
             ) from error
         finally:
-            _busy.rule = False
+            self._busy.rule = False
 
     def _decomposed(
         self, operation: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]

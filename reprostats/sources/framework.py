@@ -12,7 +12,7 @@ from reprostats.sources._base import Level, OneOf
 
 _BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "keras-torch": "torch"}
 _KERAS = "3"
-_INSTALL = "pip install 'reprostats[frameworks]'"
+_PACKAGES = {"tensorflow": "tensorflow-cpu"}  # where the package is not called as the module is
 # Set for trials with Keras alone. KERAS_BACKEND does not tell them: it may stand in the shell for
 # trial functions that use Keras by themselves, and those keep it.
 _MARK = "TRIAL_FRAMEWORK"
@@ -40,11 +40,14 @@ class Framework(OneOf):
             return
         backend = _BACKENDS[str(level)]
         if missing := [name for name in ("keras", backend) if find_spec(name) is None]:
-            raise self.not_available(level, f"it lacks {' and '.join(missing)}; {_INSTALL}")
+            packages = " ".join(_PACKAGES.get(name, name) for name in missing)
+            raise self.not_available(
+                level, f"it lacks {' and '.join(missing)}; pip install {packages}"
+            )
         version = _version("keras")
         if version.partition(".")[0] != _KERAS:
             raise self.not_available(
-                level, f"it has Keras {version}, not Keras {_KERAS}; {_INSTALL}"
+                level, f"it has Keras {version}, not Keras {_KERAS}; pip install 'keras>={_KERAS}'"
             )
 
     def variables(self, level: Level) -> dict[str, str]:

@@ -420,7 +420,7 @@ class TestBadInput:
             ),
             ({"fixed": {"device": "gpu"}}, "it takes 'cpu', 'cuda' or 'cuda:N'"),
             ({"fixed": {"hash_seed": 2**32}}, "source 'hash_seed' has no level 4294967296"),
-            ({"fixed": {"deterministic": 1}}, "it takes True or False"),
+            ({"fixed": {"deterministic": 1}}, "it takes True, False or 'portable'"),
             ({"varied": {"init": []}}, "must list its levels"),
             ({"varied": {"isa": "native"}}, "must list its levels"),
             ({"fixed": {"init": 1}, "varied": {"init": [1, 2]}}, "init: both fixed and varied"),
