@@ -22,6 +22,7 @@ from reprostats.sources import Level, missing_frameworks, seeds
 from reprostats.study.plan import Condition
 from reprostats.study.study import Study
 from reprostats.study.tracing import TrialFunction
+from reprostats.verdicts.report import Report
 
 Framework = Literal["torch", "tensorflow", "jax", "keras-torch"]
 FrameworkRegime = Literal["seeded", "more threads", "deterministic", "inverted flags"]
@@ -128,6 +129,39 @@ def framework_tables(
         trials_table(results, measures),
         times_table(results),
     ]
+
+
+def framework_report(
+    function: TrialFunction,
+    config: Mapping[str, Any],
+    parameters: Frameworks,
+    measures: Measures,
+    *,
+    name: str,
+    **asked: Any,
+) -> Report | None:
+    """Run a task in all frameworks and regimes, and report on it.
+
+    Parameters
+    ----------
+    function, config, parameters, name
+        As of `framework_study`.
+    measures
+        As of `framework_tables`.
+    **asked
+        As of `reprostats.Study.report`.
+
+    Returns
+    -------
+    Report or None
+        The common report with the tables of `framework_tables`; None where no framework is
+        installed beside PyTorch.
+    """
+    study, missing = framework_study(function, config, parameters, name)
+    if study is None:
+        return None
+    results = study.run(workers=parameters.workers)
+    return study.report(**asked).extended(tables=framework_tables(results, missing, measures))
 
 
 def _own_adam(framework: str) -> Level:

@@ -14,12 +14,8 @@ from dataclasses import replace
 import pandas as pd
 from pydantic import Field
 
-from reprostats.experiments.by_framework import (
-    Framework,
-    Frameworks,
-    framework_study,
-    framework_tables,
-)
+from reprostats.experiments import by_framework
+from reprostats.experiments.by_framework import Framework, Frameworks
 from reprostats.experiments.counting_trial import CountingConfig, cell_pictures, train_counter
 from reprostats.experiments.regimes import regimes
 from reprostats.report.counting import (
@@ -115,18 +111,17 @@ def framework_report(parameters: CountingParameters) -> Report | None:
         ``framework_trials`` (Tables 3 to 5 of the paper) and ``framework_times`` (Table 2). None
         where ``frameworks`` names none beside PyTorch, as by default, or none is installed.
     """
-    config = parameters.training().model_dump(mode="json")
-    study, missing = framework_study(train_counter, config, parameters, "counting_frameworks")
-    if study is None:
-        return None
-    results = study.run(workers=parameters.workers)
-    common = study.report(
+    return by_framework.framework_report(
+        train_counter,
+        parameters.training().model_dump(mode="json"),
+        parameters,
+        COUNTING,
+        name="counting_frameworks",
         metric="error_rate",
         margin=parameters.margin,
         trivial_value=_NOTHING_COUNTED,
         title="Do frameworks count alike?",
     )
-    return common.extended(tables=framework_tables(results, missing, COUNTING))
 
 
 def _separated(results: pd.DataFrame) -> Figure:

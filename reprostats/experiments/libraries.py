@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from reprostats.experiments.by_framework import (
-    TITLES,
-    framework_study,
-    framework_tables,
-    installed,
-)
+from reprostats.experiments.by_framework import TITLES, framework_report, installed
 from reprostats.experiments.lenet import commonest_share, train_lenet
 from reprostats.experiments.regimes import drawn_seeds
 from reprostats.records.tensors import read_tensors
@@ -135,18 +130,17 @@ def report(parameters: RepeatabilityParameters) -> Report | None:
         repeat, within and across regimes), ``framework_trials`` (Table 7) and ``framework_times``
         (Table 6). None where no framework is installed beside PyTorch.
     """
-    config = parameters.training().model_dump()
-    study, missing = framework_study(train_lenet, config, parameters, "frameworks")
-    if study is None:
-        return None
-    results = study.run(workers=parameters.workers)
-    common = study.report(
+    return framework_report(
+        train_lenet,
+        parameters.training().model_dump(),
+        parameters,
+        CLASSIFICATION,
+        name="frameworks",
         metric="accuracy",
         margin=parameters.margin,
         trivial_value=commonest_share(parameters.dataset),
         title="Do frameworks repeat?",
     )
-    return common.extended(tables=framework_tables(results, missing, CLASSIFICATION))
 
 
 def _distances(folder: Path, trial: str, reference: str) -> dict[str, float]:

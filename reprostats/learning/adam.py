@@ -20,7 +20,7 @@ Kingma, Ba: Adam: a method for stochastic optimization. ICLR (2015), arXiv:1412.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from reprostats.errors import unknown_name
+from reprostats.learning.weight_by_weight import Closure, step_weight_by_weight
 
 Formula = Literal["pytorch", "keras"]
 _FORMULAS = ("pytorch", "keras")
@@ -173,24 +174,9 @@ class KerasAdam(Optimizer):
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Change every parameter that has a gradient.
-
-        Parameters
-        ----------
-        closure
-            Computes loss and gradients again; its loss is returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._change(weight, weight.grad, group)
-        return loss
+    def step(self, closure: Closure = None) -> float | None:  # type: ignore[override]
+        """Change every parameter that has a gradient; a closure computes it and the loss anew."""
+        return step_weight_by_weight(self.param_groups, closure, self._change)
 
     def _change(
         self, weight: torch.Tensor, gradient: torch.Tensor, group: Mapping[str, Any]

@@ -5,13 +5,14 @@ You, Gitman, Ginsburg: Large batch training of convolutional networks. arXiv:170
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from reprostats.errors import InputError
+from reprostats.learning.weight_by_weight import Closure, step_weight_by_weight
 
 
 class LARS(Optimizer):
@@ -82,27 +83,14 @@ class LARS(Optimizer):
         for group in self.param_groups:
             _check(group)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Change every parameter that has a gradient.
+    def step(self, closure: Closure = None) -> float | None:  # type: ignore[override]
+        """Change every parameter that has a gradient; a closure computes it and the loss anew."""
+        return step_weight_by_weight(self.param_groups, closure, self._change)
 
-        Parameters
-        ----------
-        closure
-            Computes loss and gradients again; its loss is returned.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._change(weight, group)
-        return loss
-
-    def _change(self, weight: torch.Tensor, group: Mapping[str, Any]) -> None:
-        change = group["lr"] * _scaled_gradient(weight, group)
+    def _change(
+        self, weight: torch.Tensor, gradient: torch.Tensor, group: Mapping[str, Any]
+    ) -> None:
+        change = group["lr"] * _scaled_gradient(weight, gradient, group)
         if group["momentum"]:
             state = self.state[weight]
             if "momentum_buffer" in state:
@@ -111,11 +99,12 @@ class LARS(Optimizer):
         weight.sub_(change)
 
 
-def _scaled_gradient(weight: torch.Tensor, group: Mapping[str, Any]) -> torch.Tensor:
+def _scaled_gradient(
+    weight: torch.Tensor, gradient: torch.Tensor, group: Mapping[str, Any]
+) -> torch.Tensor:
     """Return gradient and weight decay times the local rate."""
     decay: float = group["weight_decay"]
-    gradient = weight.grad
-    if gradient is None or gradient.is_sparse:
+    if gradient.is_sparse:
         raise InputError("LARS needs dense gradients; use an embedding with sparse=False.")
     if group["exclude_vectors"] and weight.ndim <= 1:
         return gradient

@@ -24,7 +24,7 @@ from reprostats.portable_arithmetic.convolution import (
     correlate_backward_kernel,
 )
 from reprostats.portable_arithmetic.elementary import elementwise
-from reprostats.portable_arithmetic.exact import split
+from reprostats.portable_arithmetic.exact import power_of_two, split
 from reprostats.portable_arithmetic.operations.draws import normal_, uniform_
 from reprostats.portable_arithmetic.products import matrix_product
 from reprostats.portable_arithmetic.sums import added_into_places, total
@@ -69,7 +69,7 @@ def _arithmetic(device: str) -> list[Tensor]:
 def _conversions(device: str) -> list[Tensor]:
     wide = numbers(1000, dtype=torch.float64, device=device)
     exponents = torch.arange(1000, device=device).remainder(300).sub_(160).to(torch.int64)
-    scaled = wide * (exponents + 1023).bitwise_left_shift(52).view(torch.float64)
+    scaled = wide * power_of_two(exponents)
     return [scaled.to(torch.float32), wide.round(), wide.to(torch.int64)]
 
 

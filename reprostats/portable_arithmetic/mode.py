@@ -20,8 +20,9 @@ from torch.utils._python_dispatch import (
 import reprostats.portable_arithmetic.operations  # noqa: F401 - fills the table
 from reprostats.errors import InputError, UnportableError
 from reprostats.portable_arithmetic.conformance import check_device, check_small_numbers
+from reprostats.portable_arithmetic.exact import FLOAT64_BITS
 from reprostats.portable_arithmetic.operations.lists import is_on_lists, one_by_one
-from reprostats.portable_arithmetic.table import WITH_BITS, Rule, functional_of, rule_of
+from reprostats.portable_arithmetic.table import Rule, rule_of, takes_bits
 
 _TYPES = {
     torch.float32,
@@ -36,8 +37,6 @@ _TYPES = {
     torch.int64,
 }
 _NEVER_TRIED = ("cpu", "meta")  # the first is tried on entering, the second has no numbers
-MOST_BITS = 53
-"""Bits of a float64 number; no operand of a product has more."""
 _TORCH_FOLDER = str(Path(torch.__file__).parent)
 _OUR_FOLDER = str(Path(__file__).parent)
 
@@ -59,7 +58,7 @@ class PortableMode(TorchDispatchMode):
 
     def __init__(self, operand_bits: int | None = None) -> None:
         if operand_bits is not None and not (
-            isinstance(operand_bits, int) and 2 <= operand_bits <= MOST_BITS  # noqa: PLR2004
+            isinstance(operand_bits, int) and 2 <= operand_bits <= FLOAT64_BITS  # noqa: PLR2004
         ):
             raise InputError(f"operand_bits is {operand_bits!r}; it is an integer from 2 to 53.")
         super().__init__()
@@ -90,7 +89,7 @@ class PortableMode(TorchDispatchMode):
         rule = rule_of(func)
         if rule is None:
             return self._decomposed(func, args, kwargs)
-        if func in WITH_BITS or functional_of(func) in WITH_BITS:
+        if takes_bits(func):
             kwargs["operand_bits"] = self.operand_bits
         return self._apply(func, rule, args, kwargs)
 
@@ -100,9 +99,7 @@ class PortableMode(TorchDispatchMode):
         try:
             return rule(*args, **kwargs)
         except UnportableError as error:
-            raise UnportableError(
-                f"operation {name_of(operation)}: {error} {called_at()}"
-            ) from error
+            raise UnportableError(f"operation {operation}: {error} {called_at()}") from error
         finally:
             self._busy.rule = False
 
@@ -113,9 +110,7 @@ class PortableMode(TorchDispatchMode):
         with self:
             result = operation.decompose(*args, **kwargs)
         if result is NotImplemented:
-            raise UnportableError(
-                f"operation {name_of(operation)} has no portable form. {called_at()}"
-            )
+            raise UnportableError(f"operation {operation} has no portable form. {called_at()}")
         return result
 
 
@@ -154,7 +149,7 @@ def check_given(operation: OpOverload, given: Sequence[Any]) -> None:
         else:
             continue
         raise UnportableError(
-            f"operation {name_of(operation)} is on numbers of type {kind}; portable arithmetic "
+            f"operation {operation} is on numbers of type {kind}; portable arithmetic "
             f"has dense float32, float64, complex and integer tensors. {called_at()}"
         )
 
@@ -165,11 +160,6 @@ def _flat(values: Iterable[Any]) -> list[Any]:
     for each in values:
         flat += each if isinstance(each, list | tuple) else [each]
     return flat
-
-
-def name_of(operation: OpOverload) -> str:
-    """Return the name of an operation, as ``aten.exp.default``."""
-    return str(operation)
 
 
 def called_at() -> str:

@@ -82,6 +82,12 @@ def rule_of(operation: OpOverload) -> Rule | None:
     return lambda *args, out, **kwargs: _written(out, rule(*args, **kwargs))
 
 
+@cache
+def takes_bits(operation: OpOverload) -> bool:
+    """Tell whether the portable form of an operation, or of its variant, takes ``operand_bits``."""
+    return operation in WITH_BITS or functional_of(operation) in WITH_BITS
+
+
 def functional_of(operation: OpOverload) -> OpOverload | None:
     """Return the operation without side effects of which this one is a variant, if there is one."""
     namespace, _, name = operation._schema.name.partition("::")

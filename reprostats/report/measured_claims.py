@@ -28,8 +28,13 @@ def processor_repeats() -> tuple[str, str]:
 
 def oh_claims() -> Iterator[Claim]:
     """Hold the claims of Oh et al. against two networks for each source, on a processor."""
-    sources, inference = (_measured_mr(f"mr_qsm_{name}") for name in ("sources", "inference"))
-    variational = _measured_mr("mr_parallel_imaging_sources")
+    sources = _measured_mr("mr_qsm_sources")
+    yield from _oh_training(sources)
+    yield from _oh_inference(sources)
+
+
+def _oh_training(sources: pd.DataFrame) -> Iterator[Claim]:
+    """Say what the sources of variability do to trainings."""
     baseline = _row(sources, "baseline")
     yield Claim(
         "Oh, Methods", "with all six sources at the baseline, training repeats", MEASURED,
@@ -56,6 +61,11 @@ def oh_claims() -> Iterator[Claim]:
         "Oh, Results", "float16 is too imprecise to train in", MEASURED,
         float16, HOLDS if "diverged" in float16 else UNDETERMINED,
     )  # fmt: skip
+
+
+def _oh_inference(sources: pd.DataFrame) -> Iterator[Claim]:
+    """Say what they do to inference, and to networks that are trained again or shared."""
+    inference, variational = map(_measured_mr, ("mr_qsm_inference", "mr_parallel_imaging_sources"))
     hardware = _row(inference, "hardware")
     changed, moved = float(hardware["To baseline (%)"]), float(hardware["Difference"])
     yield Claim(

@@ -408,14 +408,11 @@ def _in_threads(work: Callable[[slice], int], ranges: list[slice], values: int) 
     with ThreadPoolExecutor(joblib.cpu_count()) as pool:
         first = [work(around) for around in ranges[:1]]
         found = chain(first, pool.map(work, ranges[1:]))
-        yield from _progress(found, len(ranges), values)
-
-
-def _progress(found: Iterable[int], blocks: int, values: int) -> Iterator[int]:
-    with closing(progress_bar(blocks, "icc_map", "block", shown=values >= _LONG)) as bar:
-        for block in found:
-            yield block
-            bar.update()
+        shown = values >= _LONG
+        with closing(progress_bar(len(ranges), "icc_map", "block", shown=shown)) as bar:
+            for block in found:
+                yield block
+                bar.update()
 
 
 def _inside(mask: ArrayLike | Image | None, shape: tuple[int, ...]) -> NDArray[np.intp] | None:

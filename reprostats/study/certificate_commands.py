@@ -31,8 +31,9 @@ def _certify(options: argparse.Namespace) -> None:
     from reprostats.records.files import read_record
     from reprostats.records.record import TrialRecord
     from reprostats.study.catalogue import find_study
-    from reprostats.study.certificate import certify, imported_function, write_certificate
+    from reprostats.study.certificate import write_certificate
     from reprostats.study.folder import trial_folder
+    from reprostats.study.verification import certify, imported_function
 
     _look_here()
     folder = find_study(options.study)
@@ -48,7 +49,8 @@ def _certify(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from reprostats.study.certificate import read_certificate, verify
+    from reprostats.study.certificate import read_certificate
+    from reprostats.study.verification import verify
 
     _look_here()
     found = verify(read_certificate(options.file), steps=options.steps)

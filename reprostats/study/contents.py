@@ -12,6 +12,7 @@ from typing import NamedTuple
 from reprostats.errors import InputError
 from reprostats.records.checksum import digest
 
+_FILE = "file "  # before the name of a file, among what belongs to the identity of a trial
 _MADE_BY_PYTHON = "__pycache__"  # written when a module is first loaded, so after the plan
 
 
@@ -134,6 +135,24 @@ def contents(
         files = files_to_count(pattern, folder, own)
         found |= {_name(path, folder.resolve()): _read(path) for path in files}
     return dict(sorted(found.items()))
+
+
+def file_hashes(files: Mapping[str, Content]) -> dict[str, str]:
+    """Return files as parts of the identity of trials: the SHA-256 by ``"file "`` and the name."""
+    return {f"{_FILE}{name}": each.sha256 for name, each in files.items()}
+
+
+def split_files(identity: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the parts of an identity that are code, and those that are files by their names.
+
+    Examples
+    --------
+    >>> split_files({"train:main": "9a", "file labels.txt": "4b"})
+    ({'train:main': '9a'}, {'labels.txt': '4b'})
+    """
+    files = {name: each for name, each in identity.items() if name.startswith(_FILE)}
+    code = {name: each for name, each in identity.items() if name not in files}
+    return code, {name.removeprefix(_FILE): each for name, each in files.items()}
 
 
 def files_to_count(pattern: str, folder: Path, leave_out: Iterable[Path] = ()) -> list[Path]:

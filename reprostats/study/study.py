@@ -16,12 +16,12 @@ from reprostats.errors import InputError, PlanOnlyError, unknown_name
 from reprostats.records.checksum import digest
 from reprostats.records.record import TrialRecord
 from reprostats.sources import SOURCES, Level
-from reprostats.study.certificate import Certificate, certify, write_certificate
+from reprostats.study.certificate import Certificate, write_certificate
 from reprostats.study.checks import checked_limit, checked_name, checked_workers, named_conditions
 from reprostats.study.code import code_dependencies, function_name
 from reprostats.study.command import Command, command_from
 from reprostats.study.command_plan import check_command, with_levels_that_reach
-from reprostats.study.contents import contents, files_with
+from reprostats.study.contents import contents, file_hashes, files_with
 from reprostats.study.divergence import Detail, Divergence, first_divergence
 from reprostats.study.earlier_code import keep_or_announce, write_code
 from reprostats.study.executors import Executor, Running, default_workers
@@ -45,6 +45,7 @@ from reprostats.study.recorded_study import RecordedStudy
 from reprostats.study.rerun import Rerun
 from reprostats.study.setup import worker_setup
 from reprostats.study.tracing import TrialFunction
+from reprostats.study.verification import certify
 
 if TYPE_CHECKING:
     from reprostats.verdicts.stopping import StoppingRule
@@ -145,8 +146,7 @@ class Study(RecordedStudy):
         self.files = contents(files, Path.cwd(), leave_out=[self.folder, paths.runs()])
         if isinstance(function, Command):
             self.function = function.reading(self.files.values())
-        files_ = {f"file {name}": each.sha256 for name, each in self.files.items()}
-        self._code = self._functions | files_
+        self._code = self._functions | file_hashes(self.files)
         planned_code = (called, digest(self._code), self.config)
         self.planned: dict[str, list[PlannedTrial]] = {}
         for title, condition in self.conditions.items():
@@ -419,7 +419,7 @@ class Study(RecordedStudy):
         Raises
         ------
         InputError
-            As `reprostats.study.certificate.certify`.
+            As `reprostats.study.verification.certify`.
         """
         if isinstance(self.function, Command):
             raise InputError("what happens inside a command cannot be traced, nor certified.")

@@ -14,14 +14,8 @@ from reprostats.cli import main
 from reprostats.errors import DamagedFileError, InputError
 from reprostats.records.checksum import write_checked
 from reprostats.sources import instruction_sets, seeds
-from reprostats.study.certificate import (
-    Certificate,
-    certify,
-    imported_function,
-    read_certificate,
-    verify,
-    write_certificate,
-)
+from reprostats.study.certificate import Certificate, read_certificate, write_certificate
+from reprostats.study.verification import certify, imported_function, verify
 
 OTHER_SET = next((name for name in instruction_sets() if name == "baseline"), None)
 STEPS = 8

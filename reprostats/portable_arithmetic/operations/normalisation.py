@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from reprostats.errors import UnportableError
 from reprostats.portable_arithmetic.elementary import inverse as inverse_of
 from reprostats.portable_arithmetic.elementary import square_root
 from reprostats.portable_arithmetic.sums import average, divided, total
@@ -63,7 +64,7 @@ def _over_channels(values: Tensor) -> tuple[tuple[int, ...], list[int]]:
     return (0, *range(2, values.ndim)), [1, -1, *[1] * (values.ndim - 2)]
 
 
-@implements(aten.native_batch_norm.default)
+@implements(aten.native_batch_norm.default, aten._native_batch_norm_legit.default)
 def batch_norm(
     values: Tensor,
     weight: Tensor | None,
@@ -79,12 +80,8 @@ def batch_norm(
     weight = None if weight is None else weight.reshape(shape)
     bias = None if bias is None else bias.reshape(shape)
     if not training:
-        assert running_mean is not None  # noqa: S101 - PyTorch has checked it
-        assert running_var is not None  # noqa: S101
-        inverse = _inverse_root(running_var.to(torch.float64) + eps)
-        standard = (values - running_mean.to(torch.float64).reshape(shape)).mul_(
-            inverse.reshape(shape)
-        )
+        middle, inverse = _running(running_mean, running_var, eps)
+        standard = (values - middle.reshape(shape)).mul_(inverse.reshape(shape))
         none = values.new_empty(0)
         return _scaled(standard, weight, bias, values.dtype), none, none
     found = _standardise(values, dims, eps)
@@ -101,25 +98,25 @@ def batch_norm(
     )
 
 
+def _running(
+    running_mean: Tensor | None, running_var: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Return running averages in float64: the mean, and the inverse deviation.
+
+    Raises
+    ------
+    UnportableError
+        If there are none, and the averages of a batch are not to be taken.
+    """
+    if running_mean is None or running_var is None:
+        raise UnportableError("a batch normalisation that does not train needs running averages.")
+    return running_mean.to(torch.float64), _inverse_root(running_var.to(torch.float64) + eps)
+
+
 def _move(running: Tensor, new: Tensor, momentum: float) -> None:
     """Move a running average towards a new value."""
     old = running.to(torch.float64) * (1 - momentum)
     running.copy_(old.add_(new * momentum))
-
-
-@implements(aten._native_batch_norm_legit.default)
-def batch_norm_with_averages(
-    values: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor,
-    running_var: Tensor,
-    training: bool,
-    momentum: float,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As `batch_norm`."""
-    return batch_norm(values, weight, bias, running_mean, running_var, training, momentum, eps)
 
 
 @implements(aten._native_batch_norm_legit.no_stats)
@@ -150,15 +147,10 @@ def batch_norm_backward(
 ) -> Gradients:
     """Return the gradients of `batch_norm` by values, weight and bias."""
     dims, shape = _over_channels(values)
-    if train:
-        assert save_mean is not None  # noqa: S101 - `batch_norm` gave them
-        assert save_invstd is not None  # noqa: S101
+    if train and save_mean is not None and save_invstd is not None:
         middle, inverse = save_mean.to(torch.float64), save_invstd.to(torch.float64)
     else:
-        assert running_mean is not None  # noqa: S101 - PyTorch has checked it
-        assert running_var is not None  # noqa: S101
-        middle = running_mean.to(torch.float64)
-        inverse = _inverse_root(running_var.to(torch.float64) + eps)
+        middle, inverse = _running(running_mean, running_var, eps)
     middle, inverse = middle.reshape(shape), inverse.reshape(shape)
     wide = gradient.to(torch.float64)
     standard = (values - middle).mul_(inverse)

@@ -64,24 +64,10 @@ def multiply_vector(matrix: Tensor, vector: Tensor, *, operand_bits: int | None)
 
 @implements(aten.addmv.default, operand_bits=True)
 def multiply_vector_and_add(
-    base: Tensor,
-    matrix: Tensor,
-    vector: Tensor,
-    *,
-    beta: float = 1,
-    alpha: float = 1,
-    operand_bits: int | None,
+    base: Tensor, matrix: Tensor, vector: Tensor, **settings: Any
 ) -> Tensor:
-    """Return beta * base + alpha * matrix @ vector."""
-    product = multiply_and_add(
-        base[:, None],
-        matrix,
-        vector[:, None],
-        beta=beta,
-        alpha=alpha,
-        operand_bits=operand_bits,
-    )
-    return product[:, 0]
+    """As `multiply_and_add`, of a matrix and a vector."""
+    return multiply_and_add(base[:, None], matrix, vector[:, None], **settings)[:, 0]
 
 
 @implements(aten.dot.default, operand_bits=True)
