@@ -78,7 +78,7 @@ def framework_study(
         of each condition that this machine cannot give.
     """
     conditions = {
-        f"{TITLES[framework]}, {regime}": Condition(
+        _condition_name(framework, regime): Condition(
             {**levels, "adam": _own_adam(framework), "framework": framework},
             repeats=parameters.framework_trials,
         )
@@ -113,21 +113,26 @@ def availability(parameters: Frameworks) -> Table:
 
 
 def framework_tables(
-    results: pd.DataFrame, missing: Mapping[str, str], measures: Measures
+    results: pd.DataFrame, parameters: Frameworks, missing: Mapping[str, str], measures: Measures
 ) -> list[Table]:
     """Return the tables of a study of `framework_study`.
 
     Parameters
     ----------
-    results, missing
+    results, parameters, missing
         Of the study.
     measures
         What is shown of each trial.
     """
+    parts = {
+        _condition_name(framework, regime): (TITLES[framework], regime)
+        for framework in parameters.frameworks
+        for regime in parameters.framework_regimes
+    }
     return [
-        repeats_table(results, missing, measures),
-        trials_table(results, measures),
-        times_table(results),
+        repeats_table(results, parts, missing, measures),
+        trials_table(results, parts, measures),
+        times_table(results, parts),
     ]
 
 
@@ -161,7 +166,12 @@ def framework_report(
     if study is None:
         return None
     results = study.run(workers=parameters.workers)
-    return study.report(**asked).extended(tables=framework_tables(results, missing, measures))
+    tables = framework_tables(results, parameters, missing, measures)
+    return study.report(**asked).extended(tables=tables)
+
+
+def _condition_name(framework: str, regime: str) -> str:
+    return f"{TITLES[framework]}, {regime}"
 
 
 def _own_adam(framework: str) -> Level:

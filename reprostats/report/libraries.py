@@ -18,6 +18,8 @@ from reprostats.report.tables import Table
 from reprostats.stats.paired import paired_ttest
 from reprostats.study.results import is_completed, trial_values, trials_of
 
+Parts = Mapping[str, tuple[str, str]]
+_PARTS = ("framework", "regime")
 SAME, OTHER = "same bits", "other bits"
 _FEWEST = 2  # seeds for an interval
 
@@ -54,13 +56,17 @@ def availability_table(missing: Mapping[str, str], names: list[str]) -> Table:
     )
 
 
-def repeats_table(results: pd.DataFrame, missing: Mapping[str, str], measures: Measures) -> Table:
+def repeats_table(
+    results: pd.DataFrame, parts: Parts, missing: Mapping[str, str], measures: Measures
+) -> Table:
     """Tell of each framework and regime whether it repeats, and whether threads change its bits.
 
     Parameters
     ----------
     results
-        Of trials with one level of every seed; conditions are ``FRAMEWORK, REGIME``.
+        Of trials with one level of every seed.
+    parts
+        Framework and regime by the name of the condition.
     missing
         The reason by the name of a condition that this machine cannot give.
     measures
@@ -70,12 +76,17 @@ def repeats_table(results: pd.DataFrame, missing: Mapping[str, str], measures: M
     rows: list[dict[str, object]] = []
     firsts: dict[str, list[str]] = {}
     for name, group in trials.groupby("condition", sort=False):
-        parts, hashes = _parts(str(name)), _hashes(group)
-        first = firsts.setdefault(parts["framework"], hashes)
+        framework, regime = parts[str(name)]
+        hashes = _hashes(group)
+        first = firsts.setdefault(framework, hashes)
         rows.append(
-            parts | _repeats(group, hashes, list(measures)) | {"across": _across(hashes, first)}
+            {"framework": framework, "regime": regime, "across": _across(hashes, first)}
+            | _repeats(group, hashes, list(measures))
         )
-    absent = [_parts(name) | {"within": f"not available: {why}"} for name, why in missing.items()]
+    absent = [
+        {**dict(zip(_PARTS, parts[name], strict=True)), "within": f"not available: {why}"}
+        for name, why in missing.items()
+    ]
     columns = ["framework", "regime", "threads", "n", "distinct", "within", "across", *measures]
     return Table(
         "framework_repeats",
@@ -95,9 +106,12 @@ def _decimals(measures: Measures) -> dict[str, int]:
     return {metric: decimals for metric, (_, decimals) in measures.items()}
 
 
-def _parts(condition: str) -> dict[str, str]:
-    framework, _, regime = condition.partition(", ")
-    return {"framework": framework, "regime": regime}
+def _with_parts(trials: pd.DataFrame, parts: Parts, columns: list[str]) -> pd.DataFrame:
+    """Return some columns of trials behind their framework and regime."""
+    named = [parts[str(name)] for name in trials["condition"]]
+    return pd.concat(
+        [pd.DataFrame(named, trials.index, columns=list(_PARTS)), trials[columns]], axis=1
+    )
 
 
 def _hashes(trials: pd.DataFrame) -> list[str]:
@@ -128,19 +142,18 @@ def _across(hashes: list[str], first: list[str]) -> str:
     return SAME if set(hashes) == set(first) else OTHER
 
 
-def trials_table(results: pd.DataFrame, measures: Measures) -> Table:
+def trials_table(results: pd.DataFrame, parts: Parts, measures: Measures) -> Table:
     """Return what was measured in every trial, frameworks side by side.
 
     Parameters
     ----------
-    results
+    results, parts
         As of `repeats_table`.
     measures
         What is shown.
     """
     trials = trial_values(results, list(measures))
-    parts = pd.DataFrame([_parts(str(name)) for name in trials["condition"]], trials.index)
-    rows = pd.concat([parts, trials[["number", *measures]]], axis=1)
+    rows = _with_parts(trials, parts, ["number", *measures])
     places = ["regime", "number"]
     wide = rows.pivot_table(list(measures), places, "framework", sort=False, dropna=False)
     ordered = [(metric, name) for name in dict.fromkeys(rows["framework"]) for metric in measures]
@@ -158,13 +171,12 @@ def trials_table(results: pd.DataFrame, measures: Measures) -> Table:
     )
 
 
-def times_table(results: pd.DataFrame) -> Table:
+def times_table(results: pd.DataFrame, parts: Parts) -> Table:
     """Return mean and SD of the times by framework, as Tables 2 and 6 of the paper do."""
     trials = trials_of(results)
     ended = trials[is_completed(trials)]
-    parts = pd.DataFrame([_parts(str(name)) for name in ended["condition"]], ended.index)
-    rows = pd.concat([parts, ended[["training_time", "testing_time"]]], axis=1)
-    grouped = rows.groupby(["framework", "regime"], sort=False)
+    rows = _with_parts(ended, parts, ["training_time", "testing_time"])
+    grouped = rows.groupby(list(_PARTS), sort=False)
     frame = grouped.agg(["mean", "std"]).set_axis(
         ["training_mean", "training_sd", "testing_mean", "testing_sd"], axis=1
     )

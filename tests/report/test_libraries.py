@@ -13,6 +13,12 @@ from reprostats.report.repeatability import CLASSIFICATION, confusion_table
 from reprostats.sources import complete_levels
 from reprostats.study.recorded_table import RecordedTrial, results_table
 
+PARTS = {
+    f"{framework}, {regime}": (framework, regime)
+    for framework in ("PyTorch", "Keras on JAX", "Keras on PyTorch", "Keras on TensorFlow")
+    for regime in ("seeded", "more threads")
+}
+
 
 def trained(condition, number, weights, *, accuracy=0.9, status="ok", **levels):
     metrics = [("accuracy", "", accuracy), ("errors", "", 36.0), ("test_loss", "", 0.25)]
@@ -42,7 +48,7 @@ def results():
 
 def test_repeatable_within_and_across_threads(results):
     missing = {"Keras on TensorFlow, seeded": "it lacks tensorflow"}
-    table = libraries.repeats_table(results, missing, CLASSIFICATION)
+    table = libraries.repeats_table(results, PARTS, missing, CLASSIFICATION)
     frame = table.frame.set_index(["framework", "regime"])
     assert frame["within"].to_dict() == {
         ("PyTorch", "seeded"): "repeatable",
@@ -60,14 +66,14 @@ def test_repeatable_within_and_across_threads(results):
 
 
 def test_trials_stand_side_by_side(results):
-    frame = libraries.trials_table(results, CLASSIFICATION).frame
+    frame = libraries.trials_table(results, PARTS, CLASSIFICATION).frame
     assert len(frame) == 6
     assert (frame["accuracy_PyTorch"] == 0.9).all()
     assert frame["errors_Keras on JAX"].tolist() == [36] * 6
 
 
 def test_times_are_mean_and_sd(results):
-    frame = libraries.times_table(results).frame.set_index(["framework", "regime"])
+    frame = libraries.times_table(results, PARTS).frame.set_index(["framework", "regime"])
     row = frame.loc["PyTorch", "seeded"]
     assert (row["training_mean"], row["training_sd"], row["n"]) == (3.0, 1.0, 3)
     assert ("Keras on PyTorch", "seeded") not in frame.index
